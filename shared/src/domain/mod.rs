@@ -1,0 +1,10 @@
+//! The facts by domain. A stem here (`process`, `container`, …) is the same in collect, view, style and e2e.
+
+pub mod agent;
+pub mod container;
+pub mod engine;
+pub mod event;
+pub mod file;
+pub mod host;
+pub mod process;
+pub mod source;

@@ -1,0 +1,184 @@
+//! The registry: one line per table. From it come [`Snapshot`], [`Topic`], and everything that must visit all tables.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::delta::{Table, TableDelta, apply, diff};
+use crate::domain::{agent::*, container::*, engine::*, event::*, host::*, process::*, source::*};
+use crate::wire::WireError;
+
+macro_rules! tables {
+    ($( $(#[$doc:meta])* $field:ident / $topic:ident : $key:ty => $row:ty ),* $(,)?) => {
+        /// Everything known at one instant, table by table.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct Snapshot {
+            $( $(#[$doc])* pub $field: Table<$key, $row>, )*
+        }
+
+        /// Names a table; what a client subscribes to. The discriminant is the id on the wire: only append.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Topic { $( $(#[$doc])* $topic, )* }
+
+        impl Topic {
+            /// All tables in the order of the registry.
+            pub const ALL: &'static [Self] = &[ $( Self::$topic, )* ];
+
+            /// Stable name, as in `snapshot --tables` and JSON.
+            pub fn name(self) -> &'static str {
+                match self { $( Self::$topic => stringify!($field), )* }
+            }
+        }
+
+        impl Snapshot {
+            /// Number of rows of a table.
+            pub fn len(&self, topic: Topic) -> usize {
+                match topic { $( Topic::$topic => self.$field.len(), )* }
+            }
+
+            /// The whole table, encoded.
+            ///
+            /// # Errors
+            /// Only when a row cannot be serialized, which no row type here can cause.
+            pub fn encode_full(&self, topic: Topic) -> Result<Vec<u8>, WireError> {
+                match topic { $( Topic::$topic => full(&self.$field), )* }
+            }
+
+            /// What changed in a table since `before`, encoded; `None` when nothing did.
+            ///
+            /// # Errors
+            /// As [`Snapshot::encode_full`].
+            pub fn encode_delta(&self, before: &Self, topic: Topic) -> Result<Option<Vec<u8>>, WireError> {
+                match topic { $( Topic::$topic => changes(&before.$field, &self.$field), )* }
+            }
+
+            /// Puts an encoded table (`full`) or difference into this snapshot.
+            ///
+            /// # Errors
+            /// When the bytes are not what they should be; the snapshot is unchanged then.
+            pub fn apply(&mut self, topic: Topic, full: bool, bytes: &[u8]) -> Result<(), WireError> {
+                match topic { $( Topic::$topic => put(&mut self.$field, full, bytes), )* }
+            }
+
+            /// Takes one table over from another snapshot, sharing its rows.
+            pub fn copy_table(&mut self, from: &Self, topic: Topic) {
+                match topic { $( Topic::$topic => self.$field.clone_from(&from.$field), )* }
+            }
+
+            /// The rows of a table as JSON objects: the key's fields and the row's in one object.
+            ///
+            /// # Errors
+            /// As [`Snapshot::encode_full`].
+            pub fn rows_json(&self, topic: Topic) -> Result<Vec<serde_json::Value>, WireError> {
+                match topic { $( Topic::$topic => rows(self.$field.iter()), )* }
+            }
+        }
+
+        /// An encoded table or difference as JSON, `{"full", "changed": […], "removed": […]}`, for debugging.
+        ///
+        /// # Errors
+        /// When the bytes are not what they should be.
+        pub fn table_json(topic: Topic, is_full: bool, bytes: &[u8]) -> Result<serde_json::Value, WireError> {
+            match topic { $( Topic::$topic => {
+                let delta: TableDelta<$key, $row> = postcard::from_bytes(bytes)?;
+                Ok(serde_json::json!({
+                    "full": is_full,
+                    "changed": rows(delta.changed.iter().map(|(k, v)| (k, v)))?,
+                    "removed": delta.removed,
+                }))
+            } )* }
+        }
+    };
+}
+
+tables! {
+    /// What the host is.
+    host / Host: Single => Host,
+    /// How busy the host is.
+    host_stat / HostStat: Single => HostStat,
+    /// Each core.
+    cpu / Cpu: CpuKey => CpuStat,
+    /// Who the processes are.
+    process / Process: ProcessKey => Process,
+    /// What the processes do.
+    process_stat / ProcessStat: ProcessKey => ProcessStat,
+    /// Threads of processes that have several.
+    thread / Thread: ThreadKey => Thread,
+    /// Processes that ended.
+    exited_process / ExitedProcess: ExitKey => ExitedProcess,
+    /// Who the containers are.
+    container / Container: ContainerKey => Container,
+    /// What the containers use.
+    container_stat / ContainerStat: ContainerKey => ContainerStat,
+    /// Engines.
+    engine / Engine: EngineKey => Engine,
+    /// What happened.
+    event / Event: EventKey => Event,
+    /// Where all this comes from and what it misses.
+    source / Source: SourceKey => Source,
+    /// What the agent costs.
+    agent / Agent: Single => AgentStat,
+}
+
+impl Topic {
+    /// The id on the wire.
+    pub fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// The table with that id; `None` for one this version does not know.
+    pub fn from_id(id: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(id)).copied()
+    }
+
+    /// The table with that name; `None` for one this version does not know.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|t| t.name() == name)
+    }
+}
+
+fn full<K: Ord + Clone + Serialize, V: Serialize>(table: &Table<K, V>) -> Result<Vec<u8>, WireError> {
+    let changed = table.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok(postcard::to_stdvec(&TableDelta { changed, removed: Vec::new() })?)
+}
+
+fn changes<K: Ord + Clone + Serialize, V: PartialEq + Serialize>(
+    before: &Table<K, V>,
+    after: &Table<K, V>,
+) -> Result<Option<Vec<u8>>, WireError> {
+    let delta = diff(before, after);
+    if delta.is_empty() { Ok(None) } else { Ok(Some(postcard::to_stdvec(&delta)?)) }
+}
+
+fn put<K: Ord + DeserializeOwned, V: DeserializeOwned>(
+    table: &mut Table<K, V>,
+    full: bool,
+    bytes: &[u8],
+) -> Result<(), WireError> {
+    let delta: TableDelta<K, V> = postcard::from_bytes(bytes)?;
+    if full {
+        table.clear();
+    }
+    apply(table, delta);
+    Ok(())
+}
+
+fn rows<'a, K: Serialize + 'a, V: Serialize + 'a>(
+    table: impl Iterator<Item = (&'a K, &'a V)>,
+) -> Result<Vec<serde_json::Value>, WireError> {
+    table.map(|(k, v)| merge(&[serde_json::to_value(k)?, serde_json::to_value(v)?])).collect()
+}
+
+/// One JSON object with the fields of all `parts`; parts that are not objects (unit keys) add nothing.
+///
+/// # Errors
+/// None today; the signature lets callers chain it.
+pub fn merge(parts: &[serde_json::Value]) -> Result<serde_json::Value, WireError> {
+    let mut all = serde_json::Map::new();
+    for part in parts {
+        if let Some(object) = part.as_object() {
+            all.extend(object.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+    }
+    Ok(serde_json::Value::Object(all))
+}
