@@ -61,6 +61,28 @@ pub fn short_id(id: &str) -> &str {
     if hex { &id[..12] } else { id }
 }
 
+/// Text from a stranger made safe to print on one line: control characters and those that turn the direction of
+/// writing are escaped (`\\n`, `\\u{202e}`), everything else stays.
+pub fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    if !text.contains(hidden) {
+        return text.to_owned();
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if hidden(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
+}
+
+/// As [`printable`], for bytes of unknown encoding: what is not UTF-8 becomes U+FFFD.
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(bytes))
+}
+
 /// `UNKNOWN` for `None`, else the text.
 pub fn or_unknown(text: Option<String>) -> String {
     text.unwrap_or_else(|| UNKNOWN.into())
@@ -99,6 +121,12 @@ mod tests {
         assert_eq!(duration(1_500_000), "1 ms");
         assert_eq!(cpu_time(754_560_000_000), "12:34.56");
         assert_eq!(short_id("web"), "web");
+    }
+
+    #[test]
+    fn what_would_deceive_the_eye_is_escaped() {
+        assert_eq!(printable("naïve <b>"), "naïve <b>");
+        assert_eq!(printable("a\nb\u{202e}c\x1b"), "a\\nb\\u{202e}c\\u{1b}");
     }
 
     #[test]

@@ -137,6 +137,26 @@ pub struct Psi {
     pub full: Option<PsiLine>,
 }
 
+impl Psi {
+    /// A pressure file; `None` when it has no readable `some` line.
+    pub fn parse(text: &str) -> Option<Self> {
+        let line = |kind: &str| {
+            let fields = text.lines().find_map(|l| l.strip_prefix(kind)?.strip_prefix(' '))?;
+            let field = |name: &str| fields.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='));
+            // A percentage; what is no finite number is no pressure.
+            let ratio =
+                |name: &str| field(name)?.parse::<f32>().ok().filter(|r| r.is_finite()).map(|r| r / 100.0);
+            Some(PsiLine {
+                avg10_ratio: ratio("avg10")?,
+                avg60_ratio: ratio("avg60")?,
+                avg300_ratio: ratio("avg300")?,
+                total_nanos: field("total")?.parse::<u64>().ok()?.checked_mul(1000)?,
+            })
+        };
+        Some(Self { some: line("some")?, full: line("full") })
+    }
+}
+
 /// Memory as `free` shows it, bytes. Source: `/proc/meminfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
@@ -195,4 +215,21 @@ pub struct HostStat {
     pub short_lived: Option<u64>,
     /// Derived; `None` on the first sample or without process events.
     pub short_lived_per_sec: Option<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_lines_are_ratios_and_nanoseconds() {
+        let text = "some avg10=12.50 avg60=1.00 avg300=0.25 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        let psi = Psi::parse(text).unwrap();
+        assert_eq!((psi.some.avg10_ratio, psi.some.total_nanos), (0.125, 1_234_000));
+        assert_eq!(psi.full.unwrap().total_nanos, 7_000);
+        assert!(Psi::parse("some avg10=12.50 avg60=1.00 avg300=0.25 total=1").unwrap().full.is_none());
+        for broken in ["", "some avg10=x", "some avg10=NaN avg60=1 avg300=0 total=1", "full avg10=0"] {
+            assert!(Psi::parse(broken).is_none(), "{broken}");
+        }
+    }
 }

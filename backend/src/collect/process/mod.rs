@@ -1,0 +1,354 @@
+//! Processes, from `/proc/PID`: `stat` of each through a kept descriptor every tick, all rarer facts when a process
+//! appears, executes another program, or its turn for a re-check comes. Fills `process` and `process_stat`.
+
+pub mod detail;
+mod identity;
+mod stat;
+pub mod thread;
+mod user;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
+use rustix::io::Errno;
+
+use crate::sys::procfile;
+use crate::sys::root::Root;
+use stat::Stat;
+
+/// Ticks after which a process's rarer facts are read again though nothing hinted at a change.
+const RECHECK_TICKS: u64 = 30;
+/// Ticks a process counts as active after it used CPU or did I/O; active ones have `io` read each tick.
+const ACTIVE_TICKS: u64 = 8;
+/// Quiet processes have `io` read every so many ticks.
+const QUIET_IO_TICKS: u64 = 4;
+/// No `/proc/PID/stat` is longer.
+const STAT_BYTES: usize = 4096;
+
+/// Constants of the host that turn the kernel's numbers into base units.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Boot, nanoseconds since the epoch.
+    pub boot_at: u64,
+    /// Clock ticks per second.
+    pub ticks_per_sec: u64,
+    /// Bytes per page.
+    pub page_bytes: u64,
+}
+
+impl Scale {
+    /// Nanoseconds of so many clock ticks.
+    pub fn nanos(&self, ticks: u64) -> u64 {
+        ticks.saturating_mul(1_000_000_000 / self.ticks_per_sec.max(1))
+    }
+}
+
+/// One reading of all processes; rates are still `None`.
+#[derive(Debug, Default)]
+pub struct ProcessReading {
+    /// Identities.
+    pub process: Table<ProcessKey, Process>,
+    /// Counters and states.
+    pub stat: Table<ProcessKey, ProcessStat>,
+    /// Processes whose `io` was not read at the tick before: nanoseconds since it was.
+    pub io_gap: HashMap<ProcessKey, u64>,
+    /// Processes whose `io` we may not read.
+    pub hidden_io: usize,
+    /// Whether any process came, went, or changed its identity since the last reading.
+    pub changed: bool,
+}
+
+struct Tracked {
+    key: ProcessKey,
+    stat_fd: Option<OwnedFd>,
+    io_fd: Option<OwnedFd>,
+    comm: Box<[u8]>,
+    ppid: u32,
+    cpu_ticks: u64,
+    active_until: u64,
+    /// Tick and instant of the last `io` reading.
+    io_tick: u64,
+    io_at: u64,
+    io_hidden: bool,
+    seen: u64,
+    row: Arc<ProcessStat>,
+}
+
+/// Reads all processes again and again.
+pub struct ProcessReader {
+    root: Root,
+    scale: Scale,
+    identity: identity::IdentityReader,
+    tracked: HashMap<u32, Tracked>,
+    executed: Vec<u32>,
+    tick: u64,
+    kept: usize,
+    keep_at_most: usize,
+    buffer: Vec<u8>,
+    process: Table<ProcessKey, Process>,
+    stat: Table<ProcessKey, ProcessStat>,
+}
+
+impl ProcessReader {
+    /// A reader that keeps at most `keep_at_most` descriptors.
+    pub fn new(root: Root, scale: Scale, mask_args: bool, keep_at_most: usize) -> Self {
+        Self {
+            identity: identity::IdentityReader::new(root.clone(), scale, mask_args),
+            root,
+            scale,
+            tracked: HashMap::new(),
+            executed: Vec::new(),
+            tick: 0,
+            kept: 0,
+            keep_at_most,
+            buffer: Vec::with_capacity(STAT_BYTES),
+            process: Table::new(),
+            stat: Table::new(),
+        }
+    }
+
+    /// Names processes that executed another program since the last reading: their identity is read again.
+    pub fn note_executed(&mut self, pids: impl IntoIterator<Item = u32>) {
+        self.executed.extend(pids);
+    }
+
+    /// Reads all processes; `now` is a monotonic instant in nanoseconds.
+    ///
+    /// # Errors
+    /// When `/proc` itself cannot be listed. A process that vanishes meanwhile is no error.
+    pub fn read(&mut self, now: u64) -> Result<ProcessReading, Errno> {
+        self.tick += 1;
+        let mut reading = ProcessReading::default();
+        let executed = std::mem::take(&mut self.executed);
+        for pid in list_pids(&self.root)? {
+            self.read_one(pid, now, executed.contains(&pid), &mut reading);
+        }
+        self.forget_gone(&mut reading);
+        reading.process = self.process.clone();
+        reading.stat = self.stat.clone();
+        Ok(reading)
+    }
+
+    fn read_one(&mut self, pid: u32, now: u64, executed: bool, reading: &mut ProcessReading) {
+        let mut tracked = self.tracked.remove(&pid);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if self.read_stat(pid, &mut tracked, &mut buffer) {
+            if let Some(stat) = stat::parse(&buffer) {
+                let tracked = self.update(pid, tracked, &stat, executed, now, reading);
+                self.tracked.insert(pid, tracked);
+            } else if let Some(tracked) = tracked {
+                self.drop_tracked(tracked, reading);
+            }
+        } else if let Some(tracked) = tracked {
+            self.drop_tracked(tracked, reading);
+        }
+        self.buffer = buffer;
+    }
+
+    /// Fills the buffer with the process's `stat`; false when it is gone or hidden.
+    fn read_stat(&mut self, pid: u32, tracked: &mut Option<Tracked>, buffer: &mut Vec<u8>) -> bool {
+        if let Some(fd) = tracked.as_ref().and_then(|t| t.stat_fd.as_ref()) {
+            if procfile::reread(fd, buffer, STAT_BYTES).is_ok() {
+                return true;
+            }
+            // The process is gone, but its pid may be in use again: look afresh.
+        }
+        let path = self.root.proc_path(format!("{pid}/stat"));
+        let Ok(fd) = procfile::open_kept(&path) else { return false };
+        if procfile::reread(&fd, buffer, STAT_BYTES).is_err() {
+            return false;
+        }
+        if let Some(tracked) = tracked {
+            if tracked.stat_fd.is_some() {
+                tracked.stat_fd = Some(fd);
+            }
+        }
+        true
+    }
+
+    fn update(
+        &mut self,
+        pid: u32,
+        tracked: Option<Tracked>,
+        stat: &Stat<'_>,
+        executed: bool,
+        now: u64,
+        reading: &mut ProcessReading,
+    ) -> Tracked {
+        let key = ProcessKey { pid, start_time: stat.start_time };
+        let mut tracked = match tracked {
+            Some(same) if same.key == key => same,
+            Some(reused) => {
+                self.drop_tracked(reused, reading);
+                self.begin(key, now)
+            }
+            None => self.begin(key, now),
+        };
+        let new = tracked.seen == 0;
+        let turn = (self.tick + u64::from(pid)) % RECHECK_TICKS == 0;
+        if new || executed || tracked.ppid != stat.ppid || *tracked.comm != *stat.comm || turn {
+            let before = self.process.get(&key);
+            let partial = !new && !executed && *tracked.comm == *stat.comm;
+            let row = self.identity.read(key, stat, before.map(Arc::as_ref).filter(|_| partial));
+            if before.is_none_or(|b| **b != row) {
+                self.process.insert(key, Arc::new(row));
+                reading.changed = true;
+            }
+            tracked.comm = stat.comm.into();
+            tracked.ppid = stat.ppid;
+        }
+        tracked.seen = self.tick;
+        self.update_stat(&mut tracked, stat, new, now, reading);
+        tracked
+    }
+
+    fn update_stat(
+        &mut self,
+        tracked: &mut Tracked,
+        stat: &Stat<'_>,
+        new: bool,
+        now: u64,
+        reading: &mut ProcessReading,
+    ) {
+        let ticks = stat.utime + stat.stime;
+        if new || ticks != tracked.cpu_ticks || stat.state != ProcessState::S {
+            tracked.active_until = self.tick + ACTIVE_TICKS;
+        }
+        tracked.cpu_ticks = ticks;
+        let mut row = ProcessStat {
+            state: stat.state,
+            cpu_nanos: self.scale.nanos(ticks),
+            cpu_ratio: None,
+            rss_bytes: stat.rss_pages * self.scale.page_bytes,
+            virtual_bytes: stat.virtual_bytes,
+            threads: stat.threads,
+            priority: stat.priority,
+            nice: stat.nice,
+            read_bytes: tracked.row.read_bytes,
+            write_bytes: tracked.row.write_bytes,
+            read_bytes_per_sec: None,
+            write_bytes_per_sec: None,
+            wait_channel: None,
+        };
+        self.read_io(tracked, &mut row, new, now, reading);
+        if row.state == ProcessState::D {
+            row.wait_channel = self.identity.wait_channel(tracked.key.pid);
+        }
+        if new || *tracked.row != row {
+            tracked.row = Arc::new(row);
+            self.stat.insert(tracked.key, Arc::clone(&tracked.row));
+        }
+    }
+
+    fn read_io(
+        &mut self,
+        tracked: &mut Tracked,
+        row: &mut ProcessStat,
+        new: bool,
+        now: u64,
+        reading: &mut ProcessReading,
+    ) {
+        let pid = tracked.key.pid;
+        let active = self.tick <= tracked.active_until;
+        if tracked.io_hidden && (self.tick + u64::from(pid)) % RECHECK_TICKS != 0 {
+            reading.hidden_io += 1;
+            return;
+        }
+        if !active && (self.tick + u64::from(pid)) % QUIET_IO_TICKS != 0 {
+            if tracked.io_fd.take().is_some() {
+                self.kept -= 1;
+            }
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = self.io_bytes(tracked, active, &mut buffer);
+        let counters = stat::parse_io(&buffer);
+        self.buffer = buffer;
+        tracked.io_hidden = matches!(result, Err(Errno::ACCESS | Errno::PERM));
+        if tracked.io_hidden {
+            reading.hidden_io += 1;
+            (row.read_bytes, row.write_bytes) = (None, None);
+        }
+        let (Ok(()), Some((read, write))) = (result, counters) else { return };
+        if (Some(read), Some(write)) != (row.read_bytes, row.write_bytes) {
+            tracked.active_until = self.tick + ACTIVE_TICKS;
+        }
+        (row.read_bytes, row.write_bytes) = (Some(read), Some(write));
+        if !new && tracked.io_tick + 1 < self.tick {
+            reading.io_gap.insert(tracked.key, now.saturating_sub(tracked.io_at));
+        }
+        (tracked.io_tick, tracked.io_at) = (self.tick, now);
+    }
+
+    fn io_bytes(&mut self, tracked: &mut Tracked, active: bool, buffer: &mut Vec<u8>) -> Result<(), Errno> {
+        if let Some(fd) = &tracked.io_fd {
+            return procfile::reread(fd, buffer, STAT_BYTES);
+        }
+        let fd = procfile::open_kept(&self.root.proc_path(format!("{}/io", tracked.key.pid)))?;
+        procfile::reread(&fd, buffer, STAT_BYTES)?;
+        if active && self.kept < self.keep_at_most {
+            self.kept += 1;
+            tracked.io_fd = Some(fd);
+        }
+        Ok(())
+    }
+
+    /// A new process: keeps a descriptor on its `stat` while there is room.
+    fn begin(&mut self, key: ProcessKey, now: u64) -> Tracked {
+        let room = self.kept < self.keep_at_most;
+        let path = self.root.proc_path(format!("{}/stat", key.pid));
+        let stat_fd = room.then(|| procfile::open_kept(&path).ok()).flatten();
+        self.kept += usize::from(stat_fd.is_some());
+        Tracked {
+            key,
+            stat_fd,
+            io_fd: None,
+            comm: Box::default(),
+            ppid: 0,
+            cpu_ticks: 0,
+            active_until: 0,
+            io_tick: 0,
+            io_at: now,
+            io_hidden: false,
+            seen: 0,
+            row: Arc::default(),
+        }
+    }
+
+    fn drop_tracked(&mut self, tracked: Tracked, reading: &mut ProcessReading) {
+        self.kept -= usize::from(tracked.stat_fd.is_some()) + usize::from(tracked.io_fd.is_some());
+        self.process.remove(&tracked.key);
+        self.stat.remove(&tracked.key);
+        reading.changed = true;
+    }
+
+    fn forget_gone(&mut self, reading: &mut ProcessReading) {
+        let tick = self.tick;
+        let gone: Vec<u32> = self.tracked.iter().filter(|(_, t)| t.seen != tick).map(|(p, _)| *p).collect();
+        for pid in gone {
+            if let Some(tracked) = self.tracked.remove(&pid) {
+                self.drop_tracked(tracked, reading);
+            }
+        }
+    }
+}
+
+/// All numeric names in `/proc`.
+fn list_pids(root: &Root) -> Result<Vec<u32>, Errno> {
+    use rustix::fs::{Mode, OFlags, RawDir, open};
+    let dir = open(root.path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = Vec::with_capacity(64 << 10);
+    let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        pids.extend(entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(pids)
+}
+
+#[cfg(test)]
+mod tests;

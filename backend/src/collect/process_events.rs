@@ -1,0 +1,228 @@
+//! Processes that fork, execute and end between two ticks, from the kernel's proc connector. A thread of its own reads
+//! the socket, looks at what was executed at once (soon it may be gone), and keeps the ends until the next tick.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glasshull_shared::cgroup_path;
+use glasshull_shared::unit::printable_bytes as printable;
+
+use crate::sys::clock;
+use crate::sys::proc_connector::{ProcConnector, ProcEvent, Received};
+use crate::sys::procfile::read_once;
+use crate::sys::root::Root;
+
+/// How long the thread sleeps at most before it looks whether it should stop.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Ends kept until the next tick; beyond, only the counters know of them.
+const ENDS_AT_MOST: usize = 512;
+/// Births kept; a process that lives longer than the flood is found by the tick anyway.
+const BIRTHS_AT_MOST: usize = 16_384;
+
+/// An end, as far as the events told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Pid on the host.
+    pub pid: u32,
+    /// Parent at the fork, else at the end.
+    pub ppid: Option<u32>,
+    /// Name after the last exec that was seen.
+    pub comm: Option<String>,
+    /// Arguments after the last exec that was seen; `None` also when masked.
+    pub cmdline: Option<String>,
+    /// Cgroup path after the last exec that was seen.
+    pub cgroup: Option<String>,
+    /// Wait status.
+    pub status: u32,
+    /// Nanoseconds between fork and end; `None` when the fork was not seen.
+    pub lifetime_nanos: Option<u64>,
+    /// Nanoseconds since the epoch.
+    pub at: u64,
+}
+
+/// What happened since the last reading.
+#[derive(Debug, Default)]
+pub struct EventReading {
+    /// Processes that executed a program.
+    pub executed: Vec<u32>,
+    /// Processes that ended, oldest first.
+    pub ends: Vec<End>,
+    /// Ends that are not in `ends`, because there were too many.
+    pub ends_dropped: u64,
+    /// Times the kernel dropped events because we were too slow.
+    pub overruns: u64,
+    /// The thread ended because its socket failed.
+    pub failed: Option<String>,
+}
+
+#[derive(Default)]
+struct Birth {
+    ppid: u32,
+    at: u64,
+    comm: Option<String>,
+    cmdline: Option<String>,
+    cgroup: Option<String>,
+}
+
+/// Listens until dropped.
+pub struct ProcessEvents {
+    reading: Arc<Mutex<EventReading>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ProcessEvents {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// As [`ProcConnector::listen`], and when no thread can be made.
+    pub fn start(root: Root, mask_args: bool) -> std::io::Result<Self> {
+        let connector = ProcConnector::listen()?;
+        let reading = Arc::<Mutex<EventReading>>::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let listener = Listener {
+            root,
+            mask_args,
+            births: HashMap::new(),
+            reading: Arc::clone(&reading),
+            stop: Arc::clone(&stop),
+            buffer: Vec::with_capacity(4096),
+        };
+        let thread = std::thread::Builder::new()
+            .name("process-events".into())
+            .stack_size(256 << 10)
+            .spawn(move || listener.run(&connector))?;
+        Ok(Self { reading, stop, thread: Some(thread) })
+    }
+
+    /// Takes what happened since the last reading.
+    pub fn read(&self) -> EventReading {
+        std::mem::take(&mut *self.reading.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for ProcessEvents {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // within PATIENCE
+        }
+    }
+}
+
+struct Listener {
+    root: Root,
+    mask_args: bool,
+    births: HashMap<u32, Birth>,
+    reading: Arc<Mutex<EventReading>>,
+    stop: Arc<AtomicBool>,
+    buffer: Vec<u8>,
+}
+
+impl Listener {
+    fn run(mut self, connector: &ProcConnector) {
+        let mut events = Vec::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            match connector.wait(PATIENCE, &mut events) {
+                Ok(Received::Events) => self.take(&mut events),
+                Ok(Received::Nothing) => {}
+                Ok(Received::Overrun) => {
+                    self.births.clear();
+                    self.take(&mut events);
+                    self.lock(|r| r.overruns += 1);
+                }
+                Err(error) => return self.lock(|r| r.failed = Some(error.to_string())),
+            }
+        }
+    }
+
+    fn lock(&self, change: impl FnOnce(&mut EventReading)) {
+        change(&mut self.reading.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn take(&mut self, events: &mut Vec<ProcEvent>) {
+        for event in events.drain(..) {
+            match event {
+                ProcEvent::Fork { parent, child, at } => {
+                    if self.births.len() >= BIRTHS_AT_MOST {
+                        self.births.clear();
+                    }
+                    self.births.insert(child, Birth { ppid: parent, at, ..Birth::default() });
+                }
+                ProcEvent::Exec { pid } => self.executed(pid),
+                ProcEvent::Exit { pid, parent, status, at } => self.ended(pid, parent, status, at),
+            }
+        }
+    }
+
+    fn executed(&mut self, pid: u32) {
+        let comm = self.file(pid, "comm").map(|b| printable(b.trim_ascii_end()));
+        let cgroup = self.file(pid, "cgroup");
+        let cgroup =
+            cgroup.and_then(|b| cgroup_path::deepest(&String::from_utf8_lossy(b)).map(str::to_owned));
+        let cmdline = if self.mask_args { None } else { self.file(pid, "cmdline").map(arguments) };
+        if let Some(birth) = self.births.get_mut(&pid) {
+            birth.comm = comm.or(birth.comm.take());
+            birth.cgroup = cgroup.or(birth.cgroup.take());
+            birth.cmdline = cmdline.filter(|c| !c.is_empty());
+        }
+        self.lock(|r| {
+            if r.executed.len() < BIRTHS_AT_MOST {
+                r.executed.push(pid);
+            }
+        });
+    }
+
+    fn ended(&mut self, pid: u32, parent: Option<u32>, status: u32, at: u64) {
+        let birth = self.births.remove(&pid);
+        let lifetime_nanos = birth.as_ref().map(|b| at.saturating_sub(b.at));
+        let birth = birth.unwrap_or_default();
+        let ppid = if birth.ppid == 0 { parent } else { Some(birth.ppid) };
+        let (comm, cmdline, cgroup) = (birth.comm, birth.cmdline, birth.cgroup);
+        let end = End { pid, ppid, comm, cmdline, cgroup, status, lifetime_nanos, at: clock::now() };
+        self.lock(|r| if r.ends.len() < ENDS_AT_MOST { r.ends.push(end) } else { r.ends_dropped += 1 });
+    }
+
+    fn file(&mut self, pid: u32, name: &str) -> Option<&[u8]> {
+        read_once(&self.root.proc_path(format!("{pid}/{name}")), &mut self.buffer, 4096).ok()?;
+        Some(&self.buffer)
+    }
+}
+
+fn arguments(bytes: &[u8]) -> String {
+    let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
+    let spaced: Vec<u8> = bytes.iter().take(end).map(|b| if *b == 0 { b' ' } else { *b }).collect();
+    printable(&spaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Needs the initial network namespace; says so elsewhere.
+    #[test]
+    fn short_processes_are_seen_with_name_and_status() {
+        let events = match ProcessEvents::start(Root::host(), false) {
+            Ok(events) => events,
+            Err(error) => return eprintln!("no process events here: {error}"),
+        };
+        let mut child = std::process::Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..100 {
+            ends.extend(events.read().ends);
+            if ends.iter().any(|e| e.pid == pid) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let end = ends.iter().find(|e| e.pid == pid).expect("the end of our own child");
+        assert_eq!(end.status >> 8, 7);
+        assert_eq!(end.ppid, Some(std::process::id()));
+        assert!(end.lifetime_nanos.is_some());
+    }
+}

@@ -1,0 +1,3 @@
+//! 2 RELATE: pure functions on snapshots. Time is an argument; nothing here reads a clock or a file.
+
+pub mod rate;

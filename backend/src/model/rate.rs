@@ -1,0 +1,247 @@
+//! Counters of two readings and the time between them → rates. Pure: time is an argument.
+//!
+//! A rate is `None` on the first sample and after a counter went back (the thing was re-created); a row whose rates did
+//! not change stays the same allocation, so that the delta recognises it at a glance.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::agent::{AgentStat, Single};
+use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
+use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat};
+use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
+
+/// Growth per second; `None` when the counter went back or no time passed.
+pub fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
+    let growth = now.checked_sub(before)?;
+    (nanos > 0).then(|| (growth as f64 * 1e9 / nanos as f64) as f32)
+}
+
+/// Nanoseconds spent per nanosecond passed; `None` as [`per_sec`].
+pub fn ratio(before: u64, now: u64, nanos: u64) -> Option<f32> {
+    let spent = now.checked_sub(before)?;
+    (nanos > 0).then(|| (spent as f64 / nanos as f64) as f32)
+}
+
+fn maybe_per_sec(before: Option<u64>, now: Option<u64>, nanos: u64) -> Option<f32> {
+    per_sec(before?, now?, nanos)
+}
+
+/// A row type with rates.
+trait Rated: Clone + PartialEq {
+    /// Fills the rates of `self` (read now) from the row read `nanos` before.
+    fn rate(&mut self, before: &Self, nanos: u64);
+}
+
+/// Rates of a whole table. `before` and `now` are readings without rates, `last` is what this function returned then.
+fn rate_table<K: Ord + Clone, V: Rated>(
+    before: &Table<K, V>,
+    now: &Table<K, V>,
+    last: &Table<K, V>,
+    nanos: impl Fn(&K) -> u64,
+) -> Table<K, V> {
+    let rated = now.iter().map(|(key, row)| {
+        let Some(was) = before.get(key) else { return (key.clone(), Arc::clone(row)) };
+        let mut rated = V::clone(row);
+        rated.rate(was, nanos(key));
+        let rated = last.get(key).filter(|l| ***l == rated).map_or_else(|| Arc::new(rated), Arc::clone);
+        (key.clone(), rated)
+    });
+    rated.collect()
+}
+
+impl Rated for ProcessStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.cpu_ratio = ratio(before.cpu_nanos, self.cpu_nanos, nanos);
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+    }
+}
+
+impl Rated for Thread {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.cpu_ratio = ratio(before.cpu_nanos, self.cpu_nanos, nanos);
+    }
+}
+
+impl Rated for CpuStat {
+    fn rate(&mut self, before: &Self, _nanos: u64) {
+        self.ratio = cpu_ratios(&before.times, &self.times);
+    }
+}
+
+impl Rated for HostStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.cpu_ratio = cpu_ratios(&before.cpu, &self.cpu);
+        self.forks_per_sec = per_sec(before.forks, self.forks, nanos);
+        self.context_switches_per_sec = per_sec(before.context_switches, self.context_switches, nanos);
+        self.short_lived_per_sec = maybe_per_sec(before.short_lived, self.short_lived, nanos);
+    }
+}
+
+impl Rated for ContainerStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.cpu_ratio = before.cpu_nanos.zip(self.cpu_nanos).and_then(|(b, n)| ratio(b, n, nanos));
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+        self.short_lived_per_sec = maybe_per_sec(before.short_lived, self.short_lived, nanos);
+        self.cpu_throttled_ratio = throttled(before, self);
+    }
+}
+
+/// Throttled periods among those of the interval; 0 when it did not run at all.
+fn throttled(before: &ContainerStat, now: &ContainerStat) -> Option<f32> {
+    let periods = now.cpu_periods?.checked_sub(before.cpu_periods?)?;
+    let throttled = now.cpu_throttled_periods?.checked_sub(before.cpu_throttled_periods?)?;
+    Some(if periods == 0 { 0.0 } else { (throttled as f64 / periods as f64) as f32 })
+}
+
+/// Shares by mode. A mode may go back a little on its own (the kernel corrects idle and iowait): that counts as 0.
+fn cpu_ratios(before: &CpuTimes, now: &CpuTimes) -> Option<CpuRatios> {
+    let spent = |mode: fn(&CpuTimes) -> u64| mode(now).saturating_sub(mode(before)) as f64;
+    let modes = [
+        spent(|t| t.user_nanos),
+        spent(|t| t.nice_nanos),
+        spent(|t| t.system_nanos),
+        spent(|t| t.idle_nanos),
+        spent(|t| t.iowait_nanos),
+        spent(|t| t.irq_nanos),
+        spent(|t| t.softirq_nanos),
+        spent(|t| t.steal_nanos),
+        spent(|t| t.guest_nanos),
+    ];
+    let all: f64 = modes.iter().sum();
+    if all <= 0.0 {
+        return None;
+    }
+    let [user, nice, system, idle, iowait, irq, softirq, steal, guest] = modes.map(|m| (m / all) as f32);
+    Some(CpuRatios { user, nice, system, idle, iowait, irq, softirq, steal, guest })
+}
+
+/// Rates of processes; `io_gap` holds the true interval of those whose I/O was not read at the tick before.
+pub fn rate_processes(
+    before: &Table<ProcessKey, ProcessStat>,
+    now: &Table<ProcessKey, ProcessStat>,
+    last: &Table<ProcessKey, ProcessStat>,
+    nanos: u64,
+    io_gap: &HashMap<ProcessKey, u64>,
+) -> Table<ProcessKey, ProcessStat> {
+    let mut rated = rate_table(before, now, last, |_| nanos);
+    for (key, gap) in io_gap {
+        let (Some(row), Some(was)) = (rated.get_mut(key), before.get(key)) else { continue };
+        let read = maybe_per_sec(was.read_bytes, row.read_bytes, *gap);
+        let write = maybe_per_sec(was.write_bytes, row.write_bytes, *gap);
+        if (read, write) != (row.read_bytes_per_sec, row.write_bytes_per_sec) {
+            let row = Arc::make_mut(row);
+            (row.read_bytes_per_sec, row.write_bytes_per_sec) = (read, write);
+        }
+    }
+    rated
+}
+
+/// Rates of threads.
+pub fn rate_threads(
+    before: &Table<ThreadKey, Thread>,
+    now: &Table<ThreadKey, Thread>,
+    last: &Table<ThreadKey, Thread>,
+    nanos: u64,
+) -> Table<ThreadKey, Thread> {
+    rate_table(before, now, last, |_| nanos)
+}
+
+/// Rates of the host.
+pub fn rate_host(
+    before: &Table<Single, HostStat>,
+    now: &Table<Single, HostStat>,
+    nanos: u64,
+) -> Table<Single, HostStat> {
+    rate_table(before, now, &Table::new(), |_| nanos)
+}
+
+/// Shares of each core.
+pub fn rate_cpus(before: &Table<CpuKey, CpuStat>, now: &Table<CpuKey, CpuStat>) -> Table<CpuKey, CpuStat> {
+    rate_table(before, now, &Table::new(), |_| 0)
+}
+
+/// Rates of containers.
+pub fn rate_containers(
+    before: &Table<ContainerKey, ContainerStat>,
+    now: &Table<ContainerKey, ContainerStat>,
+    last: &Table<ContainerKey, ContainerStat>,
+    nanos: u64,
+) -> Table<ContainerKey, ContainerStat> {
+    rate_table(before, now, last, |_| nanos)
+}
+
+/// Rates of our own cost.
+pub fn rate_agent(before: &AgentStat, now: &mut AgentStat, nanos: u64) {
+    now.cpu_ratio = ratio(before.cpu_nanos, now.cpu_nanos, nanos);
+    now.sent_bytes_per_sec = per_sec(before.sent_bytes, now.sent_bytes, nanos);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn one(cpu_nanos: u64, read: u64) -> Table<ProcessKey, ProcessStat> {
+        let row = ProcessStat { cpu_nanos, read_bytes: Some(read), ..ProcessStat::default() };
+        [(ProcessKey { pid: 1, start_time: 1 }, Arc::new(row))].into()
+    }
+
+    #[test]
+    fn rates_use_the_measured_interval_and_the_gap_where_there_is_one() {
+        let key = ProcessKey { pid: 1, start_time: 1 };
+        let rated =
+            rate_processes(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &HashMap::new());
+        assert_eq!((rated[&key].cpu_ratio, rated[&key].read_bytes_per_sec), (Some(0.5), Some(2000.0)));
+        let gap = [(key, 4 * SECOND)].into();
+        let rated = rate_processes(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &gap);
+        assert_eq!(rated[&key].read_bytes_per_sec, Some(1000.0));
+    }
+
+    #[test]
+    fn a_row_whose_rates_stay_is_the_same_allocation() {
+        let key = ProcessKey { pid: 1, start_time: 1 };
+        let (before, now) = (one(5, 5), one(5, 5));
+        let last = rate_processes(&before, &now, &Table::new(), SECOND, &HashMap::new());
+        let again = rate_processes(&now, &now, &last, SECOND, &HashMap::new());
+        assert!(Arc::ptr_eq(&last[&key], &again[&key]));
+    }
+
+    #[test]
+    fn throttling_counts_periods_of_the_interval_alone() {
+        let at = |periods, throttled| ContainerStat {
+            cpu_periods: Some(periods),
+            cpu_throttled_periods: Some(throttled),
+            ..ContainerStat::default()
+        };
+        assert_eq!(throttled(&at(100, 90), &at(110, 95)), Some(0.5));
+        assert_eq!(throttled(&at(100, 90), &at(100, 90)), Some(0.0));
+        assert_eq!(throttled(&at(100, 90), &at(10, 9)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_rate_is_never_negative_nor_nan(before: u64, now: u64, nanos: u64) {
+            for rate in [per_sec(before, now, nanos), ratio(before, now, nanos)].into_iter().flatten() {
+                prop_assert!(rate >= 0.0 && rate.is_finite());
+            }
+        }
+
+        #[test]
+        fn shares_add_up_to_one(user: u32, idle: u32, steal: u32) {
+            let now = CpuTimes {
+                user_nanos: user.into(), idle_nanos: idle.into(), steal_nanos: steal.into(), ..CpuTimes::default()
+            };
+            if let Some(r) = cpu_ratios(&CpuTimes::default(), &now) {
+                prop_assert!((r.busy() + r.idle + r.iowait - 1.0).abs() < 1e-4);
+            } else {
+                prop_assert_eq!(user as u64 + idle as u64 + steal as u64, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Reading small kernel files with few system calls: kept descriptors re-read by `pread`, and bounded one-off reads.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, pread};
+
+/// Opens a kernel file for re-reading.
+///
+/// # Errors
+/// As `open(2)`: `ENOENT` or `ESRCH` when the process is gone, `EACCES` or `EPERM` when it is hidden.
+pub fn open_kept(path: &Path) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+}
+
+/// Reads a kernel file from its start into `buffer` (which keeps its allocation) until its end or `limit` bytes.
+///
+/// # Errors
+/// As `pread(2)`; `ESRCH` tells that the process of a kept `/proc/PID` file is gone (also when its pid is in use again).
+pub fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+    buffer.resize(buffer.capacity().max(1024), 0);
+    let mut filled = 0;
+    loop {
+        let space = buffer.get_mut(filled..).unwrap_or_default();
+        let n = pread(&fd, space, filled as u64)?;
+        filled += n;
+        // A short read is the end for every /proc file that fits its first buffer; saves the read that returns 0.
+        if n == 0 || filled < buffer.len() || filled >= limit {
+            break;
+        }
+        buffer.resize(buffer.len() * 2, 0);
+    }
+    buffer.truncate(filled.min(limit));
+    Ok(())
+}
+
+/// Opens, reads and closes.
+///
+/// # Errors
+/// As [`open_kept`] and [`reread`].
+pub fn read_once(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+    let fd = open_kept(path)?;
+    reread(fd, buffer, limit)
+}
