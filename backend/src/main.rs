@@ -1,6 +1,51 @@
-//! placeholder
-#![allow(dead_code, reason = "wip")]
+//! `glasshull`: arguments → configuration → run; nothing else.
+
+mod agent;
 mod collect;
+mod command;
+mod config;
 mod model;
+mod serve;
 mod sys;
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use config::{Cli, Command};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("GLASSHULL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("glasshull: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Two threads serve any number of clients; more would only cost memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_stack_size(512 << 10)
+        .enable_all()
+        .build()?;
+    let common = cli.common;
+    let result = runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+            Command::Serve(args) => command::serve::run(common, args).await,
+            Command::Snapshot(args) => command::snapshot::run(common, args).await,
+            Command::Who(args) => command::who::run(common, args).await,
+            Command::Record(args) => command::record::run(common, args).await,
+            Command::Replay(args) => command::replay::run(args).await,
+        }
+    });
+    // A reading that hangs in the kernel (a dead NFS server) must not keep us from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}

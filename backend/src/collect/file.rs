@@ -115,7 +115,7 @@ fn find_layer(
     let lowers = lowers.split(':').filter(|d| !d.is_empty()).enumerate();
     let lowers = lowers.map(|(n, dir)| (Layer::Lower(u32::try_from(n).unwrap_or(u32::MAX)), dir.to_owned()));
     for (layer, dir) in upper.into_iter().chain(lowers) {
-        let place = root.path(&dir).join(below);
+        let place = root.host_path(&dir).join(below);
         let Ok(found) = std::fs::symlink_metadata(&place) else { continue };
         if found.rdev() == 0 && found.mode() & 0o170_000 == 0o020_000 {
             return None;

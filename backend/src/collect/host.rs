@@ -124,7 +124,7 @@ fn psi(root: &Root, resource: &str) -> Option<Psi> {
 }
 
 fn os_name(root: &Root) -> Option<String> {
-    let text = std::fs::read_to_string(root.path("/etc/os-release")).ok()?;
+    let text = std::fs::read_to_string(root.host_path("/etc/os-release")).ok()?;
     let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
     Some(name.trim_matches('"').to_owned())
 }

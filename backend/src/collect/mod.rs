@@ -1,7 +1,104 @@
 //! 1 READ: one file or folder per domain. Each reads its own; nothing here relates one fact to another.
+//!
+//! `collect::X` may import `sys` and `shared`, never `collect::Y`.
 
+pub mod cgroup;
+pub mod container;
 pub mod file;
 pub mod host;
 pub mod own_cost;
 pub mod process;
 pub mod process_events;
+pub mod runtime;
+
+use glasshull_shared::snapshot::{Topic, TopicSet};
+
+/// What a collector fills, who needs it, and what it can miss even when it works.
+#[derive(Debug, Clone, Copy)]
+pub struct Collector {
+    /// Name in the `source` table.
+    pub name: &'static str,
+    /// Tables it fills or helps to fill.
+    pub fills: &'static [Topic],
+    /// Tables whose subscribers make it run.
+    pub needed_by: &'static [Topic],
+    /// What this way of looking misses.
+    pub misses: Option<&'static str>,
+}
+
+impl Collector {
+    /// Whether somebody needs what it reads.
+    pub fn needed(&self, demand: TopicSet) -> bool {
+        self.needed_by.iter().any(|t| demand.contains(*t))
+    }
+}
+
+/// The host's load: `/proc/stat`, `meminfo`, `loadavg`, `pressure`.
+pub const HOST: Collector = Collector {
+    name: "host",
+    fills: &[Topic::Host, Topic::HostStat, Topic::Cpu],
+    needed_by: &[Topic::HostStat, Topic::Cpu],
+    misses: None,
+};
+
+/// Processes: `/proc/PID`.
+pub const PROCESS: Collector = Collector {
+    name: "process",
+    fills: &[Topic::Process, Topic::ProcessStat],
+    needed_by: &[
+        Topic::Process,
+        Topic::ProcessStat,
+        Topic::Thread,
+        Topic::ExitedProcess,
+        Topic::Container,
+        Topic::ContainerStat,
+    ],
+    misses: Some("CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off"),
+};
+
+/// Fork, exec and exit: the kernel's proc connector.
+pub const PROCESS_EVENTS: Collector = Collector {
+    name: "process_events",
+    fills: &[Topic::ExitedProcess],
+    needed_by: &[Topic::Process, Topic::ExitedProcess, Topic::ContainerStat],
+    misses: Some("name and container of a process that is gone before we can look (mostly below 1 ms)"),
+};
+
+/// Threads: `/proc/PID/task`.
+pub const THREAD: Collector = Collector {
+    name: "thread",
+    fills: &[Topic::Thread],
+    needed_by: &[Topic::Thread],
+    misses: Some("threads that live shorter than a tick"),
+};
+
+/// Container engines: their API.
+pub const ENGINE: Collector = Collector {
+    name: "engine",
+    fills: &[Topic::Engine, Topic::Container, Topic::Event],
+    needed_by: &[Topic::Engine, Topic::Container, Topic::ContainerStat, Topic::Event],
+    misses: None,
+};
+
+/// Containers without an engine: shims, monitors, runtime state on disk.
+pub const RUNTIME: Collector = Collector {
+    name: "runtime",
+    fills: &[Topic::Container],
+    needed_by: &[Topic::Container, Topic::ContainerStat],
+    misses: Some("stopped containers, and names only an engine knows"),
+};
+
+/// Control groups of containers.
+pub const CGROUP: Collector = Collector {
+    name: "cgroup",
+    fills: &[Topic::ContainerStat],
+    needed_by: &[Topic::ContainerStat],
+    misses: None,
+};
+
+/// Our own cost.
+pub const OWN_COST: Collector =
+    Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
+
+/// All collectors in the order they run.
+pub const COLLECTORS: &[Collector] = &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];

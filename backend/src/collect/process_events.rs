@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use glasshull_shared::cgroup_path;
+use glasshull_shared::domain::process::ExitedProcess;
 use glasshull_shared::unit::printable_bytes as printable;
 
 use crate::sys::clock;
@@ -22,26 +23,8 @@ const ENDS_AT_MOST: usize = 512;
 /// Births kept; a process that lives longer than the flood is found by the tick anyway.
 const BIRTHS_AT_MOST: usize = 16_384;
 
-/// An end, as far as the events told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// Pid on the host.
-    pub pid: u32,
-    /// Parent at the fork, else at the end.
-    pub ppid: Option<u32>,
-    /// Name after the last exec that was seen.
-    pub comm: Option<String>,
-    /// Arguments after the last exec that was seen; `None` also when masked.
-    pub cmdline: Option<String>,
-    /// Cgroup path after the last exec that was seen.
-    pub cgroup: Option<String>,
-    /// Wait status.
-    pub status: u32,
-    /// Nanoseconds between fork and end; `None` when the fork was not seen.
-    pub lifetime_nanos: Option<u64>,
-    /// Nanoseconds since the epoch.
-    pub at: u64,
-}
+/// An end, as far as the events told, with the cgroup path seen at the last exec.
+pub type End = (ExitedProcess, Option<String>);
 
 /// What happened since the last reading.
 #[derive(Debug, Default)]
@@ -181,8 +164,19 @@ impl Listener {
         let lifetime_nanos = birth.as_ref().map(|b| at.saturating_sub(b.at));
         let birth = birth.unwrap_or_default();
         let ppid = if birth.ppid == 0 { parent } else { Some(birth.ppid) };
-        let (comm, cmdline, cgroup) = (birth.comm, birth.cmdline, birth.cgroup);
-        let end = End { pid, ppid, comm, cmdline, cgroup, status, lifetime_nanos, at: clock::now() };
+        let (exit_code, signal) = outcome(status);
+        let row = ExitedProcess {
+            pid,
+            ppid,
+            comm: birth.comm,
+            cmdline: birth.cmdline,
+            exit_code,
+            signal,
+            lifetime_nanos,
+            exited_at: clock::now(),
+            ..ExitedProcess::default()
+        };
+        let end = (row, birth.cgroup);
         self.lock(|r| if r.ends.len() < ENDS_AT_MOST { r.ends.push(end) } else { r.ends_dropped += 1 });
     }
 
@@ -190,6 +184,12 @@ impl Listener {
         read_once(&self.root.proc_path(format!("{pid}/{name}")), &mut self.buffer, 4096).ok()?;
         Some(&self.buffer)
     }
+}
+
+/// Exit code and signal of a wait status; bit 7 (core dumped) is no part of the signal.
+fn outcome(status: u32) -> (Option<u8>, Option<u8>) {
+    let signal = (status & 0x7f) as u8;
+    if signal == 0 { (Some((status >> 8) as u8), None) } else { (None, Some(signal)) }
 }
 
 fn arguments(bytes: &[u8]) -> String {
@@ -201,6 +201,13 @@ fn arguments(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_status_is_a_code_or_a_signal() {
+        assert_eq!(outcome(3 << 8), (Some(3), None));
+        assert_eq!(outcome(9), (None, Some(9)));
+        assert_eq!(outcome(0x80 | 11), (None, Some(11)));
+    }
 
     /// Needs the initial network namespace; says so elsewhere.
     #[test]
@@ -215,13 +222,14 @@ mod tests {
         let mut ends = Vec::new();
         for _ in 0..100 {
             ends.extend(events.read().ends);
-            if ends.iter().any(|e| e.pid == pid) {
+            if ends.iter().any(|e| e.0.pid == pid) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let end = ends.iter().find(|e| e.pid == pid).expect("the end of our own child");
-        assert_eq!(end.status >> 8, 7);
+        let end = ends.iter().find(|e| e.0.pid == pid).expect("the end of our own child");
+        let (end, _) = end;
+        assert_eq!(end.exit_code, Some(7));
         assert_eq!(end.ppid, Some(std::process::id()));
         assert!(end.lifetime_nanos.is_some());
     }

@@ -25,13 +25,13 @@ impl Root {
     }
 
     /// The place of an absolute path in this tree.
-    pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+    pub fn host_path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
         self.prefix.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
     /// `/proc/…` in this tree.
     pub fn proc_path(&self, below: impl AsRef<Path>) -> PathBuf {
-        self.path("/proc").join(below)
+        self.host_path("/proc").join(below)
     }
 }

@@ -339,7 +339,7 @@ impl ProcessReader {
 /// All numeric names in `/proc`.
 fn list_pids(root: &Root) -> Result<Vec<u32>, Errno> {
     use rustix::fs::{Mode, OFlags, RawDir, open};
-    let dir = open(root.path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let dir = open(root.host_path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = Vec::with_capacity(64 << 10);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
     let mut pids = Vec::new();

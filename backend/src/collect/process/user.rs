@@ -44,7 +44,7 @@ pub(super) struct UserNames {
 impl UserNames {
     pub(super) fn new(root: Root) -> Self {
         let mut buffer = Vec::new();
-        let read = read_once(&root.path("/etc/passwd"), &mut buffer, PASSWD_BYTES);
+        let read = read_once(&root.host_path("/etc/passwd"), &mut buffer, PASSWD_BYTES);
         let names = if read.is_ok() { parse_passwd(&buffer) } else { HashMap::new() };
         Self { root, host: Names { names, map: Vec::new() }, containers: HashMap::new() }
     }

@@ -1,0 +1,394 @@
+//! The live source: runs the collectors somebody needs, relates what they read, and makes the snapshot of a tick.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use anyhow::Result;
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::agent::{AgentStat, Single};
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
+use glasshull_shared::domain::event::{Event, EventKey};
+use glasshull_shared::domain::host::{CpuKey, CpuStat, Host, HostStat};
+use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::source::SourceState;
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use tokio::sync::Notify;
+
+use super::source::{Trouble, Troubles, grant, sources};
+use crate::collect::cgroup::CgroupReader;
+use crate::collect::container::{EngineReading, Engines, Options};
+use crate::collect::process::{ProcessReader, Scale, thread};
+use crate::collect::process_events::ProcessEvents;
+use crate::collect::runtime::RuntimeReader;
+use crate::collect::{self, own_cost};
+use crate::config::Common;
+use crate::model::exit::Exits;
+use crate::model::{join, rate};
+use crate::sys::root::Root;
+use crate::sys::{clock, limits};
+
+/// Descriptors left to sockets, engines and cgroup files when processes keep theirs.
+const DESCRIPTORS_SPARED: usize = 4096;
+/// Events kept for the timeline.
+const EVENTS_KEPT: usize = 200;
+/// Ticks between two attempts at a source that is missing.
+const RETRY_TICKS: u64 = 30;
+
+/// A snapshot and what of it means something.
+#[derive(Debug)]
+pub struct Sample {
+    /// All tables; those not in `collected` are from before or empty.
+    pub snapshot: Arc<Snapshot>,
+    /// Tables that were read for this sample.
+    pub collected: TopicSet,
+    /// Instant the reading was finished, nanoseconds since the epoch.
+    pub at: u64,
+    /// Measured time since the sample before; `None` for the first one and between ticks.
+    pub interval_nanos: Option<u64>,
+}
+
+/// Readings without rates, and when they were made: the basis of the next rates.
+#[derive(Default)]
+struct Raw {
+    process: (u64, Table<ProcessKey, ProcessStat>),
+    thread: (u64, Table<ThreadKey, Thread>),
+    container: (u64, Table<ContainerKey, ContainerStat>),
+    host: (u64, Table<Single, HostStat>),
+    cpu: Table<CpuKey, CpuStat>,
+    agent: (u64, AgentStat),
+}
+
+/// What clients cost, as the serving side counts it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Serving {
+    /// Clients connected.
+    pub clients: u32,
+    /// Bytes sent since start.
+    pub sent_bytes: u64,
+}
+
+/// The live source.
+pub struct Live {
+    root: Root,
+    scale: Scale,
+    common: Common,
+    host: Arc<Host>,
+    wake: Arc<Notify>,
+    keep_at_most: usize,
+    processes: Option<ProcessReader>,
+    events: Option<ProcessEvents>,
+    engines: Option<Engines>,
+    engine: EngineReading,
+    cgroups: CgroupReader,
+    runtime: RuntimeReader,
+    runtime_containers: Table<ContainerKey, Container>,
+    exits: Exits,
+    happened: Table<EventKey, Event>,
+    happened_sequence: u64,
+    raw: Raw,
+    troubles: Troubles,
+    last: Arc<Snapshot>,
+    ticks: u64,
+    last_tick: Option<u64>,
+}
+
+impl Live {
+    /// A source that has read nothing yet. `wake` is notified when an engine's news should be published at once.
+    ///
+    /// # Errors
+    /// When the host's `/proc` cannot be read at all.
+    pub fn new(common: Common, wake: Arc<Notify>) -> Result<Self> {
+        let root = Root::host();
+        let host = collect::host::read_identity(&root, common.mask_args)?;
+        let scale = Scale {
+            boot_at: host.boot_at,
+            ticks_per_sec: host.ticks_per_sec.into(),
+            page_bytes: rustix::param::page_size() as u64,
+        };
+        let limit = limits::raise_open_files();
+        Ok(Self {
+            cgroups: CgroupReader::new(root.clone()),
+            runtime: RuntimeReader::new(root.clone()),
+            runtime_containers: Table::new(),
+            root,
+            scale,
+            common,
+            host: Arc::new(host),
+            wake,
+            keep_at_most: limit.saturating_sub(DESCRIPTORS_SPARED).max(limit / 2),
+            processes: None,
+            events: None,
+            engines: None,
+            engine: EngineReading::default(),
+            exits: Exits::default(),
+            happened: Table::new(),
+            happened_sequence: 0,
+            raw: Raw::default(),
+            troubles: Troubles::new(),
+            last: Arc::default(),
+            ticks: 0,
+            last_tick: None,
+        })
+    }
+
+    /// What the host is.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The tables of the last sample.
+    pub fn last(&self) -> &Arc<Snapshot> {
+        &self.last
+    }
+
+    /// How the engines are doing, without reading anything else.
+    pub fn engines(&self) -> Option<&Engines> {
+        self.engines.as_ref()
+    }
+
+    /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.
+    pub fn release(&mut self) {
+        self.processes = None;
+        self.events = None;
+        self.engines = None;
+        self.raw = Raw::default();
+        self.cgroups = CgroupReader::new(self.root.clone());
+        self.runtime = RuntimeReader::new(self.root.clone());
+        self.last = Arc::default();
+        self.last_tick = None;
+    }
+
+    /// Begins what works in the background for these tables. Needs a tokio runtime.
+    pub fn prepare(&mut self, demand: TopicSet) {
+        if collect::ENGINE.needed(demand) && self.engines.is_none() {
+            let wake = Arc::clone(&self.wake);
+            self.engines = Some(Engines::start(self.common.engine.clone(), wake, Options::default()));
+        }
+        let retry = self.events.is_none() && self.ticks % RETRY_TICKS == 0;
+        if collect::PROCESS_EVENTS.needed(demand) && retry {
+            match ProcessEvents::start(self.root.clone(), self.common.mask_args) {
+                Ok(events) => {
+                    self.events = Some(events);
+                    self.troubles.remove(collect::PROCESS_EVENTS.name);
+                }
+                Err(error) => self.no_events(&error.to_string()),
+            }
+        }
+    }
+
+    fn no_events(&mut self, error: &str) {
+        let trouble = Trouble {
+            state: SourceState::Missing,
+            reason: format!("the kernel refuses process events ({error}): processes that live shorter than a tick are not seen"),
+            capability: Some("CAP_NET_ADMIN".into()),
+            remedy: Some(format!("{}; it must be in the host's network and pid namespaces", grant("CAP_NET_ADMIN"))),
+            collected_at: None,
+        };
+        self.events = None;
+        self.troubles.insert(collect::PROCESS_EVENTS.name, trouble);
+    }
+
+    /// Reads everything these tables need.
+    pub fn tick(&mut self, demand: TopicSet, serving: Serving) -> Sample {
+        let began = clock::monotonic();
+        self.prepare(demand);
+        self.ticks += 1;
+        let mut next = Snapshot::clone(&self.last);
+        next.host = [(Single, Arc::clone(&self.host))].into();
+        if collect::HOST.needed(demand) {
+            self.read_host(&mut next, began);
+        }
+        if collect::PROCESS.needed(demand) {
+            self.read_processes(&mut next, began);
+        }
+        if collect::THREAD.needed(demand) {
+            self.read_threads(&mut next);
+        }
+        self.take_engines(&mut next);
+        if collect::CGROUP.needed(demand) {
+            self.read_cgroups(&mut next);
+        }
+        next.source = sources(demand, &self.troubles);
+        if collect::OWN_COST.needed(demand) {
+            self.read_own_cost(&mut next, began, serving);
+        }
+        self.last = Arc::new(next);
+        let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
+        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now(), interval_nanos }
+    }
+
+    /// Takes over what the engines told since, without reading anything else: for news between two ticks.
+    pub fn engine_news(&mut self, demand: TopicSet) -> Sample {
+        let mut next = Snapshot::clone(&self.last);
+        self.take_engines(&mut next);
+        self.last = Arc::new(next);
+        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now(), interval_nanos: None }
+    }
+
+    fn read_host(&mut self, next: &mut Snapshot, now: u64) {
+        match collect::host::read_load(&self.root) {
+            Ok(mut reading) => {
+                if let (Some(row), true) = (reading.stat.get_mut(&Single), self.events.is_some()) {
+                    Arc::make_mut(row).short_lived = Some(self.exits.short_lived);
+                }
+                let nanos = now.saturating_sub(self.raw.host.0);
+                next.host_stat = rate::rate_host(&self.raw.host.1, &reading.stat, nanos);
+                next.cpu = rate::rate_cpus(&self.raw.cpu, &reading.cpu);
+                self.raw.host = (now, reading.stat);
+                self.raw.cpu = reading.cpu;
+                self.troubles.remove(collect::HOST.name);
+            }
+            Err(error) => self.stale(collect::HOST.name, &format!("{error:#}")),
+        }
+    }
+
+    fn stale(&mut self, name: &'static str, reason: &str) {
+        let before = self.troubles.get(name).filter(|t| t.state == SourceState::Stale);
+        let collected_at = before.map_or_else(|| Some(clock::now()), |t| t.collected_at);
+        let reason = reason.to_owned();
+        let trouble = Trouble { state: SourceState::Stale, reason, collected_at, ..Trouble::default() };
+        self.troubles.insert(name, trouble);
+    }
+
+    fn read_processes(&mut self, next: &mut Snapshot, now: u64) {
+        let events = self.events.as_ref().map(ProcessEvents::read).unwrap_or_default();
+        if let Some(error) = &events.failed {
+            self.no_events(error);
+        }
+        let reader = self.processes.get_or_insert_with(|| {
+            ProcessReader::new(self.root.clone(), self.scale, self.common.mask_args, self.keep_at_most)
+        });
+        reader.note_executed(events.executed);
+        let reading = match reader.read(now) {
+            Ok(reading) => reading,
+            Err(error) => return self.stale(collect::PROCESS.name, &format!("listing /proc: {error}")),
+        };
+        self.exits.count_unknown(events.ends_dropped);
+        self.exits.join_ends(events.ends, &next.process);
+        next.exited_process.clone_from(&self.exits.table);
+        self.say_hidden(reading.hidden_io);
+        let nanos = now.saturating_sub(self.raw.process.0);
+        let before = &self.raw.process.1;
+        next.process_stat = rate::rate_processes(before, &reading.stat, &next.process_stat, nanos, &reading.io_gap);
+        self.raw.process = (now, reading.stat);
+        if reading.changed || self.ticks == 1 {
+            next.process = reading.process;
+            self.runtime_containers = self.runtime.read(&next.process);
+            self.join(next);
+        }
+    }
+
+    fn say_hidden(&mut self, hidden_io: usize) {
+        if hidden_io == 0 {
+            self.troubles.remove(collect::PROCESS.name);
+            return;
+        }
+        let trouble = Trouble {
+            state: SourceState::Limited,
+            reason: "bytes read and written, host paths of binaries, namespaces and PSS of other users' processes are hidden".into(),
+            capability: Some("CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH".into()),
+            remedy: Some("run glasshull as root, or: setcap cap_sys_ptrace,cap_dac_read_search+ep glasshull".into()),
+            collected_at: None,
+        };
+        self.troubles.insert(collect::PROCESS.name, trouble);
+    }
+
+    fn read_threads(&mut self, next: &mut Snapshot) {
+        let now = clock::monotonic();
+        let (threads, cut) = thread::read(&self.root, self.scale, &next.process_stat);
+        let nanos = now.saturating_sub(self.raw.thread.0);
+        next.thread = rate::rate_threads(&self.raw.thread.1, &threads, &next.thread, nanos);
+        self.raw.thread = (now, threads);
+        if cut {
+            let reason = format!("only the first {} threads are read", thread::THREADS_AT_MOST);
+            let trouble = Trouble { state: SourceState::Limited, reason, ..Trouble::default() };
+            self.troubles.insert(collect::THREAD.name, trouble);
+        } else {
+            self.troubles.remove(collect::THREAD.name);
+        }
+    }
+
+    /// Takes over what the engines told, when they told anything new.
+    fn take_engines(&mut self, next: &mut Snapshot) {
+        let Some(engines) = &self.engines else { return };
+        let reading = engines.read();
+        for event in &reading.events {
+            self.happened_sequence += 1;
+            let row = Event {
+                at: event.at,
+                kind: event.kind,
+                container: event.container.clone(),
+                text: event.text.clone(),
+            };
+            self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
+        }
+        while self.happened.len() > EVENTS_KEPT {
+            self.happened.pop_first();
+        }
+        next.event.clone_from(&self.happened);
+        next.engine.clone_from(&reading.engines);
+        let changed = reading.generation != self.engine.generation || next.container.is_empty();
+        self.engine = reading;
+        if changed {
+            self.join(next);
+        }
+    }
+
+    /// Joins engines, runtimes and processes into containers.
+    fn join(&self, next: &mut Snapshot) {
+        next.container =
+            join::join_containers(&self.engine.containers, &self.runtime_containers, &mut next.process, &next.container);
+        if self.common.mask_args {
+            for row in next.container.values_mut().filter(|c| c.command.is_some()) {
+                Arc::make_mut(row).command = None;
+            }
+        }
+    }
+
+    fn read_cgroups(&mut self, next: &mut Snapshot) {
+        let now = clock::monotonic();
+        let (mut stats, notices) = self.cgroups.read(&members(next));
+        let counts = join::count_processes(&next.process);
+        let watching = self.events.is_some();
+        for (key, row) in &mut stats {
+            let row = Arc::make_mut(row);
+            row.processes = Some(counts.get(&key.id).copied().unwrap_or(0));
+            row.short_lived = watching.then(|| self.exits.by_container.get(&key.id).copied().unwrap_or(0));
+        }
+        let nanos = now.saturating_sub(self.raw.container.0);
+        next.container_stat = rate::rate_containers(&self.raw.container.1, &stats, &next.container_stat, nanos);
+        self.raw.container = (now, stats);
+        match notices.first() {
+            Some(notice) => {
+                let trouble = Trouble { state: SourceState::Limited, reason: notice.clone(), ..Trouble::default() };
+                self.troubles.insert(collect::CGROUP.name, trouble);
+            }
+            None => {
+                self.troubles.remove(collect::CGROUP.name);
+            }
+        }
+    }
+
+    fn read_own_cost(&mut self, next: &mut Snapshot, began: u64, serving: Serving) {
+        let mut row = own_cost::read();
+        (row.clients, row.sent_bytes) = (serving.clients, serving.sent_bytes);
+        if self.raw.agent.0 != 0 {
+            rate::rate_agent(&self.raw.agent.1, &mut row, began.saturating_sub(self.raw.agent.0));
+        }
+        row.tick_nanos = clock::monotonic().saturating_sub(began);
+        self.raw.agent = (began, row.clone());
+        next.agent = [(Single, Arc::new(row))].into();
+    }
+}
+
+/// A process in each running container: its init where known, else any.
+fn members(snapshot: &Snapshot) -> BTreeMap<ContainerKey, u32> {
+    let mut any: HashMap<&str, u32> = HashMap::new();
+    for (key, row) in &snapshot.process {
+        if let Some(container) = &row.container {
+            any.entry(container).or_insert(key.pid);
+        }
+    }
+    let pid = |key: &ContainerKey, row: &Container| row.init_pid.or_else(|| any.get(key.id.as_str()).copied());
+    snapshot.container.iter().filter_map(|(key, row)| Some((key.clone(), pid(key, row)?))).collect()
+}

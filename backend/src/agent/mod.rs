@@ -1,0 +1,142 @@
+//! The loop: demand → tick → collect → relate → publish. With `live` and `source` the only place that sees every stage.
+
+pub mod live;
+pub mod source;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glasshull_shared::snapshot::{Topic, TopicSet};
+use glasshull_shared::wire::{Answer, Question};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::collect;
+use crate::serve::hub::{Ask, Hub};
+use crate::sys::root::Root;
+use live::{Live, Sample, Serving};
+
+/// Time from the first sample to the second when somebody new watches: rates should not take a whole interval.
+const FIRST_RATES: Duration = Duration::from_millis(400);
+/// News of engines within this time are published together.
+const GATHER_NEWS: Duration = Duration::from_millis(20);
+
+/// Runs the live source until `shutdown`: ticks only while somebody subscribes to something.
+pub async fn run(
+    mut live: Live,
+    wake: Arc<Notify>,
+    hub: Arc<Hub>,
+    mut asks: mpsc::Receiver<Ask>,
+    interval: Duration,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut demand = hub.demand();
+    let mut collected = TopicSet::EMPTY;
+    let mut due = Instant::now();
+    tokio::pin!(shutdown);
+    loop {
+        let wanted = *demand.borrow_and_update();
+        if wanted.is_empty() {
+            if !collected.is_empty() {
+                live.release();
+                collected = TopicSet::EMPTY;
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                changed = demand.changed() => if changed.is_err() { return },
+                Some(ask) = asks.recv() => answer(ask),
+            }
+            due = Instant::now();
+            continue;
+        }
+        if !(wanted - collected).is_empty() {
+            due = Instant::now();
+        }
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            () = sleep_until(due) => {
+                let began = Instant::now();
+                let first = !(wanted - collected).is_empty();
+                let serving = Serving { clients: hub.clients(), sent_bytes: hub.sent_bytes() };
+                publish(&hub, tokio::task::block_in_place(|| live.tick(wanted, serving)));
+                collected = wanted;
+                due = if first { began + FIRST_RATES.min(interval) } else { next(due, began, interval) };
+            }
+            () = wake.notified() => {
+                sleep(GATHER_NEWS).await;
+                publish(&hub, tokio::task::block_in_place(|| live.engine_news(collected)));
+            }
+            changed = demand.changed() => if changed.is_err() { return },
+            Some(ask) = asks.recv() => answer(ask),
+        }
+    }
+}
+
+/// The instant of the next tick: in step with the last one, unless that was late by more than an interval.
+fn next(due: Instant, began: Instant, interval: Duration) -> Instant {
+    let planned = due + interval;
+    if planned < began { began + interval } else { planned }
+}
+
+fn publish(hub: &Hub, sample: Sample) {
+    hub.publish(sample.snapshot, sample.collected, sample.at, sample.interval_nanos);
+}
+
+/// Answers a question beside the tick: some readings walk page tables or mounts.
+fn answer(ask: Ask) {
+    tokio::task::spawn_blocking(move || {
+        let answer = match ask.question {
+            Question::Process(key) => {
+                let root = Root::host();
+                let exe = collect::file::executable(&root, key.pid);
+                match collect::process::detail::read(&root, key, exe) {
+                    Ok(detail) => Answer::Process(Box::new(detail)),
+                    Err(why) => Answer::Failed(why),
+                }
+            }
+        };
+        let _ = ask.reply.send(answer); // the client may have gone meanwhile
+    });
+}
+
+/// Takes two samples `interval` apart, waiting (bounded) for the engines' first answers: what `snapshot` and `who` show.
+pub async fn sample_twice(live: &mut Live, wake: &Notify, demand: TopicSet, interval: Duration) -> Sample {
+    live.prepare(demand);
+    let serving = Serving::default();
+    tokio::task::block_in_place(|| live.tick(demand, serving));
+    let due = Instant::now() + interval;
+    if demand.contains(Topic::Container) || demand.contains(Topic::ContainerStat) {
+        wait_for_engines(live, wake, Instant::now() + interval.max(ENGINES_PATIENCE)).await;
+        // Containers that only now are known get their first sample before the second one.
+        let now = Instant::now();
+        if now + Duration::from_millis(100) < due {
+            tokio::task::block_in_place(|| live.engine_news(demand));
+        }
+    }
+    sleep_until(due).await;
+    tokio::task::block_in_place(|| live.tick(demand, serving))
+}
+
+/// How long one-off commands wait for an engine that does not answer.
+const ENGINES_PATIENCE: Duration = Duration::from_secs(3);
+
+async fn wait_for_engines(live: &Live, wake: &Notify, until: Instant) {
+    use glasshull_shared::domain::engine::EngineState;
+    // Engines that are found by themselves appear a moment after the start.
+    let settle = Instant::now() + Duration::from_millis(50);
+    loop {
+        let connecting = live.engines().is_some_and(|e| {
+            e.read().engines.values().any(|row| row.state == EngineState::Connecting)
+        });
+        let now = Instant::now();
+        if now >= until || (!connecting && now >= settle) {
+            return;
+        }
+        tokio::select! {
+            () = wake.notified() => {}
+            () = sleep(Duration::from_millis(20)) => {}
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! How well each collector works, as rows of the `source` table: what a permission or the kernel hides is named with
+//! what would show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
+use glasshull_shared::snapshot::TopicSet;
+
+use crate::collect::{COLLECTORS, Collector};
+
+/// What a collector reported of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trouble {
+    /// How bad.
+    pub state: SourceState,
+    /// What is wrong.
+    pub reason: String,
+    /// Capability that would help.
+    pub capability: Option<String>,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// Last good reading.
+    pub collected_at: Option<u64>,
+}
+
+/// Troubles by collector name; a collector without one works.
+pub type Troubles = BTreeMap<&'static str, Trouble>;
+
+/// The `source` table.
+pub fn sources(demand: TopicSet, troubles: &Troubles) -> Table<SourceKey, Source> {
+    COLLECTORS.iter().map(|c| (SourceKey { name: c.name.to_owned() }, Arc::new(row(c, demand, troubles)))).collect()
+}
+
+fn row(collector: &Collector, demand: TopicSet, troubles: &Troubles) -> Source {
+    let mut row = Source {
+        state: if collector.needed(demand) { SourceState::Ok } else { SourceState::Off },
+        tables: collector.fills.iter().map(|t| t.name().to_owned()).collect(),
+        misses: collector.misses.map(str::to_owned),
+        ..Source::default()
+    };
+    if let Some(trouble) = troubles.get(collector.name).filter(|_| row.state == SourceState::Ok) {
+        row.state = trouble.state;
+        row.reason = Some(trouble.reason.clone());
+        row.capability.clone_from(&trouble.capability);
+        row.remedy.clone_from(&trouble.remedy);
+        row.collected_at = trouble.collected_at;
+    }
+    row
+}
+
+/// How to get a capability, whatever way the agent was started.
+pub fn grant(capability: &str) -> String {
+    let short = capability.trim_start_matches("CAP_").to_lowercase();
+    format!("run glasshull as root, or: setcap cap_{short}+ep glasshull; in a container: --cap-add {}", short.to_uppercase())
+}

@@ -1,0 +1,31 @@
+//! The subcommands: each turns its arguments into one run of a source and something that shows it.
+
+pub mod record;
+pub mod replay;
+pub mod serve;
+pub mod snapshot;
+pub mod who;
+
+use std::future::Future;
+use std::io::Write;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Prints one line; a reader that went away (`| head`) is no error.
+pub fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,139 @@
+//! `glasshull snapshot`: two samples, then one JSON object for scripts. Its shape is a contract (docs/snapshot.md).
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet, merge};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use crate::agent::live::Live;
+use crate::agent::sample_twice;
+use crate::config::{Common, Snapshot as Args};
+
+/// Tables as scripts see them: the parts that the wire keeps apart (identity and samples) are one row here.
+const TABLES: &[(&str, &[Topic])] = &[
+    ("process", &[Topic::Process, Topic::ProcessStat]),
+    ("thread", &[Topic::Thread]),
+    ("exited_process", &[Topic::ExitedProcess]),
+    ("container", &[Topic::Container, Topic::ContainerStat]),
+    ("cpu", &[Topic::Cpu]),
+    ("engine", &[Topic::Engine]),
+    ("source", &[Topic::Source]),
+];
+/// What is left out unless asked for by name.
+const ON_DEMAND: &[&str] = &["thread"];
+
+/// Takes the samples and prints.
+///
+/// # Errors
+/// An unknown table, or a host whose `/proc` cannot be read.
+pub async fn run(common: Common, args: Args) -> Result<ExitCode> {
+    let wanted = choose(&args.tables)?;
+    let mut demand: TopicSet = wanted.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
+    for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
+        demand.insert(topic);
+    }
+    // A process row names its container.
+    if demand.contains(Topic::Process) {
+        demand.insert(Topic::Container);
+    }
+    let wake = Arc::new(Notify::new());
+    let mut live = Live::new(common, Arc::clone(&wake))?;
+    let sample = sample_twice(&mut live, &wake, demand, args.interval).await;
+    let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos)?;
+    let mut out = std::io::stdout().lock();
+    let written = serde_json::to_writer(&mut out, &json).map_err(anyhow::Error::from).and_then(|()| Ok(writeln!(out)?));
+    written.context("writing to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn choose(names: &[String]) -> Result<Vec<(&'static str, &'static [Topic])>> {
+    if names.is_empty() {
+        return Ok(TABLES.iter().filter(|(name, _)| !ON_DEMAND.contains(name)).copied().collect());
+    }
+    let find = |name: &String| match TABLES.iter().find(|(n, _)| n == name) {
+        Some(table) => Ok(*table),
+        None => {
+            let known: Vec<&str> = TABLES.iter().map(|(n, _)| *n).collect();
+            bail!("no table {name:?}; there are: {}", known.join(", "))
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+fn document(
+    snapshot: &Snapshot,
+    wanted: &[(&str, &[Topic])],
+    at: u64,
+    interval_nanos: Option<u64>,
+) -> Result<Value> {
+    let mut tables = Map::new();
+    for (name, topics) in wanted {
+        tables.insert((*name).to_owned(), Value::Array(joined(snapshot, topics)?));
+    }
+    let mut host = snapshot.rows_json(Topic::Host)?;
+    host.extend(snapshot.rows_json(Topic::HostStat)?);
+    Ok(serde_json::json!({
+        "at": at,
+        "interval_nanos": interval_nanos,
+        "host": merge(&host)?,
+        "tables": tables,
+    }))
+}
+
+/// Rows of the first table, each with the fields of the rows that have the same key in the others.
+fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
+    let rows = match topics {
+        [Topic::Process, ..] => {
+            let stat = |key| snapshot.process_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
+            let rows = snapshot.process.iter().map(|(key, row)| {
+                merge(&[serde_json::to_value(key)?, serde_json::to_value(row)?, serde_json::to_value(stat(key))?])
+            });
+            rows.collect::<Result<Vec<_>, _>>()?
+        }
+        [Topic::Container, ..] => {
+            let stat = |key| snapshot.container_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
+            let rows = snapshot.container.iter().map(|(key, row)| {
+                merge(&[serde_json::to_value(key)?, serde_json::to_value(row)?, serde_json::to_value(stat(key))?])
+            });
+            rows.collect::<Result<Vec<_>, _>>()?
+        }
+        [only, ..] => snapshot.rows_json(*only)?,
+        [] => Vec::new(),
+    };
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_contract_holds_on_this_host() {
+        let common = Common { engine: vec!["unix:///nonexistent".into()], mask_args: false };
+        let wake = Arc::new(Notify::new());
+        let mut live = Live::new(common, Arc::clone(&wake)).unwrap();
+        let wanted = choose(&[]).unwrap();
+        let demand = wanted.iter().flat_map(|(_, t)| t.iter().copied()).chain([Topic::Host, Topic::HostStat]).collect();
+        let sample = sample_twice(&mut live, &wake, demand, std::time::Duration::from_millis(200)).await;
+        let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos).unwrap();
+        let processes = json["tables"]["process"].as_array().unwrap();
+        let own = processes.iter().find(|p| p["pid"] == std::process::id()).expect("ourselves");
+        let fields = "pid start_time ppid comm cmdline state uid threads rss_bytes cpu_ratio read_bytes_per_sec \
+            write_bytes_per_sec pid_in_ns container";
+        for field in fields.split_whitespace() {
+            assert!(own.get(field).is_some(), "process.{field}");
+        }
+        assert!(own["cpu_ratio"].is_number() && json["host"]["hostname"].is_string());
+        assert!(json["tables"].get("thread").is_none());
+    }
+
+    #[test]
+    fn an_unknown_table_names_those_that_exist() {
+        let error = choose(&["processes".into()]).unwrap_err().to_string();
+        assert!(error.contains("process, thread"), "{error}");
+    }
+}

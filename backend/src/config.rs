@@ -1,0 +1,199 @@
+//! The command line: what `glasshull` can do and how it is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What this Linux host's containers really are, live, from the host's side.
+///
+/// Without a subcommand it serves the dashboard: `glasshull` is `glasshull serve`.
+#[derive(Debug, Parser)]
+#[command(name = "glasshull", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `serve`, for when it is left out.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// What every subcommand takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  glasshull                                   the dashboard on http://127.0.0.1:7070
+  glasshull --engine unix:///run/docker.sock  ask only this engine
+  glasshull snapshot --json --tables process | jq '.tables.process[] | select(.state == \"D\")'
+  glasshull who 4242                          which container is this pid in, what runs there
+  glasshull who web                           which host pids are in this container
+  glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
+  glasshull replay --demo                     look around without a host, root or Docker
+
+It reads only. As root it sees everything; as an ordinary user it says per panel what is missing and which capability
+would show it. Logs: GLASSHULL_LOG=debug.";
+
+/// What every subcommand takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Ask this engine (unix:///path, repeatable) instead of the Docker and Podman sockets that are found
+    #[arg(long, global = true, value_name = "URL")]
+    pub engine: Vec<String>,
+    /// Hide the arguments of processes and containers, which may hold secrets
+    #[arg(long, global = true)]
+    pub mask_args: bool,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the dashboard (the default)
+    Serve(Serve),
+    /// Take two samples, print one JSON object
+    Snapshot(Snapshot),
+    /// Tell what a pid or a container is: pid → container, container → pids
+    Who(Who),
+    /// Record what the dashboard would show into a file
+    Record(Record),
+    /// Play a recording in the dashboard, on any machine
+    Replay(Replay),
+}
+
+/// Where and for whom to serve.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Address to listen on; any but loopback demands a token
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
+    pub bind: SocketAddr,
+    /// Time between two ticks
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+    /// Demand the token in this file (one line); made at random and printed when a token is needed and none is given
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Also answer to this name in the browser's address bar (repeatable; addresses and localhost always work)
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+}
+
+/// What to print.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Print JSON (the only form there is; named so that scripts say what they expect)
+    #[arg(long)]
+    pub json: bool,
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source…)
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub tables: Vec<String>,
+    /// Time between the two samples that rates are made from
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+}
+
+/// What to look up.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// A pid of the host, or a container's name or the beginning of its id
+    #[arg(value_name = "PID|CONTAINER")]
+    pub subject: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to record.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// File to write; must not exist
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Stop after this time (5m, 90s, 2h); without it, at Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Time between two ticks
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+    /// Overwrite FILE if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What to play.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Recording to play
+    #[arg(value_name = "FILE", required_unless_present = "demo")]
+    pub file: Option<PathBuf>,
+    /// Play the small recording that is built in
+    #[arg(long, conflicts_with = "file")]
+    pub demo: bool,
+    /// So many times faster than it was
+    #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f32,
+    /// End after one pass instead of beginning again
+    #[arg(long)]
+    pub once: bool,
+    /// Where to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// A duration like `500ms`, `90s`, `5m`, `2h`; a bare number counts seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no duration: try 90s or 5m"))?;
+    let secs = match unit {
+        "ms" => number / 1e3,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        other => return Err(format!("unknown unit {other:?}: use ms, s, m or h")),
+    };
+    Duration::try_from_secs_f64(secs).map_err(|e| e.to_string())
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if allowed.contains(&interval) { Ok(interval) } else { Err("between 100ms and 1h, please".into()) }
+}
+
+fn parse_speed(text: &str) -> Result<f32, String> {
+    let speed: f32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err("between 0.1 and 1000, please".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        for bad in ["", "m", "-1s", "5 parsecs", "1e999"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        assert!(parse_interval("1ms").is_err());
+        assert!(parse_speed("0").is_err() && parse_speed("NaN").is_err());
+    }
+
+    #[test]
+    fn every_subcommand_takes_engines() {
+        for line in ["glasshull", "glasshull serve", "glasshull snapshot", "glasshull who 1", "glasshull record f"] {
+            let words = line.split(' ').chain(["--engine", "unix:///a", "--engine", "unix:///b"]);
+            assert_eq!(Cli::try_parse_from(words).unwrap().common.engine.len(), 2, "{line}");
+        }
+    }
+}
