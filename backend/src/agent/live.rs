@@ -214,7 +214,7 @@ impl Live {
         }
         self.last = Arc::new(next);
         let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
-        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now(), interval_nanos }
+        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now_nanos(), interval_nanos }
     }
 
     /// Takes over what the engines told since, without reading anything else: for news between two ticks.
@@ -222,7 +222,7 @@ impl Live {
         let mut next = Snapshot::clone(&self.last);
         self.take_engines(&mut next);
         self.last = Arc::new(next);
-        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now(), interval_nanos: None }
+        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now_nanos(), interval_nanos: None }
     }
 
     fn read_host(&mut self, next: &mut Snapshot, now: u64) {
@@ -244,7 +244,7 @@ impl Live {
 
     fn stale(&mut self, name: &'static str, reason: &str) {
         let before = self.troubles.get(name).filter(|t| t.state == SourceState::Stale);
-        let collected_at = before.map_or_else(|| Some(clock::now()), |t| t.collected_at);
+        let collected_at = before.map_or_else(|| Some(clock::now_nanos()), |t| t.collected_at);
         let reason = reason.to_owned();
         let trouble = Trouble { state: SourceState::Stale, reason, collected_at, ..Trouble::default() };
         self.troubles.insert(name, trouble);

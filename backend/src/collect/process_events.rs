@@ -173,7 +173,7 @@ impl Listener {
             exit_code,
             signal,
             lifetime_nanos,
-            exited_at: clock::now(),
+            exited_at: clock::now_nanos(),
             ..ExitedProcess::default()
         };
         let end = (row, birth.cgroup);

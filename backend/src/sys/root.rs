@@ -1,37 +1,48 @@
-//! Where the host's file trees are: the real ones, or a fixture's.
+//! Where the host's file systems are: `/` in real life, a fixture's folder in tests.
 
 use std::path::{Path, PathBuf};
 
-/// The trees collectors read. Everything they open goes through here, so that a fixture can stand in.
+/// The root below which host paths are looked up.
 #[derive(Debug, Clone)]
-pub struct Root {
-    prefix: PathBuf,
+pub(crate) struct Root {
+    base: PathBuf,
+    /// The proc file system.
+    pub(crate) proc: PathBuf,
+    /// The sys file system.
+    pub(crate) sys: PathBuf,
 }
 
 impl Root {
-    /// This host.
-    pub fn host() -> Self {
-        Self { prefix: PathBuf::from("/") }
+    /// The host itself.
+    pub(crate) fn host() -> Self {
+        Self::at(Path::new("/"))
     }
 
-    /// A tree with `proc/`, `sys/`, `run/`… below `dir`.
-    pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { prefix: dir.into() }
+    /// A tree with `proc`, `sys`, `run`… below `base`.
+    pub(crate) fn at(base: &Path) -> Self {
+        Self { base: base.to_owned(), proc: base.join("proc"), sys: base.join("sys") }
     }
 
-    /// Whether this is the real host: netlink and system calls make sense only then.
-    pub fn is_host(&self) -> bool {
-        self.prefix == Path::new("/")
+    /// A path below `/proc`, given without it: `self/mountinfo`.
+    pub(crate) fn proc_path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.proc.join(relative)
     }
 
-    /// The place of an absolute path in this tree.
-    pub fn host_path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+    /// Where an absolute path of the host is found: itself, or below the fixture's folder.
+    pub(crate) fn host_path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
-        self.prefix.join(absolute.strip_prefix("/").unwrap_or(absolute))
+        self.base.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
+}
 
-    /// `/proc/…` in this tree.
-    pub fn proc_path(&self, below: impl AsRef<Path>) -> PathBuf {
-        self.host_path("/proc").join(below)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_paths_stay_and_fixture_paths_move() {
+        assert_eq!(Root::host().host_path("/run/x"), Path::new("/run/x"));
+        assert_eq!(Root::host().proc_path("self/mountinfo"), Path::new("/proc/self/mountinfo"));
+        assert_eq!(Root::at(Path::new("/fx")).host_path("/sys/fs/cgroup"), Path::new("/fx/sys/fs/cgroup"));
     }
 }
