@@ -116,6 +116,9 @@ pub struct Record {
     /// Time between two ticks
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
+    /// Also record every thread of every process
+    #[arg(long)]
+    pub threads: bool,
     /// Overwrite FILE if it exists
     #[arg(long)]
     pub force: bool,

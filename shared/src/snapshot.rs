@@ -137,6 +137,82 @@ impl Topic {
     }
 }
 
+/// A set of tables: what a client wants, holds, or a snapshot really contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct TopicSet(u64);
+
+// One bit per table: the 65th table must widen the type, not fall out of the set.
+const _: () = assert!(Topic::ALL.len() <= 64);
+
+impl TopicSet {
+    /// No table.
+    pub const EMPTY: Self = Self(0);
+    /// Every table this version knows.
+    pub const ALL: Self = Self(u64::MAX >> (64 - Topic::ALL.len()));
+
+    /// The tables with these ids; ids this version does not know are ignored.
+    pub fn from_ids(ids: &[u8]) -> Self {
+        ids.iter().filter_map(|id| Topic::from_id(*id)).collect()
+    }
+
+    /// Whether it holds no table.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it holds the table.
+    pub fn contains(self, topic: Topic) -> bool {
+        self.0 >> topic.id() & 1 == 1
+    }
+
+    /// Adds a table.
+    pub fn insert(&mut self, topic: Topic) {
+        self.0 |= 1 << topic.id();
+    }
+
+    /// Takes a table out.
+    pub fn remove(&mut self, topic: Topic) {
+        self.0 &= !(1 << topic.id());
+    }
+
+    /// Its tables in the order of the registry.
+    pub fn iter(self) -> impl Iterator<Item = Topic> {
+        Topic::ALL.iter().copied().filter(move |t| self.contains(*t))
+    }
+}
+
+impl FromIterator<Topic> for TopicSet {
+    fn from_iter<I: IntoIterator<Item = Topic>>(topics: I) -> Self {
+        let mut set = Self::EMPTY;
+        topics.into_iter().for_each(|t| set.insert(t));
+        set
+    }
+}
+
+/// Union.
+impl std::ops::BitOr for TopicSet {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Intersection.
+impl std::ops::BitAnd for TopicSet {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// What is in the left set alone.
+impl std::ops::Sub for TopicSet {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
 fn full<K: Ord + Clone + Serialize, V: Serialize>(table: &Table<K, V>) -> Result<Vec<u8>, WireError> {
     let changed = table.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok(postcard::to_stdvec(&TableDelta { changed, removed: Vec::new() })?)
@@ -181,4 +257,22 @@ pub fn merge(parts: &[serde_json::Value]) -> Result<serde_json::Value, WireError
         }
     }
     Ok(serde_json::Value::Object(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_sets_are_sets() {
+        let two: TopicSet = [Topic::Process, Topic::Agent].into_iter().collect();
+        assert_eq!(TopicSet::ALL.iter().count(), Topic::ALL.len());
+        assert_eq!(two.iter().collect::<Vec<_>>(), [Topic::Process, Topic::Agent]);
+        assert_eq!((TopicSet::ALL - two).iter().count(), Topic::ALL.len() - 2);
+        assert_eq!(TopicSet::from_ids(&[Topic::Process.id(), 200, Topic::Agent.id()]), two);
+        assert!((two & (TopicSet::ALL - two)).is_empty() && (two | TopicSet::ALL) == TopicSet::ALL);
+        let mut one = two;
+        one.remove(Topic::Agent);
+        assert!(one.contains(Topic::Process) && !one.contains(Topic::Agent));
+    }
 }

@@ -25,6 +25,76 @@ pub fn percent(ratio: f64) -> String {
     }
 }
 
+/// Per cent without the sign, for columns whose heading has it: `12.3` of 0.123.
+pub fn percent_figure(ratio: f64) -> String {
+    percent(ratio).trim_end_matches(" %").to_owned()
+}
+
+/// A count with its thousands apart: `12,345`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How much of a limit: `212 / 512 MiB`, in the limit's unit.
+pub fn bytes_of(used: u64, limit: u64) -> String {
+    let limit_text = bytes(limit);
+    let Some((figure, unit)) = limit_text.split_once(' ') else { return limit_text };
+    let power = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].iter().position(|u| *u == unit).unwrap_or(0);
+    let used = used as f64 / 1024f64.powi(i32::try_from(power).unwrap_or(0));
+    let used = if power == 0 || used >= 99.95 { format!("{used:.0}") } else { format!("{used:.1}") };
+    format!("{used} / {figure} {unit}")
+}
+
+/// `2026-11-22 14:31:20` of nanoseconds since the epoch; the caller adds its zone's offset.
+pub fn date_time(nanos: u64) -> String {
+    let secs = nanos / 1_000_000_000;
+    let (year, month, day) = civil(secs / 86_400);
+    format!("{year}-{month:02}-{day:02} {}", time_of_day(nanos))
+}
+
+/// `14:31:20` of nanoseconds since the epoch; the caller adds its zone's offset.
+pub fn time_of_day(nanos: u64) -> String {
+    let secs = nanos / 1_000_000_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", secs / 3_600, secs % 3_600 / 60, secs % 60)
+}
+
+/// When something began, as `ps` writes it: the time today, else day and month, else the year. Both instants in the
+/// same zone.
+pub fn since(nanos: u64, now: u64) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const DAY: u64 = 86_400_000_000_000;
+    if nanos / DAY == now / DAY {
+        return time_of_day(nanos);
+    }
+    let (year, month, day) = civil(nanos / DAY);
+    if year == civil(now / DAY).0 {
+        format!("{} {day:02}", MONTHS.get(month as usize - 1).copied().unwrap_or_default())
+    } else {
+        year.to_string()
+    }
+}
+
+/// Year, month 1..=12 and day of a day counted from the epoch (Howard Hinnant's `civil_from_days`, for days after it).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
 /// A count per second: `0.4 /s`, `1.2 k/s`.
 pub fn per_sec(n: f64) -> String {
     scaled(n, 1000.0, &["/s", "k/s", "M/s", "G/s"])
@@ -127,6 +197,29 @@ mod tests {
     fn what_would_deceive_the_eye_is_escaped() {
         assert_eq!(printable("naïve <b>"), "naïve <b>");
         assert_eq!(printable("a\nb\u{202e}c\x1b"), "a\\nb\\u{202e}c\\u{1b}");
+    }
+
+    #[test]
+    fn shares_and_counts() {
+        assert_eq!(percent_figure(0.123), "12.3");
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(bytes_of(212 << 20, 512 << 20), "212 / 512 MiB");
+        assert_eq!(bytes_of(1 << 20, 4 << 30), "0.0 / 4.0 GiB");
+        assert_eq!(bytes_of(0, 10), "0 / 10 B");
+    }
+
+    #[test]
+    fn instants_read_as_a_calendar_says() {
+        const SEC: u64 = 1_000_000_000;
+        assert_eq!(date_time(0), "1970-01-01 00:00:00");
+        assert_eq!(date_time(951_782_400 * SEC), "2000-02-29 00:00:00");
+        assert_eq!(date_time(1_795_357_880 * SEC), "2026-11-22 13:11:20");
+        let now = 1_795_357_880 * SEC;
+        assert_eq!(since(now - 60 * SEC, now), "13:10:20");
+        assert_eq!(since(now - 86_400 * SEC, now), "Nov 21");
+        assert_eq!(since(951_782_400 * SEC, now), "2000");
     }
 
     #[test]

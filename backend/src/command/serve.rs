@@ -1,0 +1,79 @@
+//! `glasshull serve`: the live source behind a hub and a server.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use glasshull_shared::wire::{Hello, Origin};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::{print_line, stop_signal};
+use crate::agent;
+use crate::agent::live::Live;
+use crate::config::{Common, Serve};
+use crate::serve::hub::Hub;
+use crate::serve::{Config, Server};
+use crate::sys::clock;
+
+/// Questions that may wait; more are answered with a failure.
+const QUESTIONS: usize = 64;
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the host cannot be read or the port cannot be taken.
+pub async fn run(common: Common, args: Serve) -> Result<ExitCode> {
+    let stop = stop_signal()?;
+    let wake = Arc::new(Notify::new());
+    let live = Live::new(common, Arc::clone(&wake))?;
+    let server = bind(&args).await?;
+    let (questions, asks) = mpsc::channel(QUESTIONS);
+    let hub = Hub::new(hello(&args), questions);
+    announce(&server, &format!("live from {}", live.host().hostname));
+    let (stopping, stopped) = watch::channel(false);
+    let agent = tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
+    let signal = tokio::spawn(async move {
+        stop.await;
+        stopping.send_replace(true);
+    });
+    let result = server.run(hub, until(stopped)).await;
+    signal.abort();
+    agent.abort();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Takes the port.
+///
+/// # Errors
+/// As [`Server::bind`].
+pub async fn bind(args: &Serve) -> Result<Server> {
+    let (bind, allow_hosts, token_file) = (args.bind, args.allow_host.clone(), args.token_file.clone());
+    Server::bind(&Config { bind, allow_hosts, token_file }).await
+}
+
+/// Says where the dashboard is, and the token if one was made.
+pub fn announce(server: &Server, what: &str) {
+    print_line(&format!("Glasshull, {what}: http://{}/", server.address()));
+    if let Some(token) = server.token() {
+        print_line(&format!("Token for this run (asked for at the first visit): {token}"));
+    }
+}
+
+/// Ready when the flag turns true or its sender is gone.
+pub async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Names one run of the agent: the instant it started.
+pub fn instance() -> u64 {
+    clock::now_nanos()
+}
+
+fn hello(args: &Serve) -> Hello {
+    Hello {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: instance(),
+        origin: Origin::Live,
+        interval_nanos: u64::try_from(args.interval.as_nanos()).unwrap_or(u64::MAX),
+    }
+}

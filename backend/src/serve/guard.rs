@@ -1,0 +1,226 @@
+//! What stands before every request: is it meant for us, does it come from our own page, may this person see anything.
+//!
+//! From the listener to every route. A page of another site can make a browser talk to a loopback port: by a name of
+//! its own that resolves to 127.0.0.1 (DNS rebinding) or by a cross-site WebSocket. The `Host` and `Origin` checks
+//! end both. Who connects over a network needs a token besides, see [`super::login`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::login::{self, Login};
+use super::{HEALTH, Peer, SOCKET};
+
+/// Everything from ourselves, nothing inline; WebAssembly may be compiled. `'self'` covers our own WebSocket.
+const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Headers of every answer that does not set its own.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CSP),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("x-frame-options"), "DENY"),
+];
+
+/// Decides about requests.
+pub(crate) struct Guard {
+    /// Names we answer to besides localhost, lower case.
+    allowed: Vec<String>,
+    /// `None` when no token is asked for.
+    pub(crate) login: Option<Login>,
+}
+
+impl Guard {
+    /// A guard that also answers to the names of `allowed` (`--allow-host`; a port in them is ignored).
+    ///
+    /// # Errors
+    /// A name that cannot stand in a `Host` header; the text is for people.
+    pub(crate) fn new(allowed: &[String], login: Option<Login>) -> Result<Self, String> {
+        let name = |given: &String| host_name(given).ok_or_else(|| format!("{given:?} is not a host name"));
+        Ok(Self { allowed: allowed.iter().map(name).collect::<Result<_, _>>()?, login })
+    }
+
+    /// Why a request must be turned away; `None` when it is meant for us and comes from no other site.
+    fn objection(&self, headers: &HeaderMap, local: Option<IpAddr>) -> Option<String> {
+        let host = match only(headers, header::HOST) {
+            Ok(Some(host)) => host,
+            Ok(None) | Err(()) => return Some("exactly one Host header is needed".into()),
+        };
+        let Some(name) = host_name(host) else { return Some("the Host header is malformed".into()) };
+        if !self.is_ours(&name, local) {
+            return Some(format!(
+                "{name} is no name of this server. If it should be, start it with --allow-host {name}"
+            ));
+        }
+        match only(headers, header::ORIGIN) {
+            Ok(None) => None,
+            Ok(Some(origin)) if is_same_origin(origin, host) => None,
+            Ok(Some(_)) | Err(()) => Some("requests from other sites are not answered".into()),
+        }
+    }
+
+    /// Whether we answer to a name: loopback, the very address the connection came to, or one allowed.
+    fn is_ours(&self, name: &str, local: Option<IpAddr>) -> bool {
+        if name == "localhost" || self.allowed.iter().any(|a| a == name) {
+            return true;
+        }
+        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+        let Ok(address) = bare.parse::<IpAddr>() else { return false };
+        let address = address.to_canonical();
+        address == Ipv4Addr::LOCALHOST
+            || address == Ipv6Addr::LOCALHOST
+            || local.is_some_and(|local| local.to_canonical() == address)
+    }
+}
+
+/// The middleware.
+pub(crate) async fn check(
+    State(guard): State<Arc<Guard>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = if let Some(why) = guard.objection(request.headers(), peer.local.map(|a| a.ip())) {
+        tracing::debug!(peer = %peer.remote, why, "turned away");
+        (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
+    } else {
+        match &guard.login {
+            Some(login) if !is_open(request.uri().path()) => {
+                match login.admit(request.headers(), peer.remote.ip()) {
+                    Ok(()) => next.run(request).await,
+                    Err(status) => turn_away(status, &request),
+                }
+            }
+            Some(_) | None => next.run(request).await,
+        }
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What can be had without a token: the way to enter it, and a sign of life that says nothing.
+fn is_open(path: &str) -> bool {
+    path == login::PAGE || path == login::STYLE || path == HEALTH
+}
+
+/// The login page for a person, one line for a program.
+fn turn_away(status: StatusCode, request: &Request) -> Response {
+    let accepts_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if status == StatusCode::UNAUTHORIZED
+        && request.method() == Method::GET
+        && request.uri().path() != SOCKET
+        && accepts_html
+    {
+        return login::page(status, "");
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer"), (header::CACHE_CONTROL, "no-store")];
+    (status, challenge, "a token is needed: Authorization: Bearer TOKEN\n").into_response()
+}
+
+/// The only value of a header; `Err` when there are several or it is no text.
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| ()),
+        (Some(_), Some(_)) => Err(()),
+    }
+}
+
+/// The name of a `Host` header in lower case, without port and final dot; IPv6 in its brackets.
+fn host_name(host: &str) -> Option<String> {
+    let authority: Authority = host.parse().ok()?;
+    if host.contains('@') {
+        return None;
+    }
+    let name = authority.host();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
+/// Whether an `Origin` is the server's own page, over HTTP or a proxy's HTTPS.
+fn is_same_origin(origin: &str, host: &str) -> bool {
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(allowed: &[&str], headers: &[(&str, &str)], local: &str) -> bool {
+        let allowed: Vec<String> = allowed.iter().map(|a| (*a).to_owned()).collect();
+        let guard = Guard::new(&allowed, None).unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
+        }
+        guard.objection(&map, Some(local.parse().unwrap())).is_none()
+    }
+
+    #[test]
+    fn only_our_own_names_are_answered() {
+        for ours in [
+            "localhost",
+            "LOCALHOST:7070",
+            "localhost.",
+            "127.0.0.1:7070",
+            "[::1]:7070",
+            "10.0.0.5:1",
+            "box.lan",
+        ] {
+            assert!(verdict(&["box.lan:7070"], &[("host", ours)], "10.0.0.5"), "{ours}");
+        }
+        for other in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.6",
+            "localhost@evil",
+            "",
+            "a b",
+            "[::2]",
+            "127.0.0.2",
+        ] {
+            assert!(!verdict(&["box.lan"], &[("host", other)], "10.0.0.5"), "{other}");
+        }
+        assert!(!verdict(&[], &[], "127.0.0.1"), "no Host at all");
+        assert!(!verdict(&[], &[("host", "localhost"), ("host", "localhost")], "127.0.0.1"), "two Hosts");
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address() {
+        assert!(verdict(&[], &[("host", "10.0.0.5:7070")], "::ffff:10.0.0.5"));
+    }
+
+    #[test]
+    fn only_our_own_page_may_ask() {
+        let ask = |origin| verdict(&[], &[("host", "localhost:7070"), ("origin", origin)], "127.0.0.1");
+        assert!(ask("http://localhost:7070") && ask("https://localhost:7070"));
+        for other in
+            ["http://localhost:7071", "http://127.0.0.1:7070", "null", "http://evil.example", "file://", ""]
+        {
+            assert!(!ask(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_refused_at_start() {
+        assert!(Guard::new(&["http://box/".to_owned()], None).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! Stage 3, SEND: what was read and related goes out to browsers, scripts and recordings. The only module that knows
+//! axum.
+//!
+//! [`hub`] takes snapshots and makes frames of them once for all; [`socket`] forwards them to one client; [`guard`]
+//! and [`login`] decide who is one; [`asset`] is the app; [`record`] and [`replay`] keep frames and play them.
+
+pub(crate) mod hub;
+pub(crate) mod record;
+pub(crate) mod recording;
+pub(crate) mod replay;
+pub(crate) mod server;
+
+mod asset;
+mod guard;
+mod json;
+mod login;
+mod socket;
+mod tick;
+
+use server::Peer;
+
+/// Path of the WebSocket.
+const SOCKET: &str = "/ws";
+/// Path that says "ok" to whoever supervises the agent.
+const HEALTH: &str = "/healthz";
