@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
-use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat, ContainerState};
 use glasshull_shared::domain::event::{Event, EventKey};
 use glasshull_shared::domain::host::{CpuKey, CpuStat, Host, HostStat};
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
 use glasshull_shared::domain::source::SourceState;
-use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
 use super::source::{Trouble, Troubles, grant, sources};
@@ -328,6 +328,9 @@ impl Live {
         next.event.clone_from(&self.happened);
         next.engine.clone_from(&reading.engines);
         let changed = reading.generation != self.engine.generation || next.container.is_empty();
+        if reading.generation != self.engine.generation {
+            self.cgroups.forget_limits(); // `docker update` changes them
+        }
         self.engine = reading;
         if changed {
             self.join(next);
@@ -347,7 +350,10 @@ impl Live {
 
     fn read_cgroups(&mut self, next: &mut Snapshot) {
         let now = clock::monotonic();
-        let (mut stats, notices) = self.cgroups.read(&members(next));
+        let collect::cgroup::CgroupReading { mut stats, frozen, notices } = self.cgroups.read(&members(next));
+        for key in frozen {
+            pause(next, &key);
+        }
         let counts = join::count_processes(&next.process);
         let watching = self.events.is_some();
         for (key, row) in &mut stats {
@@ -378,6 +384,13 @@ impl Live {
         row.tick_nanos = clock::monotonic().saturating_sub(began);
         self.raw.agent = (began, row.clone());
         next.agent = [(Single, Arc::new(row))].into();
+    }
+}
+
+/// A frozen cgroup is a paused container, where no engine told the state.
+fn pause(next: &mut Snapshot, key: &ContainerKey) {
+    if let Some(row) = next.container.get_mut(key).filter(|c| c.engine.is_none() && c.state == ContainerState::Running) {
+        Arc::make_mut(row).state = ContainerState::Paused;
     }
 }
 

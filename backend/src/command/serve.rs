@@ -12,7 +12,7 @@ use crate::agent;
 use crate::agent::live::Live;
 use crate::config::{Common, Serve};
 use crate::serve::hub::Hub;
-use crate::serve::{Config, Server};
+use crate::serve::server::{Config, Server};
 use crate::sys::clock;
 
 /// Questions that may wait; more are answered with a failure.

@@ -1,8 +1,226 @@
-//! stub
-use std::collections::BTreeMap;
+//! What containers use, from their control groups: v1, hybrid or v2, chosen per controller as the host mounts them.
+//!
+//! Per container the paths are taken once from `/proc/PID/cgroup` of a member; its files stay open and are read with
+//! one `pread` each. Counters go out raw: rates are made in the model. Limits change rarely: every ten seconds.
+//! Can miss: what a container did before we first looked after its cgroup was re-created, and mounts of another
+//! cgroup namespace that do not lead to the container.
+
+mod limit;
+mod mount;
+mod parse;
+mod path;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
+use glasshull_shared::domain::host::CgroupMode;
+use glasshull_shared::unit::short_id;
+
+use self::limit::Limits;
+use self::mount::{Dir, Mounts};
+use self::parse::What;
 use crate::sys::root::Root;
-pub struct CgroupReader;
-impl CgroupReader { pub fn new(_: Root) -> Self { Self }
- pub fn read(&mut self, _: &BTreeMap<ContainerKey, u32>) -> (Table<ContainerKey, ContainerStat>, Vec<String>) { Default::default() } }
+
+/// How long limits and places stay as they are known.
+const SLOW: Duration = Duration::from_secs(10);
+/// Larger than any file we read; a longer one is cut, its last line may be lost.
+const BUFFER: usize = 32 * 1024;
+/// Most notices of one reading.
+const NOTICES: usize = 20;
+
+/// One reading of all containers' control groups.
+#[derive(Debug, Default)]
+pub(crate) struct CgroupReading {
+    /// Raw counters and limits; rates are `None`.
+    pub(crate) stats: Table<ContainerKey, ContainerStat>,
+    /// Containers whose freezer is on: paused, also when no engine says so.
+    pub(crate) frozen: BTreeSet<ContainerKey>,
+    /// What could not be read, for people.
+    pub(crate) notices: Vec<String>,
+}
+
+/// Reads control groups; keeps files open between readings.
+#[derive(Debug)]
+pub(crate) struct CgroupReader {
+    root: Root,
+    mounts: Mounts,
+    mounts_at: Instant,
+    entries: BTreeMap<ContainerKey, Entry>,
+    buffer: Vec<u8>,
+    /// Why the mounts are not known; `None` when they are.
+    mount_fault: Option<String>,
+}
+
+/// What is kept of one container.
+#[derive(Debug)]
+struct Entry {
+    pid: u32,
+    dirs: Vec<(What, PathBuf)>,
+    files: Vec<(What, File)>,
+    limits: Limits,
+    looked_at: Instant,
+    /// What could not be read of it.
+    notices: Vec<String>,
+}
+
+impl CgroupReader {
+    /// Looks at the mounts below `root`.
+    pub(crate) fn new(root: Root) -> Self {
+        let now = Instant::now();
+        let mut reader = Self {
+            root,
+            mounts: Mounts::default(),
+            mounts_at: now,
+            entries: BTreeMap::new(),
+            buffer: vec![0; BUFFER],
+            mount_fault: None,
+        };
+        reader.read_mounts(now);
+        reader
+    }
+
+    /// How the host mounts its control groups.
+    pub(crate) fn mode(&self) -> CgroupMode {
+        self.mounts.mode()
+    }
+
+    /// Makes the next reading take limits anew, after an engine said that they changed.
+    pub(crate) fn forget_limits(&mut self) {
+        let past = Instant::now().checked_sub(SLOW);
+        for entry in self.entries.values_mut() {
+            entry.looked_at = past.unwrap_or(entry.looked_at);
+        }
+    }
+
+    /// Reads every container in `members`, each given by a pid in it (mostly its init). Others are forgotten.
+    pub(crate) fn read(&mut self, members: &BTreeMap<ContainerKey, u32>) -> CgroupReading {
+        self.entries.retain(|key, _| members.contains_key(key));
+        let now = Instant::now();
+        let mut reading = CgroupReading::default();
+        let mut notices: BTreeSet<String> = self.mount_fault.iter().cloned().collect();
+        for (key, pid) in members {
+            let Some(entry) = self.entry(key, *pid, now) else { continue };
+            notices.extend(entry.notices.iter().cloned());
+            let mut raw = parse::Raw::default();
+            if entry.files.iter().all(|(what, file)| read_file(*what, file, &mut self.buffer, &mut raw)) {
+                let (mut stat, frozen) = raw.finish();
+                entry.limits.put(&mut stat);
+                reading.stats.insert(key.clone(), Arc::new(stat));
+                if frozen {
+                    reading.frozen.insert(key.clone());
+                }
+                self.entries.insert(key.clone(), entry);
+            }
+            // Else the cgroup was removed under us: the next reading looks for it anew.
+        }
+        reading.notices = notices.into_iter().take(NOTICES).collect();
+        reading
+    }
+
+    /// The entry as it was, or looked up anew when the pid changed or some time has passed. `None` when the process
+    /// is gone.
+    fn entry(&mut self, key: &ContainerKey, pid: u32, now: Instant) -> Option<Entry> {
+        let known = self.entries.remove(key);
+        if let Some(entry) = known.as_ref()
+            && entry.pid == pid
+            && now.duration_since(entry.looked_at) < SLOW
+        {
+            return known;
+        }
+        let mut notices = Vec::new();
+        let dirs = self.dirs(key, pid, now, &mut notices)?;
+        let limits = Limits::read(&dirs);
+        let wanted: Vec<(What, PathBuf)> = dirs.iter().flat_map(files_of).collect();
+        let files = match known {
+            Some(entry) if entry.dirs == wanted && entry.notices.is_empty() => entry.files,
+            Some(_) | None => open(&wanted, &mut notices),
+        };
+        Some(Entry { pid, dirs: wanted, files, limits, looked_at: now, notices })
+    }
+
+    /// The container's own directory per controller.
+    fn dirs(
+        &mut self,
+        key: &ContainerKey,
+        pid: u32,
+        now: Instant,
+        notices: &mut Vec<String>,
+    ) -> Option<Vec<Dir>> {
+        let text = fs::read(self.root.proc_path(format!("{pid}/cgroup"))).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let paths = path::own_paths(&text, key);
+        let mut dirs = self.mounts.dirs(&paths);
+        if dirs.is_empty() && now.duration_since(self.mounts_at) >= SLOW {
+            self.read_mounts(now);
+            dirs = self.mounts.dirs(&paths);
+        }
+        if dirs.is_empty() {
+            let id = short_id(&key.id);
+            notices.push(if paths.is_empty() {
+                format!("{id}: has no control group of its own: what it uses cannot be told")
+            } else {
+                format!(
+                    "{id}: its control group is not below any hierarchy mounted here; \
+                     in a container, run the agent with --cgroupns host and /sys/fs/cgroup mounted"
+                )
+            });
+        }
+        Some(dirs)
+    }
+
+    fn read_mounts(&mut self, now: Instant) {
+        self.mounts_at = now;
+        match Mounts::read(&self.root) {
+            Ok(mounts) => {
+                self.mounts = mounts;
+                self.mount_fault = None;
+            }
+            Err(error) => {
+                let path = self.root.proc_path("self/mountinfo");
+                self.mount_fault = Some(format!("{}: {error}", path.display()));
+            }
+        }
+    }
+}
+
+fn open(wanted: &[(What, PathBuf)], notices: &mut Vec<String>) -> Vec<(What, File)> {
+    let mut files: Vec<(What, File)> = Vec::new();
+    for (what, path) in wanted {
+        if files.iter().any(|(open, _)| open == what) {
+            continue; // a second name for older kernels
+        }
+        match File::open(path) {
+            Ok(file) => files.push((*what, file)),
+            // Missing is normal: the kernel or the controller does not have it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => notices.push(format!("{}: {error}", path.display())),
+        }
+    }
+    files
+}
+
+fn files_of(dir: &Dir) -> impl Iterator<Item = (What, PathBuf)> + '_ {
+    parse::files(dir.controller, dir.v2).iter().map(|(what, name)| (*what, dir.path.join(name)))
+}
+
+/// Reads one file into `raw`; false when the cgroup is gone. A pressure file of a kernel that has PSI switched off
+/// fails with EOPNOTSUPP: that is unknown, not gone.
+fn read_file(what: What, file: &File, buffer: &mut [u8], raw: &mut parse::Raw) -> bool {
+    match file.read_at(buffer, 0) {
+        Ok(length) => {
+            raw.take(what, &String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()));
+            true
+        }
+        Err(error) => error.raw_os_error() != Some(libc::ENODEV),
+    }
+}
+
+#[cfg(test)]
+mod tests;

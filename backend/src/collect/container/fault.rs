@@ -62,7 +62,7 @@ impl Fault {
             }
             cause = inner.source();
         }
-        Self::failed(format!("{error}"))
+        Self::failed(format!("{error}; trying again"))
     }
 }
 

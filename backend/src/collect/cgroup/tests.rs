@@ -1,0 +1,127 @@
+//! On the real control groups of the machine the tests run on. Layouts of other hosts: `model::scenario`.
+
+use std::process::{Child, Command};
+
+use super::mount::Controller;
+use super::*;
+
+/// A cgroup that is removed with what runs in it.
+struct Made {
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // The kernel lets go of a cgroup a moment after its last task.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.dir).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Puts a busy shell into a new cgroup below the mount that holds `controller` (v2: empty); `None` where that is
+/// not permitted or not mounted.
+fn make(reader: &CgroupReader, controller: Controller, name: &str) -> Option<Made> {
+    let top =
+        reader.mounts.dirs(&[("cpu", "/"), ("cpuacct", "/"), ("memory", "/"), ("pids", "/"), ("", "/")]);
+    let top = top.into_iter().find(|dir| dir.controller == controller)?;
+    let dir = top.path.join(name);
+    fs::create_dir(&dir).ok()?;
+    let child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    let made = Made { dir, child };
+    fs::write(made.dir.join("cgroup.procs"), made.child.id().to_string()).ok()?;
+    Some(made)
+}
+
+fn key(name: &str) -> ContainerKey {
+    ContainerKey { id: name.to_owned() }
+}
+
+/// Reads until `enough` is satisfied: the counters need the process to have run, however slow the machine is.
+fn read_until(
+    reader: &mut CgroupReader,
+    members: &BTreeMap<ContainerKey, u32>,
+    enough: impl Fn(&ContainerStat) -> bool,
+) -> Arc<ContainerStat> {
+    loop {
+        let reading = reader.read(members);
+        if let Some(stat) = reading.stats.values().next().filter(|stat| enough(stat)) {
+            return Arc::clone(stat);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn cpu_of_a_real_cgroup_grows_and_ends_with_it() {
+    let mut reader = CgroupReader::new(Root::host());
+    assert_ne!(reader.mode(), CgroupMode::Unknown);
+    let controller = if reader.mode() == CgroupMode::V2 { Controller::Cpu } else { Controller::Cpuacct };
+    let name = format!("glasshull-test-cpu-{}", std::process::id());
+    let Some(made) = make(&reader, controller, &name) else {
+        println!("not permitted to make a control group here: nothing tested");
+        return;
+    };
+    let members = BTreeMap::from([(key(&name), made.child.id())]);
+    let first = read_until(&mut reader, &members, |stat| stat.cpu_nanos.is_some_and(|n| n > 0)).cpu_nanos;
+    let second = read_until(&mut reader, &members, |stat| stat.cpu_nanos > first);
+    assert!(second.cpu_nanos > first);
+    drop(made);
+    let reading = reader.read(&members);
+    assert!(reading.stats.is_empty(), "the process is gone, its cgroup removed: {reading:?}");
+    assert!(reader.read(&BTreeMap::new()).stats.is_empty());
+    assert!(reader.entries.is_empty(), "descriptors are closed with the container");
+}
+
+#[test]
+fn pressure_comes_from_the_v2_tree_also_on_a_hybrid_host() {
+    let mut reader = CgroupReader::new(Root::host());
+    let name = format!("glasshull-test-psi-{}", std::process::id());
+    let Some(made) = make(&reader, Controller::Unified, &name) else {
+        println!("no v2 tree that we may write to: nothing tested");
+        return;
+    };
+    if !made.dir.join("cpu.pressure").exists() {
+        println!("the kernel has no pressure files: nothing tested");
+        return;
+    }
+    let members = BTreeMap::from([(key(&name), made.child.id())]);
+    let stat = read_until(&mut reader, &members, |stat| stat.psi_cpu.is_some());
+    assert!(stat.psi_memory.is_some() && stat.psi_io.is_some());
+}
+
+#[test]
+fn the_lowest_limit_on_the_way_up_holds() {
+    let mut reader = CgroupReader::new(Root::host());
+    let outer = format!("glasshull-test-pids-{}", std::process::id());
+    let Some(made) = make(&reader, Controller::Pids, &outer) else {
+        println!("not permitted to make a pids control group here: nothing tested");
+        return;
+    };
+    if fs::write(made.dir.join("pids.max"), "33").is_err() {
+        println!("the pids controller is not delegated here: nothing tested");
+        return;
+    }
+    let inner = made.dir.join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("cgroup.procs"), made.child.id().to_string()).unwrap();
+    let members = BTreeMap::from([(key("inner"), made.child.id())]);
+    let stat = read_until(&mut reader, &members, |stat| stat.pids == Some(1));
+    assert_eq!(stat.pids_limit, Some(33));
+    fs::write(made.dir.join("pids.max"), "22").unwrap();
+    assert_eq!(
+        reader.read(&members).stats.values().next().unwrap().pids_limit,
+        Some(33),
+        "limits are kept a while"
+    );
+    reader.forget_limits();
+    assert_eq!(reader.read(&members).stats.values().next().unwrap().pids_limit, Some(22));
+    fs::write(made.dir.join("cgroup.procs"), made.child.id().to_string()).unwrap();
+    fs::remove_dir(inner).unwrap();
+}
