@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 /// Without a subcommand it serves the dashboard: `glasshull` is `glasshull serve`.
 #[derive(Debug, Parser)]
 #[command(name = "glasshull", version, max_term_width = 100, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do; `serve` when left out.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -38,7 +38,7 @@ would show it. Logs: GLASSHULL_LOG=debug.";
 
 /// What every subcommand takes.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Ask this engine (unix:///path, repeatable) instead of the Docker and Podman sockets that are found
     #[arg(long, global = true, value_name = "URL")]
     pub engine: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Common {
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Serve the dashboard (the default)
     Serve(Serve),
     /// Take two samples, print one JSON object
@@ -64,7 +64,7 @@ pub enum Command {
 
 /// Where and for whom to serve.
 #[derive(Debug, Clone, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Address to listen on; any but loopback demands a token
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub bind: SocketAddr,
@@ -81,7 +81,7 @@ pub struct Serve {
 
 /// What to print.
 #[derive(Debug, Args)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
@@ -95,7 +95,7 @@ pub struct Snapshot {
 
 /// What to look up.
 #[derive(Debug, Args)]
-pub struct Who {
+pub(crate) struct Who {
     /// A pid of the host, or a container's name or the beginning of its id
     #[arg(value_name = "PID|CONTAINER")]
     pub subject: String,
@@ -106,7 +106,7 @@ pub struct Who {
 
 /// What to record.
 #[derive(Debug, Args)]
-pub struct Record {
+pub(crate) struct Record {
     /// File to write; must not exist
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -126,7 +126,7 @@ pub struct Record {
 
 /// What to play.
 #[derive(Debug, Args)]
-pub struct Replay {
+pub(crate) struct Replay {
     /// Recording to play
     #[arg(value_name = "FILE", required_unless_present = "demo")]
     pub file: Option<PathBuf>,

@@ -36,7 +36,7 @@ const RETRY_TICKS: u64 = 30;
 
 /// A snapshot and what of it means something.
 #[derive(Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// All tables; those not in `collected` are from before or empty.
     pub snapshot: Arc<Snapshot>,
     /// Tables that were read for this sample.
@@ -60,7 +60,7 @@ struct Raw {
 
 /// What clients cost, as the serving side counts it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Serving {
+pub(crate) struct Serving {
     /// Clients connected.
     pub clients: u32,
     /// Bytes sent since start.
@@ -68,7 +68,7 @@ pub struct Serving {
 }
 
 /// The live source.
-pub struct Live {
+pub(crate) struct Live {
     root: Root,
     scale: Scale,
     common: Common,
@@ -97,7 +97,7 @@ impl Live {
     ///
     /// # Errors
     /// When the host's `/proc` cannot be read at all.
-    pub fn new(common: Common, wake: Arc<Notify>) -> Result<Self> {
+    pub(crate) fn new(common: Common, wake: Arc<Notify>) -> Result<Self> {
         let root = Root::host();
         let host = collect::host::read_identity(&root, common.mask_args)?;
         let scale = Scale {
@@ -132,22 +132,22 @@ impl Live {
     }
 
     /// What the host is.
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
     /// The tables of the last sample.
-    pub fn last(&self) -> &Arc<Snapshot> {
+    pub(crate) fn last(&self) -> &Arc<Snapshot> {
         &self.last
     }
 
     /// How the engines are doing, without reading anything else.
-    pub fn engines(&self) -> Option<&Engines> {
+    pub(crate) fn engines(&self) -> Option<&Engines> {
         self.engines.as_ref()
     }
 
     /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.processes = None;
         self.events = None;
         self.engines = None;
@@ -159,7 +159,7 @@ impl Live {
     }
 
     /// Begins what works in the background for these tables. Needs a tokio runtime.
-    pub fn prepare(&mut self, demand: TopicSet) {
+    pub(crate) fn prepare(&mut self, demand: TopicSet) {
         if collect::ENGINE.needed(demand) && self.engines.is_none() {
             let wake = Arc::clone(&self.wake);
             self.engines = Some(Engines::start(self.common.engine.clone(), wake, Options::default()));
@@ -189,7 +189,7 @@ impl Live {
     }
 
     /// Reads everything these tables need.
-    pub fn tick(&mut self, demand: TopicSet, serving: Serving) -> Sample {
+    pub(crate) fn tick(&mut self, demand: TopicSet, serving: Serving) -> Sample {
         let began = clock::monotonic();
         self.prepare(demand);
         self.ticks += 1;
@@ -218,7 +218,7 @@ impl Live {
     }
 
     /// Takes over what the engines told since, without reading anything else: for news between two ticks.
-    pub fn engine_news(&mut self, demand: TopicSet) -> Sample {
+    pub(crate) fn engine_news(&mut self, demand: TopicSet) -> Sample {
         let mut next = Snapshot::clone(&self.last);
         self.take_engines(&mut next);
         self.last = Arc::new(next);

@@ -1,7 +1,7 @@
 //! The loop: demand → tick → collect → relate → publish. With `live` and `source` the only place that sees every stage.
 
-pub mod live;
-pub mod source;
+pub(crate) mod live;
+pub(crate) mod source;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const FIRST_RATES: Duration = Duration::from_millis(400);
 const GATHER_NEWS: Duration = Duration::from_millis(20);
 
 /// Runs the live source until `shutdown`: ticks only while somebody subscribes to something.
-pub async fn run(
+pub(crate) async fn run(
     mut live: Live,
     wake: Arc<Notify>,
     hub: Arc<Hub>,
@@ -102,7 +102,7 @@ fn answer(ask: Ask) {
 }
 
 /// Takes two samples `interval` apart, waiting (bounded) for the engines' first answers: what `snapshot` and `who` show.
-pub async fn sample_twice(live: &mut Live, wake: &Notify, demand: TopicSet, interval: Duration) -> Sample {
+pub(crate) async fn sample_twice(live: &mut Live, wake: &Notify, demand: TopicSet, interval: Duration) -> Sample {
     live.prepare(demand);
     let serving = Serving::default();
     tokio::task::block_in_place(|| live.tick(demand, serving));

@@ -12,7 +12,7 @@ use crate::collect::{COLLECTORS, Collector};
 
 /// What a collector reported of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// How bad.
     pub state: SourceState,
     /// What is wrong.
@@ -26,10 +26,10 @@ pub struct Trouble {
 }
 
 /// Troubles by collector name; a collector without one works.
-pub type Troubles = BTreeMap<&'static str, Trouble>;
+pub(crate) type Troubles = BTreeMap<&'static str, Trouble>;
 
 /// The `source` table.
-pub fn sources(demand: TopicSet, troubles: &Troubles) -> Table<SourceKey, Source> {
+pub(crate) fn sources(demand: TopicSet, troubles: &Troubles) -> Table<SourceKey, Source> {
     COLLECTORS.iter().map(|c| (SourceKey { name: c.name.to_owned() }, Arc::new(row(c, demand, troubles)))).collect()
 }
 
@@ -51,7 +51,7 @@ fn row(collector: &Collector, demand: TopicSet, troubles: &Troubles) -> Source {
 }
 
 /// How to get a capability, whatever way the agent was started.
-pub fn grant(capability: &str) -> String {
+pub(crate) fn grant(capability: &str) -> String {
     let short = capability.trim_start_matches("CAP_").to_lowercase();
     format!("run glasshull as root, or: setcap cap_{short}+ep glasshull; in a container: --cap-add {}", short.to_uppercase())
 }

@@ -13,7 +13,7 @@ use procfs::process::{MountInfo, MountInfos};
 use crate::sys::root::Root;
 
 /// The program a process runs; `None` for kernel threads and when the link is hidden (needs CAP_SYS_PTRACE).
-pub fn executable(root: &Root, pid: u32) -> Option<HostFile> {
+pub(crate) fn executable(root: &Root, pid: u32) -> Option<HostFile> {
     let link = root.proc_path(format!("{pid}/exe"));
     let target = std::fs::read_link(&link).ok()?;
     let target = target.to_string_lossy().into_owned();

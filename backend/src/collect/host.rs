@@ -12,7 +12,7 @@ use crate::sys::root::Root;
 
 /// One reading of the host's load; rates are still `None`.
 #[derive(Debug, Default)]
-pub struct HostReading {
+pub(crate) struct HostReading {
     /// Load of the whole host.
     pub stat: Table<Single, HostStat>,
     /// Each core.
@@ -23,7 +23,7 @@ pub struct HostReading {
 ///
 /// # Errors
 /// When `/proc/stat` cannot be read: without boot time and tick length nothing else can be told.
-pub fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
+pub(crate) fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
     let stat = kernel_stats(root)?;
     let uname = rustix::system::uname();
     let text = |c: &std::ffi::CStr| c.to_string_lossy().into_owned();
@@ -48,7 +48,7 @@ pub fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
 ///
 /// # Errors
 /// When `/proc/stat` or `/proc/meminfo` cannot be read or parsed; the others are left unknown.
-pub fn read_load(root: &Root) -> Result<HostReading> {
+pub(crate) fn read_load(root: &Root) -> Result<HostReading> {
     let stat = kernel_stats(root)?;
     let memory = Meminfo::from_file(root.proc_path("meminfo")).context("reading /proc/meminfo")?;
     let load = LoadAverage::from_file(root.proc_path("loadavg")).ok();

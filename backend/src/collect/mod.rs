@@ -2,20 +2,20 @@
 //!
 //! `collect::X` may import `sys` and `shared`, never `collect::Y`.
 
-pub mod cgroup;
-pub mod container;
-pub mod file;
-pub mod host;
-pub mod own_cost;
-pub mod process;
-pub mod process_events;
-pub mod runtime;
+pub(crate) mod cgroup;
+pub(crate) mod container;
+pub(crate) mod file;
+pub(crate) mod host;
+pub(crate) mod own_cost;
+pub(crate) mod process;
+pub(crate) mod process_events;
+pub(crate) mod runtime;
 
 use glasshull_shared::snapshot::{Topic, TopicSet};
 
 /// What a collector fills, who needs it, and what it can miss even when it works.
 #[derive(Debug, Clone, Copy)]
-pub struct Collector {
+pub(crate) struct Collector {
     /// Name in the `source` table.
     pub name: &'static str,
     /// Tables it fills or helps to fill.
@@ -28,13 +28,13 @@ pub struct Collector {
 
 impl Collector {
     /// Whether somebody needs what it reads.
-    pub fn needed(&self, demand: TopicSet) -> bool {
+    pub(crate) fn needed(&self, demand: TopicSet) -> bool {
         self.needed_by.iter().any(|t| demand.contains(*t))
     }
 }
 
 /// The host's load: `/proc/stat`, `meminfo`, `loadavg`, `pressure`.
-pub const HOST: Collector = Collector {
+pub(crate) const HOST: Collector = Collector {
     name: "host",
     fills: &[Topic::Host, Topic::HostStat, Topic::Cpu],
     needed_by: &[Topic::HostStat, Topic::Cpu],
@@ -42,7 +42,7 @@ pub const HOST: Collector = Collector {
 };
 
 /// Processes: `/proc/PID`.
-pub const PROCESS: Collector = Collector {
+pub(crate) const PROCESS: Collector = Collector {
     name: "process",
     fills: &[Topic::Process, Topic::ProcessStat],
     needed_by: &[
@@ -57,7 +57,7 @@ pub const PROCESS: Collector = Collector {
 };
 
 /// Fork, exec and exit: the kernel's proc connector.
-pub const PROCESS_EVENTS: Collector = Collector {
+pub(crate) const PROCESS_EVENTS: Collector = Collector {
     name: "process_events",
     fills: &[Topic::ExitedProcess],
     needed_by: &[Topic::Process, Topic::ExitedProcess, Topic::ContainerStat],
@@ -65,7 +65,7 @@ pub const PROCESS_EVENTS: Collector = Collector {
 };
 
 /// Threads: `/proc/PID/task`.
-pub const THREAD: Collector = Collector {
+pub(crate) const THREAD: Collector = Collector {
     name: "thread",
     fills: &[Topic::Thread],
     needed_by: &[Topic::Thread],
@@ -73,7 +73,7 @@ pub const THREAD: Collector = Collector {
 };
 
 /// Container engines: their API.
-pub const ENGINE: Collector = Collector {
+pub(crate) const ENGINE: Collector = Collector {
     name: "engine",
     fills: &[Topic::Engine, Topic::Container, Topic::Event],
     needed_by: &[Topic::Engine, Topic::Container, Topic::ContainerStat, Topic::Event],
@@ -81,7 +81,7 @@ pub const ENGINE: Collector = Collector {
 };
 
 /// Containers without an engine: shims, monitors, runtime state on disk.
-pub const RUNTIME: Collector = Collector {
+pub(crate) const RUNTIME: Collector = Collector {
     name: "runtime",
     fills: &[Topic::Container],
     needed_by: &[Topic::Container, Topic::ContainerStat],
@@ -89,7 +89,7 @@ pub const RUNTIME: Collector = Collector {
 };
 
 /// Control groups of containers.
-pub const CGROUP: Collector = Collector {
+pub(crate) const CGROUP: Collector = Collector {
     name: "cgroup",
     fills: &[Topic::ContainerStat],
     needed_by: &[Topic::ContainerStat],
@@ -97,8 +97,8 @@ pub const CGROUP: Collector = Collector {
 };
 
 /// Our own cost.
-pub const OWN_COST: Collector =
+pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors in the order they run.
-pub const COLLECTORS: &[Collector] = &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];
+pub(crate) const COLLECTORS: &[Collector] = &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];

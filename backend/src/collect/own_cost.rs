@@ -5,7 +5,7 @@ use glasshull_shared::domain::agent::AgentStat;
 use crate::sys::clock;
 
 /// Reads CPU time and resident memory; the rest of the row is the caller's to fill.
-pub fn read() -> AgentStat {
+pub(crate) fn read() -> AgentStat {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
     AgentStat {

@@ -24,11 +24,11 @@ const ENDS_AT_MOST: usize = 512;
 const BIRTHS_AT_MOST: usize = 16_384;
 
 /// An end, as far as the events told, with the cgroup path seen at the last exec.
-pub type End = (ExitedProcess, Option<String>);
+pub(crate) type End = (ExitedProcess, Option<String>);
 
 /// What happened since the last reading.
 #[derive(Debug, Default)]
-pub struct EventReading {
+pub(crate) struct EventReading {
     /// Processes that executed a program.
     pub executed: Vec<u32>,
     /// Processes that ended, oldest first.
@@ -51,7 +51,7 @@ struct Birth {
 }
 
 /// Listens until dropped.
-pub struct ProcessEvents {
+pub(crate) struct ProcessEvents {
     reading: Arc<Mutex<EventReading>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -62,7 +62,7 @@ impl ProcessEvents {
     ///
     /// # Errors
     /// As [`ProcConnector::listen`], and when no thread can be made.
-    pub fn start(root: Root, mask_args: bool) -> std::io::Result<Self> {
+    pub(crate) fn start(root: Root, mask_args: bool) -> std::io::Result<Self> {
         let connector = ProcConnector::listen()?;
         let reading = Arc::<Mutex<EventReading>>::default();
         let stop = Arc::new(AtomicBool::new(false));
@@ -82,7 +82,7 @@ impl ProcessEvents {
     }
 
     /// Takes what happened since the last reading.
-    pub fn read(&self) -> EventReading {
+    pub(crate) fn read(&self) -> EventReading {
         std::mem::take(&mut *self.reading.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

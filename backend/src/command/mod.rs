@@ -1,10 +1,10 @@
 //! The subcommands: each turns its arguments into one run of a source and something that shows it.
 
-pub mod record;
-pub mod replay;
-pub mod serve;
-pub mod snapshot;
-pub mod who;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod serve;
+pub(crate) mod snapshot;
+pub(crate) mod who;
 
 use std::future::Future;
 use std::io::Write;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
@@ -26,6 +26,6 @@ pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> {
 }
 
 /// Prints one line; a reader that went away (`| head`) is no error.
-pub fn print_line(text: &str) {
+pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -23,7 +23,7 @@ use crate::serve::record;
 ///
 /// # Errors
 /// When the file exists (without `--force`) or cannot be written, or the host cannot be read.
-pub async fn run(common: Common, args: Record) -> Result<ExitCode> {
+pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
     let live = Live::new(common, Arc::clone(&wake))?;

@@ -20,7 +20,7 @@ static DEMO: &[u8] = include_bytes!("../../demo.ghrec");
 ///
 /// # Errors
 /// When the file is no recording or the port cannot be taken.
-pub async fn run(args: Replay) -> Result<ExitCode> {
+pub(crate) async fn run(args: Replay) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let recording = match &args.file {
         Some(file) => Recording::open(file)?,

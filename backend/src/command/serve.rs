@@ -22,7 +22,7 @@ const QUESTIONS: usize = 64;
 ///
 /// # Errors
 /// When the host cannot be read or the port cannot be taken.
-pub async fn run(common: Common, args: Serve) -> Result<ExitCode> {
+pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
     let live = Live::new(common, Arc::clone(&wake))?;
@@ -46,13 +46,13 @@ pub async fn run(common: Common, args: Serve) -> Result<ExitCode> {
 ///
 /// # Errors
 /// As [`Server::bind`].
-pub async fn bind(args: &Serve) -> Result<Server> {
+pub(crate) async fn bind(args: &Serve) -> Result<Server> {
     let (bind, allow_hosts, token_file) = (args.bind, args.allow_host.clone(), args.token_file.clone());
     Server::bind(&Config { bind, allow_hosts, token_file }).await
 }
 
 /// Says where the dashboard is, and the token if one was made.
-pub fn announce(server: &Server, what: &str) {
+pub(crate) fn announce(server: &Server, what: &str) {
     print_line(&format!("Glasshull, {what}: http://{}/", server.address()));
     if let Some(token) = server.token() {
         print_line(&format!("Token for this run (asked for at the first visit): {token}"));
@@ -60,12 +60,12 @@ pub fn announce(server: &Server, what: &str) {
 }
 
 /// Ready when the flag turns true or its sender is gone.
-pub async fn until(mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Names one run of the agent: the instant it started.
-pub fn instance() -> u64 {
+pub(crate) fn instance() -> u64 {
     clock::now_nanos()
 }
 

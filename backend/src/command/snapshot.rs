@@ -30,7 +30,7 @@ const ON_DEMAND: &[&str] = &["thread"];
 ///
 /// # Errors
 /// An unknown table, or a host whose `/proc` cannot be read.
-pub async fn run(common: Common, args: Args) -> Result<ExitCode> {
+pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     let wanted = choose(&args.tables)?;
     let mut demand: TopicSet = wanted.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
@@ -44,9 +44,11 @@ pub async fn run(common: Common, args: Args) -> Result<ExitCode> {
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let sample = sample_twice(&mut live, &wake, demand, args.interval).await;
     let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos)?;
-    let mut out = std::io::stdout().lock();
-    let written = serde_json::to_writer(&mut out, &json).map_err(anyhow::Error::from).and_then(|()| Ok(writeln!(out)?));
-    written.context("writing to standard output")?;
+    match writeln!(std::io::stdout().lock(), "{json}") {
+        // The reader has seen enough (`| head`).
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written.context("writing to standard output")?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -25,7 +25,7 @@ use crate::sys::root::Root;
 ///
 /// # Errors
 /// When nothing or more than one container is meant, or the pid does not exist.
-pub async fn run(common: Common, args: Who) -> Result<ExitCode> {
+pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let demand = [Topic::Process, Topic::ProcessStat, Topic::Container].into_iter().collect();
@@ -55,6 +55,12 @@ fn who_pid(snapshot: &Snapshot, pid: u32) -> Result<(String, Value)> {
     });
     let named = container.as_ref().map(|(k, c)| (k, &***c));
     let json = json!({
+        "pid": key.pid,
+        "pid_in_ns": process.pid_in_ns,
+        "ns_pids": detail.ns_pids,
+        "cgroup": process.cgroup,
+        "parents": detail.parents.iter().map(|(pid, comm)| json!({"pid": pid, "comm": comm})).collect::<Vec<_>>(),
+        "host_path": detail.exe.as_ref().and_then(|e| e.host_path.clone()),
         "process": merge(&[json!(key), json!(process)])?,
         "container": named.map(|(k, c)| merge(&[json!(k), json!(c)])).transpose()?,
         "exe": detail.exe,

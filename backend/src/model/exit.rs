@@ -8,11 +8,11 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::process::{ExitKey, ExitedProcess, Process, ProcessKey};
 
 /// Ends that are kept.
-pub const ENDS_KEPT: usize = 300;
+pub(crate) const ENDS_KEPT: usize = 300;
 
 /// The ends so far and how many of them were short-lived.
 #[derive(Debug, Default)]
-pub struct Exits {
+pub(crate) struct Exits {
     /// The newest ends.
     pub table: Table<ExitKey, ExitedProcess>,
     /// Short-lived processes in all, since watching began.
@@ -25,7 +25,7 @@ pub struct Exits {
 impl Exits {
     /// Takes in new ends, each with the cgroup path seen at its last exec. `known` is the table of processes of the
     /// tick before: who is in it was not short-lived.
-    pub fn join_ends(
+    pub(crate) fn join_ends(
         &mut self,
         ends: impl IntoIterator<Item = (ExitedProcess, Option<String>)>,
         known: &Table<ProcessKey, Process>,
@@ -59,7 +59,7 @@ impl Exits {
     }
 
     /// Counts ends of which nothing but the number is known.
-    pub fn count_unknown(&mut self, ends: u64) {
+    pub(crate) fn count_unknown(&mut self, ends: u64) {
         self.short_lived += ends;
     }
 

@@ -13,13 +13,13 @@ use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostS
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
 
 /// Growth per second; `None` when the counter went back or no time passed.
-pub fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
+pub(crate) fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
     let growth = now.checked_sub(before)?;
     (nanos > 0).then(|| (growth as f64 * 1e9 / nanos as f64) as f32)
 }
 
 /// Nanoseconds spent per nanosecond passed; `None` as [`per_sec`].
-pub fn ratio(before: u64, now: u64, nanos: u64) -> Option<f32> {
+pub(crate) fn ratio(before: u64, now: u64, nanos: u64) -> Option<f32> {
     let spent = now.checked_sub(before)?;
     (nanos > 0).then(|| (spent as f64 / nanos as f64) as f32)
 }
@@ -120,7 +120,7 @@ fn cpu_ratios(before: &CpuTimes, now: &CpuTimes) -> Option<CpuRatios> {
 }
 
 /// Rates of processes; `io_gap` holds the true interval of those whose I/O was not read at the tick before.
-pub fn rate_processes(
+pub(crate) fn rate_processes(
     before: &Table<ProcessKey, ProcessStat>,
     now: &Table<ProcessKey, ProcessStat>,
     last: &Table<ProcessKey, ProcessStat>,
@@ -141,7 +141,7 @@ pub fn rate_processes(
 }
 
 /// Rates of threads.
-pub fn rate_threads(
+pub(crate) fn rate_threads(
     before: &Table<ThreadKey, Thread>,
     now: &Table<ThreadKey, Thread>,
     last: &Table<ThreadKey, Thread>,
@@ -151,7 +151,7 @@ pub fn rate_threads(
 }
 
 /// Rates of the host.
-pub fn rate_host(
+pub(crate) fn rate_host(
     before: &Table<Single, HostStat>,
     now: &Table<Single, HostStat>,
     nanos: u64,
@@ -160,12 +160,12 @@ pub fn rate_host(
 }
 
 /// Shares of each core.
-pub fn rate_cpus(before: &Table<CpuKey, CpuStat>, now: &Table<CpuKey, CpuStat>) -> Table<CpuKey, CpuStat> {
+pub(crate) fn rate_cpus(before: &Table<CpuKey, CpuStat>, now: &Table<CpuKey, CpuStat>) -> Table<CpuKey, CpuStat> {
     rate_table(before, now, &Table::new(), |_| 0)
 }
 
 /// Rates of containers.
-pub fn rate_containers(
+pub(crate) fn rate_containers(
     before: &Table<ContainerKey, ContainerStat>,
     now: &Table<ContainerKey, ContainerStat>,
     last: &Table<ContainerKey, ContainerStat>,
@@ -175,7 +175,7 @@ pub fn rate_containers(
 }
 
 /// Rates of our own cost.
-pub fn rate_agent(before: &AgentStat, now: &mut AgentStat, nanos: u64) {
+pub(crate) fn rate_agent(before: &AgentStat, now: &mut AgentStat, nanos: u64) {
     now.cpu_ratio = ratio(before.cpu_nanos, now.cpu_nanos, nanos);
     now.sent_bytes_per_sec = per_sec(before.sent_bytes, now.sent_bytes, nanos);
 }

@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Raises the soft limit of open files to the hard one and returns it. Many processes are cheap to watch only through
 /// kept descriptors; without the raise most hosts allow 1024.
-pub fn raise_open_files() -> usize {
+pub(crate) fn raise_open_files() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let wanted = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };

@@ -20,7 +20,7 @@ const RECEIVE_BUFFER_BYTES: libc::c_int = 4 << 20;
 
 /// One event. Pids are thread group ids in the initial pid namespace; instants are nanoseconds since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProcEvent {
+pub(crate) enum ProcEvent {
     /// A process (not a thread) was made.
     Fork {
         /// Maker.
@@ -50,13 +50,13 @@ pub enum ProcEvent {
 
 /// A socket that receives process events.
 #[derive(Debug)]
-pub struct ProcConnector {
+pub(crate) struct ProcConnector {
     socket: OwnedFd,
 }
 
 /// What a wait brought.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Received {
+pub(crate) enum Received {
     /// Events were appended.
     Events,
     /// Nothing came within the timeout.
@@ -71,7 +71,7 @@ impl ProcConnector {
     /// # Errors
     /// `EPERM` without CAP_NET_ADMIN before 6.6, `ECONNREFUSED` outside the initial network namespace,
     /// `EPROTONOSUPPORT` on kernels without CONFIG_PROC_EVENTS.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         // SAFETY: plain socket(2); the result is checked before it becomes an OwnedFd.
         let raw = unsafe {
             libc::socket(libc::AF_NETLINK, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::NETLINK_CONNECTOR)
@@ -91,7 +91,7 @@ impl ProcConnector {
     ///
     /// # Errors
     /// When the socket itself fails.
-    pub fn wait(&self, timeout: Duration, events: &mut Vec<ProcEvent>) -> io::Result<Received> {
+    pub(crate) fn wait(&self, timeout: Duration, events: &mut Vec<ProcEvent>) -> io::Result<Received> {
         let mut poll = [rustix::event::PollFd::new(&self.socket, rustix::event::PollFlags::IN)];
         let timeout = rustix::event::Timespec::try_from(timeout).ok();
         match rustix::event::poll(&mut poll, timeout.as_ref()) {

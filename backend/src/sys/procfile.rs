@@ -10,7 +10,7 @@ use rustix::io::{Errno, pread};
 ///
 /// # Errors
 /// As `open(2)`: `ENOENT` or `ESRCH` when the process is gone, `EACCES` or `EPERM` when it is hidden.
-pub fn open_kept(path: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_kept(path: &Path) -> Result<OwnedFd, Errno> {
     open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
@@ -18,7 +18,7 @@ pub fn open_kept(path: &Path) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As `pread(2)`; `ESRCH` tells that the process of a kept `/proc/PID` file is gone (also when its pid is in use again).
-pub fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+pub(crate) fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     buffer.resize(buffer.capacity().max(1024), 0);
     let mut filled = 0;
     loop {
@@ -39,7 +39,7 @@ pub fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), E
 ///
 /// # Errors
 /// As [`open_kept`] and [`reread`].
-pub fn read_once(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+pub(crate) fn read_once(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     let fd = open_kept(path)?;
     reread(fd, buffer, limit)
 }

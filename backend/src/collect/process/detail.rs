@@ -22,7 +22,7 @@ const PARENTS_AT_MOST: usize = 64;
 ///
 /// # Errors
 /// A sentence for people when the process is gone or its pid belongs to another one now.
-pub fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Result<ProcessDetail, String> {
+pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Result<ProcessDetail, String> {
     let file = |name: &str| root.proc_path(format!("{}/{name}", key.pid));
     let mut buffer = Vec::new();
     let ended = || format!("process {} has ended", key.pid);

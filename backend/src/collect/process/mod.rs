@@ -1,10 +1,10 @@
 //! Processes, from `/proc/PID`: `stat` of each through a kept descriptor every tick, all rarer facts when a process
 //! appears, executes another program, or its turn for a re-check comes. Fills `process` and `process_stat`.
 
-pub mod detail;
+pub(crate) mod detail;
 mod identity;
 mod stat;
-pub mod thread;
+pub(crate) mod thread;
 mod user;
 
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ const STAT_BYTES: usize = 4096;
 
 /// Constants of the host that turn the kernel's numbers into base units.
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Boot, nanoseconds since the epoch.
     pub boot_at: u64,
     /// Clock ticks per second.
@@ -41,14 +41,14 @@ pub struct Scale {
 
 impl Scale {
     /// Nanoseconds of so many clock ticks.
-    pub fn nanos(&self, ticks: u64) -> u64 {
+    pub(crate) fn nanos(&self, ticks: u64) -> u64 {
         ticks.saturating_mul(1_000_000_000 / self.ticks_per_sec.max(1))
     }
 }
 
 /// One reading of all processes; rates are still `None`.
 #[derive(Debug, Default)]
-pub struct ProcessReading {
+pub(crate) struct ProcessReading {
     /// Identities.
     pub process: Table<ProcessKey, Process>,
     /// Counters and states.
@@ -78,7 +78,7 @@ struct Tracked {
 }
 
 /// Reads all processes again and again.
-pub struct ProcessReader {
+pub(crate) struct ProcessReader {
     root: Root,
     scale: Scale,
     identity: identity::IdentityReader,
@@ -94,7 +94,7 @@ pub struct ProcessReader {
 
 impl ProcessReader {
     /// A reader that keeps at most `keep_at_most` descriptors.
-    pub fn new(root: Root, scale: Scale, mask_args: bool, keep_at_most: usize) -> Self {
+    pub(crate) fn new(root: Root, scale: Scale, mask_args: bool, keep_at_most: usize) -> Self {
         Self {
             identity: identity::IdentityReader::new(root.clone(), scale, mask_args),
             root,
@@ -111,7 +111,7 @@ impl ProcessReader {
     }
 
     /// Names processes that executed another program since the last reading: their identity is read again.
-    pub fn note_executed(&mut self, pids: impl IntoIterator<Item = u32>) {
+    pub(crate) fn note_executed(&mut self, pids: impl IntoIterator<Item = u32>) {
         self.executed.extend(pids);
     }
 
@@ -119,7 +119,7 @@ impl ProcessReader {
     ///
     /// # Errors
     /// When `/proc` itself cannot be listed. A process that vanishes meanwhile is no error.
-    pub fn read(&mut self, now: u64) -> Result<ProcessReading, Errno> {
+    pub(crate) fn read(&mut self, now: u64) -> Result<ProcessReading, Errno> {
         self.tick += 1;
         let mut reading = ProcessReading::default();
         let executed = std::mem::take(&mut self.executed);

@@ -12,10 +12,10 @@ use crate::sys::procfile::read_once;
 use crate::sys::root::Root;
 
 /// No tick reads more threads than this; what is beyond is left out and said by the caller.
-pub const THREADS_AT_MOST: usize = 20_000;
+pub(crate) const THREADS_AT_MOST: usize = 20_000;
 
 /// Reads the threads of all processes in `processes` with more than one; the flag tells that the limit cut some off.
-pub fn read(
+pub(crate) fn read(
     root: &Root,
     scale: Scale,
     processes: &Table<ProcessKey, ProcessStat>,
