@@ -15,6 +15,8 @@ mod guard;
 mod json;
 mod login;
 mod socket;
+#[cfg(test)]
+mod test;
 mod tick;
 
 use server::Peer;
