@@ -136,11 +136,6 @@ impl Live {
         &self.host
     }
 
-    /// The tables of the last sample.
-    pub(crate) fn last(&self) -> &Arc<Snapshot> {
-        &self.last
-    }
-
     /// How the engines are doing, without reading anything else.
     pub(crate) fn engines(&self) -> Option<&Engines> {
         self.engines.as_ref()

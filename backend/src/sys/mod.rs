@@ -5,3 +5,4 @@ pub(crate) mod limits;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;
+pub(crate) mod text;

@@ -12,8 +12,9 @@ use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat
 use glasshull_shared::domain::event::EventKind;
 
 use super::EngineEvent;
-use super::inspect::{Origin, cut, labels, listed_state, named, row_of_summary};
+use super::inspect::{Origin, labels, listed_state, named, row_of_summary};
 use crate::sys::clock::now_nanos;
+use crate::sys::text::cut;
 
 /// Rows and changes not yet taken.
 #[derive(Debug, Default)]

@@ -10,9 +10,8 @@ use glasshull_shared::domain::container::{Container, ContainerState, Health, Kno
 use glasshull_shared::unit::short_id;
 
 use crate::sys::clock::parse_rfc3339;
+use crate::sys::text::cut;
 
-/// Longest text taken over from an engine, bytes: labels can hold whole files.
-const LONGEST_TEXT: usize = 4096;
 /// Most labels of one container.
 const MOST_LABELS: usize = 500;
 
@@ -179,18 +178,6 @@ fn networks(network: NetworkSettings) -> Vec<(String, String)> {
         .collect();
     all.sort();
     all
-}
-
-/// At most [`LONGEST_TEXT`] bytes, whole characters.
-pub(super) fn cut(mut text: String) -> String {
-    if text.len() > LONGEST_TEXT {
-        let mut at = LONGEST_TEXT;
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
-        text.truncate(at);
-    }
-    text
 }
 
 #[cfg(test)]
