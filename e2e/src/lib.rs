@@ -1,1 +1,4 @@
-//! placeholder
+//! End-to-end parts of Glasshull: [`lab`] makes a real Docker engine with a scene of real containers for the tests,
+//! the benchmark and the browser specs, and takes it down again. The tests themselves are in `tests/`.
+
+pub mod lab;
