@@ -3,6 +3,8 @@
 
 mod collect;
 mod model;
+#[cfg(test)]
+mod scenario;
 mod sys;
 
 fn main() {}
