@@ -163,6 +163,13 @@ fn every_fixture_gives_what_it_must() {
                 here.push(format!("no notice says {notice:?}: {:?}", told.notices));
             }
         }
+        // Every environment in the trees holds this word.
+        here.extend(
+            told.containers
+                .values()
+                .filter(|r| r.to_string().contains("secret"))
+                .map(|r| format!("leaks {r}")),
+        );
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         faults.extend(here.into_iter().map(|fault| format!("{name}: {fault}")));
     }
