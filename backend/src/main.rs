@@ -5,6 +5,8 @@ mod collect;
 mod command;
 mod config;
 mod model;
+#[cfg(test)]
+mod scenario;
 mod serve;
 mod sys;
 

@@ -61,6 +61,24 @@ pub fn lines(proc_pid_cgroup_text: &str) -> impl Iterator<Item = (&str, &str, &s
     })
 }
 
+/// The cgroup that was made for a container whose path does not name it (plain runtimes): `path` without what the
+/// container or systemd in it made below. `None` when nothing of its own is left below `outer` (the cgroup of the
+/// container around it, or empty), and for systemd's slices, services and login sessions: there the container merely
+/// shares its caller's.
+pub fn unnamed<'a>(path: &'a str, outer: &str) -> Option<&'a str> {
+    let mut own = path.trim_end_matches('/');
+    while let Some(shorter) = BELOW.iter().find_map(|below| own.strip_suffix(below)) {
+        own = shorter;
+    }
+    let last = own.rsplit('/').next()?;
+    let of_systemd = [".slice", ".service", ".scope"].iter().any(|suffix| last.ends_with(suffix));
+    (own.len() > outer.len() && own.starts_with(outer) && last != ".." && !last.is_empty() && !of_systemd)
+        .then_some(own)
+}
+
+/// Sub-cgroups that runtimes and systemd make inside a container's own cgroup.
+const BELOW: [&str; 4] = ["/container", "/init.scope", "/payload", "/ns"];
+
 /// What one segment of a path is.
 enum Segment {
     Container(String, Runtime),

@@ -1,21 +1,21 @@
 //! The live source: runs the collectors somebody needs, relates what they read, and makes the snapshot of a tick.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
-use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat, ContainerState};
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
 use glasshull_shared::domain::event::{Event, EventKey};
 use glasshull_shared::domain::host::{CpuKey, CpuStat, Host, HostStat};
-use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, Thread, ThreadKey};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
 use super::source::{Trouble, Troubles, grant, sources};
-use crate::collect::cgroup::CgroupReader;
+use crate::collect::cgroup::{CgroupReader, CgroupReading};
 use crate::collect::container::{EngineReading, Engines, Options};
 use crate::collect::process::{ProcessReader, Scale, thread};
 use crate::collect::process_events::ProcessEvents;
@@ -23,7 +23,8 @@ use crate::collect::runtime::RuntimeReader;
 use crate::collect::{self, own_cost};
 use crate::config::Common;
 use crate::model::exit::Exits;
-use crate::model::{join, rate};
+use crate::model::join::{Joined, Known, join_containers};
+use crate::model::rate;
 use crate::sys::root::Root;
 use crate::sys::{clock, limits};
 
@@ -82,6 +83,10 @@ pub(crate) struct Live {
     cgroups: CgroupReader,
     runtime: RuntimeReader,
     runtime_containers: Table<ContainerKey, Container>,
+    joined: Joined,
+    frozen: BTreeSet<ContainerKey>,
+    /// As collected: without containers.
+    process_rows: Table<ProcessKey, Process>,
     exits: Exits,
     happened: Table<EventKey, Event>,
     happened_sequence: u64,
@@ -110,6 +115,9 @@ impl Live {
             cgroups: CgroupReader::new(root.clone()),
             runtime: RuntimeReader::new(root.clone()),
             runtime_containers: Table::new(),
+            joined: Joined::default(),
+            frozen: BTreeSet::new(),
+            process_rows: Table::new(),
             root,
             scale,
             common,
@@ -149,6 +157,11 @@ impl Live {
         self.raw = Raw::default();
         self.cgroups = CgroupReader::new(self.root.clone());
         self.runtime = RuntimeReader::new(self.root.clone());
+        self.runtime_containers = Table::new();
+        self.joined = Joined::default();
+        self.frozen = BTreeSet::new();
+        self.process_rows = Table::new();
+        self.engine = EngineReading::default();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -266,9 +279,9 @@ impl Live {
         let before = &self.raw.process.1;
         next.process_stat = rate::rate_processes(before, &reading.stat, &next.process_stat, nanos, &reading.io_gap);
         self.raw.process = (now, reading.stat);
-        if reading.changed || self.ticks == 1 {
-            next.process = reading.process;
-            self.runtime_containers = self.runtime.read(&next.process);
+        if reading.changed {
+            self.process_rows = reading.process;
+            self.runtime_containers = self.runtime.read(&self.process_rows);
             self.join(next);
         }
     }
@@ -333,9 +346,16 @@ impl Live {
     }
 
     /// Joins engines, runtimes and processes into containers.
-    fn join(&self, next: &mut Snapshot) {
-        next.container =
-            join::join_containers(&self.engine.containers, &self.runtime_containers, &mut next.process, &next.container);
+    fn join(&mut self, next: &mut Snapshot) {
+        let known = Known {
+            engines: &self.engine.engines,
+            containers: &self.engine.containers,
+            runtime: &self.runtime_containers,
+            frozen: &self.frozen,
+        };
+        let mut processes = self.process_rows.clone();
+        next.container = join_containers(known, &mut processes, &mut self.joined);
+        next.process = processes;
         if self.common.mask_args {
             for row in next.container.values_mut().filter(|c| c.command.is_some()) {
                 Arc::make_mut(row).command = None;
@@ -345,16 +365,17 @@ impl Live {
 
     fn read_cgroups(&mut self, next: &mut Snapshot) {
         let now = clock::monotonic();
-        let collect::cgroup::CgroupReading { mut stats, frozen, notices } = self.cgroups.read(&members(next));
-        for key in frozen {
-            pause(next, &key);
+        let CgroupReading { mut stats, frozen, notices } = self.cgroups.read(self.joined.members());
+        if frozen != self.frozen {
+            self.frozen = frozen;
+            self.join(next);
         }
-        let counts = join::count_processes(&next.process);
-        let watching = self.events.is_some();
-        for (key, row) in &mut stats {
-            let row = Arc::make_mut(row);
-            row.processes = Some(counts.get(&key.id).copied().unwrap_or(0));
-            row.short_lived = watching.then(|| self.exits.by_container.get(&key.id).copied().unwrap_or(0));
+        self.joined.put_counts(&mut stats);
+        if self.events.is_some() {
+            for (key, row) in &mut stats {
+                let short_lived = self.exits.by_container.get(&key.id).copied().unwrap_or(0);
+                Arc::make_mut(row).short_lived = Some(short_lived);
+            }
         }
         let nanos = now.saturating_sub(self.raw.container.0);
         next.container_stat = rate::rate_containers(&self.raw.container.1, &stats, &next.container_stat, nanos);
@@ -380,23 +401,4 @@ impl Live {
         self.raw.agent = (began, row.clone());
         next.agent = [(Single, Arc::new(row))].into();
     }
-}
-
-/// A frozen cgroup is a paused container, where no engine told the state.
-fn pause(next: &mut Snapshot, key: &ContainerKey) {
-    if let Some(row) = next.container.get_mut(key).filter(|c| c.engine.is_none() && c.state == ContainerState::Running) {
-        Arc::make_mut(row).state = ContainerState::Paused;
-    }
-}
-
-/// A process in each running container: its init where known, else any.
-fn members(snapshot: &Snapshot) -> BTreeMap<ContainerKey, u32> {
-    let mut any: HashMap<&str, u32> = HashMap::new();
-    for (key, row) in &snapshot.process {
-        if let Some(container) = &row.container {
-            any.entry(container).or_insert(key.pid);
-        }
-    }
-    let pid = |key: &ContainerKey, row: &Container| row.init_pid.or_else(|| any.get(key.id.as_str()).copied());
-    snapshot.container.iter().filter_map(|(key, row)| Some((key.clone(), pid(key, row)?))).collect()
 }

@@ -198,6 +198,26 @@ fn the_line_that_tells_the_container_wins() {
 }
 
 #[test]
+fn a_cgroup_that_names_nobody_can_still_be_own() {
+    assert_eq!(unnamed("/job", ""), Some("/job"));
+    assert_eq!(unnamed("/job/init.scope", ""), Some("/job"));
+    let docker = format!("/docker/{A}");
+    assert_eq!(unnamed(&format!("{docker}/job/container"), &docker), Some(format!("{docker}/job").as_str()));
+    for shared in [
+        "/",
+        "",
+        "/..",
+        "/init.scope",
+        "/user.slice/user-1000.slice/session-2.scope",
+        "/a.slice",
+        "/b.service",
+    ] {
+        assert_eq!(unnamed(shared, ""), None, "{shared}");
+    }
+    assert_eq!(unnamed(&docker, &docker), None);
+}
+
+#[test]
 fn escapes_that_are_none_stay() {
     assert_eq!(unescape("a\\x2db"), "a-b");
     assert_eq!(unescape("a\\x"), "a\\x");
@@ -208,7 +228,7 @@ fn escapes_that_are_none_stay() {
 proptest! {
     #[test]
     fn any_text_is_survived(text in "\\PC{0,300}") {
-        let _ = (parse(&text), deepest(&text));
+        let _ = (parse(&text), deepest(&text), unnamed(&text, "/"));
     }
 
     /// Text made of the very words runtimes use, in any order, is where slicing would go wrong.

@@ -3,9 +3,6 @@
 use glasshull_shared::cgroup_path;
 use glasshull_shared::domain::container::ContainerKey;
 
-/// Sub-cgroups that runtimes and systemd make inside a container's own cgroup.
-const BELOW: [&str; 5] = ["/container", "/init.scope", "/payload", "/supervisor", "/ns"];
-
 /// (controllers, own path) per line; controllers are empty for v2. Lines that lead to another container's cgroup
 /// are left out: what they count is not this container's.
 pub(super) fn own_paths<'a>(proc_pid_cgroup: &'a str, key: &ContainerKey) -> Vec<(&'a str, &'a str)> {
@@ -21,13 +18,7 @@ fn own_path<'a>(path: &'a str, key: &ContainerKey) -> Option<&'a str> {
     {
         return Some(found.path);
     }
-    // A plain runtime's cgroup says nothing; below another container it is the part that follows.
-    let mut own = path;
-    while let Some(shorter) = BELOW.iter().find_map(|below| own.strip_suffix(below)) {
-        own = shorter;
-    }
-    let outer = found.map_or("", |found| found.path);
-    (own.len() > outer.len() && own.starts_with(outer) && own != "/").then_some(own)
+    cgroup_path::unnamed(path, found.map_or("", |found| found.path))
 }
 
 #[cfg(test)]
@@ -45,6 +36,6 @@ mod tests {
         assert_eq!(own(&format!("{docker}/web"), "web"), Some(format!("{docker}/web")));
         assert_eq!(own(&docker, "web"), None, "that would be the outer container's");
         assert_eq!(own("/", "web"), None);
-        assert_eq!(own("/init.scope", "web"), None);
+        assert_eq!(own("/user.slice/session-2.scope", "web"), None, "that is the login's");
     }
 }

@@ -1,4 +1,4 @@
-//! On the real control groups of the machine the tests run on. Layouts of other hosts: `model::scenario`.
+//! On the real control groups of the machine the tests run on. Layouts of other hosts are in `fixtures/`.
 
 use std::process::{Child, Command};
 

@@ -122,7 +122,8 @@ async fn find(board: Arc<Board>, given: Vec<String>, options: Options) {
     let discover = given.is_empty();
     for text in given.into_iter().collect::<BTreeSet<_>>() {
         let endpoint = Endpoint::given(&text);
-        if known.insert(endpoint.key.clone(), endpoint.clone()).is_none() {
+        let twin = known.values().any(|other| other.same_socket(&endpoint));
+        if !twin && known.insert(endpoint.key.clone(), endpoint.clone()).is_none() {
             watchers.spawn(watch::watch(endpoint, Arc::clone(&board), options.clone()));
         }
     }

@@ -39,7 +39,6 @@ impl IdentityReader {
             tty: tty_name(stat.tty),
             started_at: self.scale.boot_at + self.scale.nanos(key.start_time),
             kernel_thread,
-            container: before.and_then(|b| b.container.clone()),
             ..Process::default()
         };
         self.read_status(key.pid, &mut row);

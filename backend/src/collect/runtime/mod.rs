@@ -71,6 +71,8 @@ struct Found {
     /// Lookups so far; after [`TRIES`] what is still missing is no longer expected.
     tries: u32,
     at: Instant,
+    /// Who named it then: another monitor means another run.
+    monitor: Option<ProcessKey>,
 }
 
 /// Everything that may tell more about one container.
@@ -116,8 +118,13 @@ impl RuntimeReader {
         }
         let wanted = self.hints(processes);
         self.found.retain(|id, _| wanted.contains_key(id));
-        let stale = |id: &String| self.found.get(id).is_none_or(|found| is_stale(found, processes, now));
-        let wanted: Vec<(String, Hints)> = wanted.into_iter().filter(|(id, _)| stale(id)).collect();
+        let stale = |id: &String, hints: &Hints| {
+            self.found
+                .get(id)
+                .is_none_or(|found| found.monitor != hints.monitor || is_stale(found, processes, now))
+        };
+        let wanted: Vec<(String, Hints)> =
+            wanted.into_iter().filter(|(id, hints)| stale(id, hints)).collect();
         if !wanted.is_empty() {
             self.look_up(wanted, processes, now);
         }
@@ -138,11 +145,13 @@ impl RuntimeReader {
         let look = Look { reader: self, processes, children: &children, data_roots: &data_roots };
         for (id, hints) in wanted {
             let (row, complete) = look.look(&id, &hints, &mut logs);
-            looked.push((id, row, complete));
+            looked.push((id, hints.monitor, row, complete));
         }
-        for (id, row, complete) in looked {
-            let tries = self.found.get(&id).map_or(1, |found| found.tries + 1);
-            self.found.insert(id, Found { row, complete: complete || tries >= TRIES, tries, at: now });
+        for (id, monitor, row, complete) in looked {
+            let before = self.found.get(&id).filter(|found| found.monitor == monitor);
+            let tries = before.map_or(1, |found| found.tries.saturating_add(1));
+            let complete = complete || tries >= TRIES;
+            self.found.insert(id, Found { row, complete, tries, at: now, monitor });
         }
     }
 
