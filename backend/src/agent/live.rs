@@ -104,7 +104,9 @@ impl Live {
     /// When the host's `/proc` cannot be read at all.
     pub(crate) fn new(common: Common, wake: Arc<Notify>) -> Result<Self> {
         let root = Root::host();
-        let host = collect::host::read_identity(&root, common.mask_args)?;
+        let mut host = collect::host::read_identity(&root, common.mask_args)?;
+        let cgroups = CgroupReader::new(root.clone());
+        host.cgroup_mode = cgroups.mode();
         let scale = Scale {
             boot_at: host.boot_at,
             ticks_per_sec: host.ticks_per_sec.into(),
@@ -112,7 +114,7 @@ impl Live {
         };
         let limit = limits::raise_open_files();
         Ok(Self {
-            cgroups: CgroupReader::new(root.clone()),
+            cgroups,
             runtime: RuntimeReader::new(root.clone()),
             runtime_containers: Table::new(),
             joined: Joined::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::Single;
-use glasshull_shared::domain::host::{CgroupMode, CpuKey, CpuStat, CpuTimes, Host, HostStat, Memory, Psi};
+use glasshull_shared::domain::host::{CpuKey, CpuStat, CpuTimes, Host, HostStat, Memory, Psi};
 use procfs::{CpuTime, FromRead, KernelStats, LoadAverage, Meminfo};
 
 use crate::sys::root::Root;
@@ -19,7 +19,7 @@ pub(crate) struct HostReading {
     pub cpu: Table<CpuKey, CpuStat>,
 }
 
-/// Reads what the host is. Parts that cannot be read are left at their defaults.
+/// Reads what the host is, all but how it mounts control groups. Parts that cannot be read are left at their defaults.
 ///
 /// # Errors
 /// When `/proc/stat` cannot be read: without boot time and tick length nothing else can be told.
@@ -35,12 +35,12 @@ pub(crate) fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
         os: os_name(root),
         boot_at: stat.btime * 1_000_000_000,
         cpus: u32::try_from(stat.cpu_time.len()).unwrap_or(0),
-        cgroup_mode: cgroup_mode(root),
         ticks_per_sec: u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         agent_pid: own_pid(&status),
         capabilities: capabilities(&status),
         args_masked,
+        ..Host::default()
     })
 }
 
@@ -127,19 +127,6 @@ fn os_name(root: &Root) -> Option<String> {
     let text = std::fs::read_to_string(root.host_path("/etc/os-release")).ok()?;
     let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
     Some(name.trim_matches('"').to_owned())
-}
-
-fn cgroup_mode(root: &Root) -> CgroupMode {
-    let mounts = std::fs::read_to_string(root.proc_path("self/mountinfo")).unwrap_or_default();
-    let has = |kind: &str| {
-        mounts.lines().any(|l| l.split(" - ").nth(1).and_then(|r| r.split(' ').next()) == Some(kind))
-    };
-    match (has("cgroup"), has("cgroup2")) {
-        (true, true) => CgroupMode::Hybrid,
-        (true, false) => CgroupMode::V1,
-        (false, true) => CgroupMode::V2,
-        (false, false) => CgroupMode::Unknown,
-    }
 }
 
 /// Our pid as `/proc` numbers it, unless we see several pid namespaces and so cannot be sure whose numbers these are.

@@ -58,11 +58,6 @@ struct PathSays {
 }
 
 impl Joined {
-    /// The containers of the last join.
-    pub(crate) fn containers(&self) -> &Table<ContainerKey, Container> {
-        &self.containers
-    }
-
     /// A host pid in each container that runs, its init where known: what the cgroup reader asks for.
     pub(crate) fn members(&self) -> &BTreeMap<ContainerKey, u32> {
         &self.members

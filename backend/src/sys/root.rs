@@ -8,8 +8,6 @@ pub(crate) struct Root {
     base: PathBuf,
     /// The proc file system.
     pub(crate) proc: PathBuf,
-    /// The sys file system.
-    pub(crate) sys: PathBuf,
 }
 
 impl Root {
@@ -20,7 +18,7 @@ impl Root {
 
     /// A tree with `proc`, `sys`, `run`… below `base`.
     pub(crate) fn at(base: &Path) -> Self {
-        Self { base: base.to_owned(), proc: base.join("proc"), sys: base.join("sys") }
+        Self { base: base.to_owned(), proc: base.join("proc") }
     }
 
     /// A path below `/proc`, given without it: `self/mountinfo`.

@@ -72,10 +72,6 @@ impl Board {
         result
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.lock().generation
-    }
-
     pub(super) fn read(&self) -> EngineReading {
         let mut inner = self.lock();
         let events = inner.events.drain(..).collect();

@@ -102,11 +102,6 @@ impl Engines {
     pub(crate) fn read(&self) -> EngineReading {
         self.board.read()
     }
-
-    /// Generation of the tables, to skip a reading: see [`EngineReading::generation`].
-    pub(crate) fn generation(&self) -> u64 {
-        self.board.generation()
-    }
 }
 
 impl Drop for Engines {
