@@ -90,7 +90,9 @@ fn compressed(
 }
 
 fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 11, 24);
+    // The best form takes seconds: only for what is shipped.
+    let quality = if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") { 11 } else { 5 };
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, quality, 24);
     writer.write_all(bytes)?;
     Ok(writer.into_inner())
 }

@@ -4,6 +4,8 @@
 //! is meant, raise `wire::VERSION` if an older app could misread the new form, and make the files anew with
 //! `BLESS=1 cargo test -p glasshull-shared --test golden`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this file is nothing but tests")]
+
 mod sample;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Properties of the wire: what is encoded comes back, and no bytes from outside make anything panic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this file is nothing but tests")]
+
 mod sample;
 
 use glasshull_shared::domain::process::ProcessKey;

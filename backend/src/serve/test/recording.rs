@@ -45,8 +45,11 @@ fn open(bytes: Vec<u8>) -> anyhow::Result<Recording> {
     Recording::from_static(bytes.leak())
 }
 
-/// Instants and snapshots of the ticks, and the notices.
-fn play(bytes: Vec<u8>) -> (Vec<(u64, Arc<Snapshot>, TopicSet)>, Vec<String>) {
+/// The second of a tick, its tables, and which of them mean something.
+type Tick = (u64, Arc<Snapshot>, TopicSet);
+
+/// All ticks and notices of a recording.
+fn play(bytes: Vec<u8>) -> (Vec<Tick>, Vec<String>) {
     let (mut ticks, mut notices) = (Vec::new(), Vec::new());
     for scene in open(bytes).expect("opens").scenes().expect("opens again") {
         match scene {

@@ -163,8 +163,9 @@ async fn garbage_and_oversize_end_in_a_close_code() {
         (Message::Binary(vec![1; 200_000].into()), 1002),
         (Message::Text("hello".into()), 1003),
     ] {
+        let oversize = sent.len() > 100_000;
         let mut socket = running.connect("/ws", &[]).await.unwrap();
-        // The server may close before all of a long message is sent.
+        // The server may close before all of a long message is sent; then the close frame may be lost as well.
         let _ = socket.send(sent).await;
         let mut code = None;
         while let Some(Ok(next)) = socket.next().await {
@@ -172,7 +173,7 @@ async fn garbage_and_oversize_end_in_a_close_code() {
                 code = frame.map(|f| u16::from(f.code));
             }
         }
-        assert!(code == Some(expected) || expected == 1002 && code.is_none(), "{code:?}");
+        assert!(code == Some(expected) || (oversize && code.is_none()), "{code:?} instead of {expected}");
     }
     // And the server still serves.
     assert_eq!(running.ask("GET /healthz", &[], "").await.0, 200);
