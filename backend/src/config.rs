@@ -194,7 +194,9 @@ mod tests {
 
     #[test]
     fn every_subcommand_takes_engines() {
-        for line in ["glasshull", "glasshull serve", "glasshull snapshot", "glasshull who 1", "glasshull record f"] {
+        for line in
+            ["glasshull", "glasshull serve", "glasshull snapshot", "glasshull who 1", "glasshull record f"]
+        {
             let words = line.split(' ').chain(["--engine", "unix:///a", "--engine", "unix:///b"]);
             assert_eq!(Cli::try_parse_from(words).unwrap().common.engine.len(), 2, "{line}");
         }

@@ -174,7 +174,7 @@ impl Live {
             let wake = Arc::clone(&self.wake);
             self.engines = Some(Engines::start(self.common.engine.clone(), wake, Options::default()));
         }
-        let retry = self.events.is_none() && self.ticks % RETRY_TICKS == 0;
+        let retry = self.events.is_none() && self.ticks.is_multiple_of(RETRY_TICKS);
         if collect::PROCESS_EVENTS.needed(demand) && retry {
             match ProcessEvents::start(self.root.clone(), self.common.mask_args) {
                 Ok(events) => {
@@ -189,9 +189,14 @@ impl Live {
     fn no_events(&mut self, error: &str) {
         let trouble = Trouble {
             state: SourceState::Missing,
-            reason: format!("the kernel refuses process events ({error}): processes that live shorter than a tick are not seen"),
+            reason: format!(
+                "the kernel refuses process events ({error}): processes that live shorter than a tick are not seen"
+            ),
             capability: Some("CAP_NET_ADMIN".into()),
-            remedy: Some(format!("{}; it must be in the host's network and pid namespaces", grant("CAP_NET_ADMIN"))),
+            remedy: Some(format!(
+                "{}; it must be in the host's network and pid namespaces",
+                grant("CAP_NET_ADMIN")
+            )),
             collected_at: None,
         };
         self.events = None;
@@ -232,7 +237,12 @@ impl Live {
         let mut next = Snapshot::clone(&self.last);
         self.take_engines(&mut next);
         self.last = Arc::new(next);
-        Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now_nanos(), interval_nanos: None }
+        Sample {
+            snapshot: Arc::clone(&self.last),
+            collected: demand,
+            at: clock::now_nanos(),
+            interval_nanos: None,
+        }
     }
 
     fn read_host(&mut self, next: &mut Snapshot, now: u64) {
@@ -279,7 +289,8 @@ impl Live {
         self.say_hidden(reading.hidden_io);
         let nanos = now.saturating_sub(self.raw.process.0);
         let before = &self.raw.process.1;
-        next.process_stat = rate::rate_processes(before, &reading.stat, &next.process_stat, nanos, &reading.io_gap);
+        next.process_stat =
+            rate::rate_processes(before, &reading.stat, &next.process_stat, nanos, &reading.io_gap);
         self.raw.process = (now, reading.stat);
         if reading.changed {
             self.process_rows = reading.process;
@@ -380,11 +391,13 @@ impl Live {
             }
         }
         let nanos = now.saturating_sub(self.raw.container.0);
-        next.container_stat = rate::rate_containers(&self.raw.container.1, &stats, &next.container_stat, nanos);
+        next.container_stat =
+            rate::rate_containers(&self.raw.container.1, &stats, &next.container_stat, nanos);
         self.raw.container = (now, stats);
         match notices.first() {
             Some(notice) => {
-                let trouble = Trouble { state: SourceState::Limited, reason: notice.clone(), ..Trouble::default() };
+                let trouble =
+                    Trouble { state: SourceState::Limited, reason: notice.clone(), ..Trouble::default() };
                 self.troubles.insert(collect::CGROUP.name, trouble);
             }
             None => {

@@ -102,7 +102,12 @@ fn answer(ask: Ask) {
 }
 
 /// Takes two samples `interval` apart, waiting (bounded) for the engines' first answers: what `snapshot` and `who` show.
-pub(crate) async fn sample_twice(live: &mut Live, wake: &Notify, demand: TopicSet, interval: Duration) -> Sample {
+pub(crate) async fn sample_twice(
+    live: &mut Live,
+    wake: &Notify,
+    demand: TopicSet,
+    interval: Duration,
+) -> Sample {
     live.prepare(demand);
     let serving = Serving::default();
     tokio::task::block_in_place(|| live.tick(demand, serving));
@@ -127,9 +132,9 @@ async fn wait_for_engines(live: &Live, wake: &Notify, until: Instant) {
     // Engines that are found by themselves appear a moment after the start.
     let settle = Instant::now() + Duration::from_millis(50);
     loop {
-        let connecting = live.engines().is_some_and(|e| {
-            e.read().engines.values().any(|row| row.state == EngineState::Connecting)
-        });
+        let connecting = live
+            .engines()
+            .is_some_and(|e| e.read().engines.values().any(|row| row.state == EngineState::Connecting));
         let now = Instant::now();
         if now >= until || (!connecting && now >= settle) {
             return;

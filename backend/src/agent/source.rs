@@ -30,7 +30,10 @@ pub(crate) type Troubles = BTreeMap<&'static str, Trouble>;
 
 /// The `source` table.
 pub(crate) fn sources(demand: TopicSet, troubles: &Troubles) -> Table<SourceKey, Source> {
-    COLLECTORS.iter().map(|c| (SourceKey { name: c.name.to_owned() }, Arc::new(row(c, demand, troubles)))).collect()
+    COLLECTORS
+        .iter()
+        .map(|c| (SourceKey { name: c.name.to_owned() }, Arc::new(row(c, demand, troubles))))
+        .collect()
 }
 
 fn row(collector: &Collector, demand: TopicSet, troubles: &Troubles) -> Source {
@@ -53,5 +56,8 @@ fn row(collector: &Collector, demand: TopicSet, troubles: &Troubles) -> Source {
 /// How to get a capability, whatever way the agent was started.
 pub(crate) fn grant(capability: &str) -> String {
     let short = capability.trim_start_matches("CAP_").to_lowercase();
-    format!("run glasshull as root, or: setcap cap_{short}+ep glasshull; in a container: --cap-add {}", short.to_uppercase())
+    format!(
+        "run glasshull as root, or: setcap cap_{short}+ep glasshull; in a container: --cap-add {}",
+        short.to_uppercase()
+    )
 }

@@ -53,7 +53,9 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Container,
         Topic::ContainerStat,
     ],
-    misses: Some("CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off"),
+    misses: Some(
+        "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
+    ),
 };
 
 /// Fork, exec and exit: the kernel's proc connector.
@@ -101,4 +103,5 @@ pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors in the order they run.
-pub(crate) const COLLECTORS: &[Collector] = &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];
+pub(crate) const COLLECTORS: &[Collector] =
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];

@@ -43,7 +43,10 @@ pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
     let (stopping, stopped) = watch::channel(false);
     let agent = tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped)));
     match args.duration {
-        Some(time) => print_line(&format!("recording into {name} for {}; Ctrl-C ends it", unit::duration(time.as_nanos() as u64))),
+        Some(time) => print_line(&format!(
+            "recording into {name} for {}; Ctrl-C ends it",
+            unit::duration(time.as_nanos() as u64)
+        )),
         None => print_line(&format!("recording into {name}; Ctrl-C ends it")),
     }
     let shutdown = async move {

@@ -30,7 +30,10 @@ pub(crate) async fn run(args: Replay) -> Result<ExitCode> {
     let server = bind(&args.serve).await?;
     let (questions, asks) = mpsc::channel(64);
     let hub = Hub::new(hello(&recording, options, instance())?, questions);
-    let what = args.file.as_ref().map_or_else(|| "the demo recording".into(), |f| format!("recording {}", f.display()));
+    let what = args
+        .file
+        .as_ref()
+        .map_or_else(|| "the demo recording".into(), |f| format!("recording {}", f.display()));
     announce(&server, &what);
     let (stopping, stopped) = watch::channel(false);
     let playing = tokio::spawn({

@@ -31,7 +31,8 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let hub = Hub::new(hello(&args), questions);
     announce(&server, &format!("live from {}", live.host().hostname));
     let (stopping, stopped) = watch::channel(false);
-    let agent = tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
+    let agent =
+        tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
     let signal = tokio::spawn(async move {
         stop.await;
         stopping.send_replace(true);

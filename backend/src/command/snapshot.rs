@@ -92,14 +92,22 @@ fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
         [Topic::Process, ..] => {
             let stat = |key| snapshot.process_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
             let rows = snapshot.process.iter().map(|(key, row)| {
-                merge(&[serde_json::to_value(key)?, serde_json::to_value(row)?, serde_json::to_value(stat(key))?])
+                merge(&[
+                    serde_json::to_value(key)?,
+                    serde_json::to_value(row)?,
+                    serde_json::to_value(stat(key))?,
+                ])
             });
             rows.collect::<Result<Vec<_>, _>>()?
         }
         [Topic::Container, ..] => {
             let stat = |key| snapshot.container_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
             let rows = snapshot.container.iter().map(|(key, row)| {
-                merge(&[serde_json::to_value(key)?, serde_json::to_value(row)?, serde_json::to_value(stat(key))?])
+                merge(&[
+                    serde_json::to_value(key)?,
+                    serde_json::to_value(row)?,
+                    serde_json::to_value(stat(key))?,
+                ])
             });
             rows.collect::<Result<Vec<_>, _>>()?
         }
@@ -119,7 +127,11 @@ mod tests {
         let wake = Arc::new(Notify::new());
         let mut live = Live::new(common, Arc::clone(&wake)).unwrap();
         let wanted = choose(&[]).unwrap();
-        let demand = wanted.iter().flat_map(|(_, t)| t.iter().copied()).chain([Topic::Host, Topic::HostStat]).collect();
+        let demand = wanted
+            .iter()
+            .flat_map(|(_, t)| t.iter().copied())
+            .chain([Topic::Host, Topic::HostStat])
+            .collect();
         let sample = sample_twice(&mut live, &wake, demand, std::time::Duration::from_millis(200)).await;
         let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos).unwrap();
         let processes = json["tables"]["process"].as_array().unwrap();

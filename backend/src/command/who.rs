@@ -31,7 +31,9 @@ pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
     let demand = [Topic::Process, Topic::ProcessStat, Topic::Container].into_iter().collect();
     let sample = sample_twice(&mut live, &wake, demand, Duration::from_millis(100)).await;
     let (text, json) = match args.subject.parse::<u32>() {
-        Ok(pid) if container_named(&sample.snapshot, &args.subject).is_none() => who_pid(&sample.snapshot, pid)?,
+        Ok(pid) if container_named(&sample.snapshot, &args.subject).is_none() => {
+            who_pid(&sample.snapshot, pid)?
+        }
         Ok(_) | Err(_) => who_container(&sample.snapshot, &args.subject)?,
     };
     print_line(&if args.json { json.to_string() } else { text.trim_end().to_owned() });
@@ -84,14 +86,24 @@ fn pid_text(
     match (container, &process.container) {
         (Some((id, c)), _) => {
             let image = or_unknown(c.image.clone());
-            line("container", &format!("{} ({}, {}, image {image})", c.name, short_id(&id.id), c.runtime.name()));
+            line(
+                "container",
+                &format!("{} ({}, {}, image {image})", c.name, short_id(&id.id), c.runtime.name()),
+            );
         }
         (None, Some(id)) => line("container", id),
         (None, None) => line("container", "none: a process of the host"),
     }
     let inside: Vec<String> = detail.ns_pids.iter().map(u32::to_string).collect();
     line("pid inside", &if inside.is_empty() { UNKNOWN.into() } else { inside.join(" → ") });
-    line("user", &format!("{} (uid {})", or_unknown(process.user.clone()), or_unknown(process.euid.map(|u| u.to_string()))));
+    line(
+        "user",
+        &format!(
+            "{} (uid {})",
+            or_unknown(process.user.clone()),
+            or_unknown(process.euid.map(|u| u.to_string()))
+        ),
+    );
     let parents: Vec<String> = detail.parents.iter().map(|(pid, comm)| format!("{pid} {comm}")).collect();
     line("parents", &if parents.is_empty() { "none".into() } else { parents.join(" ← ") });
     line("cgroup", &or_unknown(process.cgroup.clone()));
@@ -139,7 +151,14 @@ fn who_container(snapshot: &Snapshot, subject: &str) -> Result<(String, Value)> 
     let json = json!({"container": merge(&[json!(key), json!(container)])?, "pids": pids, "processes": rows});
     let mut out = String::new();
     let image = or_unknown(container.image.clone());
-    let _ = writeln!(out, "{} ({}, {}, image {image}), {}", container.name, short_id(&key.id), container.runtime.name(), container.state.name());
+    let _ = writeln!(
+        out,
+        "{} ({}, {}, image {image}), {}",
+        container.name,
+        short_id(&key.id),
+        container.runtime.name(),
+        container.state.name()
+    );
     if members.is_empty() {
         let _ = writeln!(out, "no process of it runs on this host");
     } else {
@@ -164,13 +183,21 @@ fn find_container<'a>(snapshot: &'a Snapshot, subject: &str) -> Result<(&'a Cont
     match (matches.next(), matches.next()) {
         (Some((key, row)), None) => Ok((key, row)),
         (Some((a, _)), Some((b, _))) => {
-            bail!("{subject:?} begins several ids: {}, {}…; give more digits", short_id(&a.id), short_id(&b.id))
+            bail!(
+                "{subject:?} begins several ids: {}, {}…; give more digits",
+                short_id(&a.id),
+                short_id(&b.id)
+            )
         }
         (None, _) => {
             let mut names: Vec<&str> = snapshot.container.values().map(|c| c.name.as_str()).collect();
             names.sort_unstable();
             names.truncate(20);
-            let known = if names.is_empty() { "no container is known here".into() } else { format!("known: {}", names.join(", ")) };
+            let known = if names.is_empty() {
+                "no container is known here".into()
+            } else {
+                format!("known: {}", names.join(", "))
+            };
             bail!("no container is called {subject:?} or has an id that begins so; {known}")
         }
     }

@@ -89,7 +89,8 @@ mod tests {
     }
 
     fn known() -> Table<ProcessKey, Process> {
-        let row = Process { comm: "sh".into(), container: Some("c1".into()), started_at: 40, ..Process::default() };
+        let row =
+            Process { comm: "sh".into(), container: Some("c1".into()), started_at: 40, ..Process::default() };
         [(ProcessKey { pid: 10, start_time: 1 }, Arc::new(row))].into()
     }
 

@@ -160,7 +160,10 @@ pub(crate) fn rate_host(
 }
 
 /// Shares of each core.
-pub(crate) fn rate_cpus(before: &Table<CpuKey, CpuStat>, now: &Table<CpuKey, CpuStat>) -> Table<CpuKey, CpuStat> {
+pub(crate) fn rate_cpus(
+    before: &Table<CpuKey, CpuStat>,
+    now: &Table<CpuKey, CpuStat>,
+) -> Table<CpuKey, CpuStat> {
     rate_table(before, now, &Table::new(), |_| 0)
 }
 

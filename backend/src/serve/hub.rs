@@ -138,12 +138,8 @@ impl Hub {
         subscription
     }
 
-    /// What the last tick held and which of its tables mean something; `None` before the first.
-    pub(crate) fn last(&self) -> Option<(Arc<Snapshot>, TopicSet)> {
-        self.state().last.as_ref().map(|tick| (Arc::clone(&tick.snapshot), tick.known))
-    }
-
     /// What every connection begins with.
+    #[cfg(test)]
     pub(crate) fn hello(&self) -> &Hello {
         &self.hello
     }
@@ -170,6 +166,7 @@ impl Hub {
     }
 
     /// What encoding has cost so far.
+    #[cfg(test)]
     pub(crate) fn work(&self) -> &Work {
         &self.work
     }

@@ -57,6 +57,7 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Gives the file back.
+    #[cfg(test)]
     pub(crate) fn into_inner(self) -> W {
         self.out
     }

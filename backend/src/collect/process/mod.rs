@@ -150,21 +150,21 @@ impl ProcessReader {
 
     /// Fills the buffer with the process's `stat`; false when it is gone or hidden.
     fn read_stat(&mut self, pid: u32, tracked: &mut Option<Tracked>, buffer: &mut Vec<u8>) -> bool {
-        if let Some(fd) = tracked.as_ref().and_then(|t| t.stat_fd.as_ref()) {
-            if procfile::reread(fd, buffer, STAT_BYTES).is_ok() {
-                return true;
-            }
-            // The process is gone, but its pid may be in use again: look afresh.
+        if let Some(fd) = tracked.as_ref().and_then(|t| t.stat_fd.as_ref())
+            && procfile::reread(fd, buffer, STAT_BYTES).is_ok()
+        {
+            return true;
         }
+        // The process is gone, but its pid may be in use again: look afresh.
         let path = self.root.proc_path(format!("{pid}/stat"));
         let Ok(fd) = procfile::open_kept(&path) else { return false };
         if procfile::reread(&fd, buffer, STAT_BYTES).is_err() {
             return false;
         }
-        if let Some(tracked) = tracked {
-            if tracked.stat_fd.is_some() {
-                tracked.stat_fd = Some(fd);
-            }
+        if let Some(tracked) = tracked
+            && tracked.stat_fd.is_some()
+        {
+            tracked.stat_fd = Some(fd);
         }
         true
     }
@@ -188,7 +188,7 @@ impl ProcessReader {
             None => self.begin(key, now),
         };
         let new = tracked.seen == 0;
-        let turn = (self.tick + u64::from(pid)) % RECHECK_TICKS == 0;
+        let turn = (self.tick + u64::from(pid)).is_multiple_of(RECHECK_TICKS);
         if new || executed || tracked.ppid != stat.ppid || *tracked.comm != *stat.comm || turn {
             let before = self.process.get(&key);
             let partial = !new && !executed && *tracked.comm == *stat.comm;
@@ -253,11 +253,11 @@ impl ProcessReader {
     ) {
         let pid = tracked.key.pid;
         let active = self.tick <= tracked.active_until;
-        if tracked.io_hidden && (self.tick + u64::from(pid)) % RECHECK_TICKS != 0 {
+        if tracked.io_hidden && !(self.tick + u64::from(pid)).is_multiple_of(RECHECK_TICKS) {
             reading.hidden_io += 1;
             return;
         }
-        if !active && (self.tick + u64::from(pid)) % QUIET_IO_TICKS != 0 {
+        if !active && !(self.tick + u64::from(pid)).is_multiple_of(QUIET_IO_TICKS) {
             if tracked.io_fd.take().is_some() {
                 self.kept -= 1;
             }
@@ -339,7 +339,8 @@ impl ProcessReader {
 /// All numeric names in `/proc`.
 fn list_pids(root: &Root) -> Result<Vec<u32>, Errno> {
     use rustix::fs::{Mode, OFlags, RawDir, open};
-    let dir = open(root.host_path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let dir =
+        open(root.host_path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = Vec::with_capacity(64 << 10);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
     let mut pids = Vec::new();
