@@ -119,6 +119,9 @@ pub(crate) struct Record {
     /// Also record every thread of every process
     #[arg(long)]
     pub threads: bool,
+    /// Leave out the host's own processes (all but containers' and kernel threads), to give the file to others
+    #[arg(long)]
+    pub(crate) containers_only: bool,
     /// Overwrite FILE if it exists
     #[arg(long)]
     pub force: bool,

@@ -92,6 +92,7 @@ pub(crate) struct Live {
     happened_sequence: u64,
     raw: Raw,
     troubles: Troubles,
+    containers_only: bool,
     last: Arc<Snapshot>,
     ticks: u64,
     last_tick: Option<u64>,
@@ -135,10 +136,16 @@ impl Live {
             happened_sequence: 0,
             raw: Raw::default(),
             troubles: Troubles::new(),
+            containers_only: false,
             last: Arc::default(),
             ticks: 0,
             last_tick: None,
         })
+    }
+
+    /// Whether samples leave out processes that are neither a container's nor the kernel's.
+    pub(crate) fn containers_only(&mut self, only: bool) {
+        self.containers_only = only;
     }
 
     /// What the host is.
@@ -227,6 +234,9 @@ impl Live {
         if collect::OWN_COST.needed(demand) {
             self.read_own_cost(&mut next, began, serving);
         }
+        if self.containers_only {
+            leave_out_host(&mut next);
+        }
         self.last = Arc::new(next);
         let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
         Sample { snapshot: Arc::clone(&self.last), collected: demand, at: clock::now_nanos(), interval_nanos }
@@ -236,6 +246,9 @@ impl Live {
     pub(crate) fn engine_news(&mut self, demand: TopicSet) -> Sample {
         let mut next = Snapshot::clone(&self.last);
         self.take_engines(&mut next);
+        if self.containers_only {
+            leave_out_host(&mut next);
+        }
         self.last = Arc::new(next);
         Sample {
             snapshot: Arc::clone(&self.last),
@@ -416,4 +429,13 @@ impl Live {
         self.raw.agent = (began, row.clone());
         next.agent = [(Single, Arc::new(row))].into();
     }
+}
+
+/// Drops what tells of the host's own processes.
+fn leave_out_host(next: &mut Snapshot) {
+    next.process.retain(|_, row| row.container.is_some() || row.kernel_thread);
+    let kept = &next.process;
+    next.process_stat.retain(|key, _| kept.contains_key(key));
+    next.thread.retain(|key, _| kept.contains_key(&key.process()));
+    next.exited_process.retain(|_, row| row.container.is_some());
 }

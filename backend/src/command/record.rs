@@ -26,7 +26,8 @@ use crate::serve::record;
 pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
-    let live = Live::new(common, Arc::clone(&wake))?;
+    let mut live = Live::new(common, Arc::clone(&wake))?;
+    live.containers_only(args.containers_only);
     let mut options = OpenOptions::new();
     // Command lines may hold secrets: for the owner's eyes.
     options.write(true).mode(0o600).create(true).truncate(args.force).create_new(!args.force);
