@@ -313,7 +313,11 @@ impl Live {
     }
 
     fn say_hidden(&mut self, hidden_io: usize) {
-        if hidden_io == 0 {
+        // With both capabilities only processes that hold more than we do stay hidden (pid 1 in some sandboxes): their
+        // cells say so, the source as a whole works.
+        let capable = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
+        let capable = capable.iter().all(|c| self.host.capabilities.iter().any(|have| have == c));
+        if hidden_io == 0 || capable {
             self.troubles.remove(collect::PROCESS.name);
             return;
         }
