@@ -1,4 +1,7 @@
 //! End-to-end parts of Glasshull: [`lab`] makes a real Docker engine with a scene of real containers for the tests,
-//! the benchmark and the browser specs, and takes it down again. The tests themselves are in `tests/`.
+//! the benchmark and the browser specs, and takes it down again; [`ws`] is a client of the agent, and [`bench`]
+//! measures it. The tests themselves are in `tests/`.
 
+pub mod bench;
 pub mod lab;
+pub mod ws;
