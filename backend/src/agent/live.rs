@@ -11,7 +11,7 @@ use glasshull_shared::domain::event::{Event, EventKey};
 use glasshull_shared::domain::host::{CpuKey, CpuStat, Host, HostStat};
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, Thread, ThreadKey};
 use glasshull_shared::domain::source::SourceState;
-use glasshull_shared::snapshot::{Snapshot, TopicSet};
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use tokio::sync::Notify;
 
 use super::source::{Trouble, Troubles, grant, sources};
@@ -34,6 +34,10 @@ const DESCRIPTORS_SPARED: usize = 4096;
 const EVENTS_KEPT: usize = 200;
 /// Ticks between two attempts at a source that is missing.
 const RETRY_TICKS: u64 = 30;
+/// Ticks between two readings of processes while nobody looks at processes themselves.
+const MEMBERS_TICKS: u64 = 5;
+/// Tables that show processes.
+const PROCESS_TABLES: [Topic; 3] = [Topic::Process, Topic::ProcessStat, Topic::Thread];
 
 /// A snapshot and what of it means something.
 #[derive(Debug)]
@@ -88,6 +92,8 @@ pub(crate) struct Live {
     /// As collected: without containers.
     process_rows: Table<ProcessKey, Process>,
     exits: Exits,
+    /// Executed since processes were last read.
+    executed: Vec<u32>,
     happened: Table<EventKey, Event>,
     happened_sequence: u64,
     raw: Raw,
@@ -132,6 +138,7 @@ impl Live {
             engines: None,
             engine: EngineReading::default(),
             exits: Exits::default(),
+            executed: Vec::new(),
             happened: Table::new(),
             happened_sequence: 0,
             raw: Raw::default(),
@@ -221,7 +228,7 @@ impl Live {
             self.read_host(&mut next, began);
         }
         if collect::PROCESS.needed(demand) {
-            self.read_processes(&mut next, began);
+            self.read_processes(&mut next, began, demand);
         }
         if collect::THREAD.needed(demand) {
             self.read_threads(&mut next);
@@ -283,22 +290,28 @@ impl Live {
         self.troubles.insert(name, trouble);
     }
 
-    fn read_processes(&mut self, next: &mut Snapshot, now: u64) {
+    fn read_processes(&mut self, next: &mut Snapshot, now: u64, demand: TopicSet) {
         let events = self.events.as_ref().map(ProcessEvents::read).unwrap_or_default();
         if let Some(error) = &events.failed {
             self.no_events(error);
         }
+        self.exits.count_unknown(events.ends_dropped);
+        self.exits.join_ends(events.ends, &next.process);
+        next.exited_process.clone_from(&self.exits.table);
+        self.executed.extend(events.executed);
+        // Who looks at containers alone needs to know which processes they have, not what each does.
+        let members_only = !PROCESS_TABLES.iter().any(|t| demand.contains(*t));
+        if members_only && !self.ticks.is_multiple_of(MEMBERS_TICKS) && !next.process.is_empty() {
+            return;
+        }
         let reader = self.processes.get_or_insert_with(|| {
             ProcessReader::new(self.root.clone(), self.scale, self.common.mask_args, self.keep_at_most)
         });
-        reader.note_executed(events.executed);
+        reader.note_executed(self.executed.drain(..));
         let reading = match reader.read(now) {
             Ok(reading) => reading,
             Err(error) => return self.stale(collect::PROCESS.name, &format!("listing /proc: {error}")),
         };
-        self.exits.count_unknown(events.ends_dropped);
-        self.exits.join_ends(events.ends, &next.process);
-        next.exited_process.clone_from(&self.exits.table);
         self.say_hidden(reading.hidden_io);
         let nanos = now.saturating_sub(self.raw.process.0);
         let before = &self.raw.process.1;

@@ -41,11 +41,19 @@ fn rate_table<K: Ord + Clone, V: Rated>(
     last: &Table<K, V>,
     nanos: impl Fn(&K) -> u64,
 ) -> Table<K, V> {
+    // All three are in key order: walked in step, not looked up.
+    let (mut before, mut last) = (before.iter().peekable(), last.iter().peekable());
     let rated = now.iter().map(|(key, row)| {
-        let Some(was) = before.get(key) else { return (key.clone(), Arc::clone(row)) };
+        while before.next_if(|(k, _)| *k < key).is_some() {}
+        while last.next_if(|(k, _)| *k < key).is_some() {}
+        let Some((_, was)) = before.next_if(|(k, _)| *k == key) else {
+            return (key.clone(), Arc::clone(row));
+        };
+        let last = last.next_if(|(k, _)| *k == key);
         let mut rated = V::clone(row);
         rated.rate(was, nanos(key));
-        let rated = last.get(key).filter(|l| ***l == rated).map_or_else(|| Arc::new(rated), Arc::clone);
+        let rated =
+            last.filter(|(_, l)| ***l == rated).map_or_else(|| Arc::new(rated), |(_, l)| Arc::clone(l));
         (key.clone(), rated)
     });
     rated.collect()

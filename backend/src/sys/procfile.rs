@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, pread};
 
@@ -19,19 +20,18 @@ pub(crate) fn open_kept(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As `pread(2)`; `ESRCH` tells that the process of a kept `/proc/PID` file is gone (also when its pid is in use again).
 pub(crate) fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
-    buffer.resize(buffer.capacity().max(1024), 0);
-    let mut filled = 0;
+    buffer.clear();
+    buffer.reserve(1024);
     loop {
-        let space = buffer.get_mut(filled..).unwrap_or_default();
-        let n = pread(&fd, space, filled as u64)?;
-        filled += n;
+        let (filled, room) = (buffer.len(), buffer.capacity() - buffer.len());
+        let n = pread(&fd, spare_capacity(buffer), filled as u64)?;
         // A short read is the end for every /proc file that fits its first buffer; saves the read that returns 0.
-        if n == 0 || filled < buffer.len() || filled >= limit {
+        if n == 0 || n < room || buffer.len() >= limit {
             break;
         }
-        buffer.resize(buffer.len() * 2, 0);
+        buffer.reserve(buffer.len());
     }
-    buffer.truncate(filled.min(limit));
+    buffer.truncate(limit);
     Ok(())
 }
 

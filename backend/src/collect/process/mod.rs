@@ -1,26 +1,31 @@
-//! Processes, from `/proc/PID`: `stat` of each through a kept descriptor every tick, all rarer facts when a process
-//! appears, executes another program, or its turn for a re-check comes. Fills `process` and `process_stat`.
+//! Processes, from `/proc/PID`. Fills `process` and `process_stat`.
+//!
+//! Every tick: `schedstat` of each single-threaded process through a kept descriptor, the cheapest file that tells
+//! whether it ran at all; `stat` and `io` of those that did, and of all with several threads. All rarer facts when a
+//! process appears, executes another program, or its turn for a re-check comes.
 
 pub(crate) mod detail;
 mod identity;
+mod sleeper;
 mod stat;
 pub(crate) mod thread;
 mod user;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
 use rustix::io::Errno;
+use sleeper::Sleeper;
 
 use crate::sys::procfile;
 use crate::sys::root::Root;
 use stat::Stat;
 
 /// Ticks after which a process's rarer facts are read again though nothing hinted at a change.
-const RECHECK_TICKS: u64 = 30;
+const RECHECK_TICKS: u64 = 60;
 /// Ticks a process counts as active after it used CPU or did I/O; active ones have `io` read each tick.
 const ACTIVE_TICKS: u64 = 8;
 /// Quiet processes have `io` read every so many ticks.
@@ -64,6 +69,7 @@ pub(crate) struct ProcessReading {
 struct Tracked {
     key: ProcessKey,
     stat_fd: Option<OwnedFd>,
+    sleeper: Sleeper,
     io_fd: Option<OwnedFd>,
     comm: Box<[u8]>,
     ppid: u32,
@@ -73,6 +79,8 @@ struct Tracked {
     io_tick: u64,
     io_at: u64,
     io_hidden: bool,
+    /// Ran since its last re-check: only then can its own doing have changed anything.
+    ran: bool,
     seen: u64,
     row: Arc<ProcessStat>,
 }
@@ -88,6 +96,8 @@ pub(crate) struct ProcessReader {
     kept: usize,
     keep_at_most: usize,
     buffer: Vec<u8>,
+    /// For the short files: `schedstat`, `io`.
+    small: Vec<u8>,
     process: Table<ProcessKey, Process>,
     stat: Table<ProcessKey, ProcessStat>,
 }
@@ -105,6 +115,7 @@ impl ProcessReader {
             kept: 0,
             keep_at_most,
             buffer: Vec::with_capacity(STAT_BYTES),
+            small: Vec::with_capacity(1024),
             process: Table::new(),
             stat: Table::new(),
         }
@@ -122,14 +133,48 @@ impl ProcessReader {
     pub(crate) fn read(&mut self, now: u64) -> Result<ProcessReading, Errno> {
         self.tick += 1;
         let mut reading = ProcessReading::default();
-        let executed = std::mem::take(&mut self.executed);
+        let executed: HashSet<u32> = std::mem::take(&mut self.executed).into_iter().collect();
         for pid in list_pids(&self.root)? {
-            self.read_one(pid, now, executed.contains(&pid), &mut reading);
+            let executed = executed.contains(&pid);
+            if executed || !self.slept(pid, &mut reading) {
+                self.read_one(pid, now, executed, &mut reading);
+            }
         }
         self.forget_gone(&mut reading);
         reading.process = self.process.clone();
         reading.stat = self.stat.clone();
         Ok(reading)
+    }
+
+    /// Whether a process has not run since the last tick, so that its row stands as it is.
+    fn slept(&mut self, pid: u32, reading: &mut ProcessReading) -> bool {
+        let turn = self.turn(pid);
+        let Some(tracked) = self.tracked.get_mut(&pid) else { return false };
+        let quiet = matches!(
+            tracked.row.state,
+            ProcessState::S | ProcessState::I | ProcessState::T | ProcessState::Traced | ProcessState::Z
+        );
+        // The order matters: a run after this look is seen at the next one, whatever `stat` says in between.
+        if tracked.row.threads == 1 && tracked.sleeper.is_new() && self.kept < self.keep_at_most {
+            let path = self.root.proc_path(format!("{pid}/schedstat"));
+            self.kept += usize::from(tracked.sleeper.watch(&path, &mut self.small));
+            return false;
+        }
+        if tracked.row.threads != 1 || !tracked.sleeper.slept(&mut self.small) {
+            tracked.ran = true;
+            return false;
+        }
+        if !quiet || turn {
+            return false;
+        }
+        tracked.seen = self.tick;
+        reading.hidden_io += usize::from(tracked.io_hidden);
+        true
+    }
+
+    /// Whether it is a process's turn for a re-check.
+    fn turn(&self, pid: u32) -> bool {
+        (self.tick + u64::from(pid)).is_multiple_of(RECHECK_TICKS)
     }
 
     fn read_one(&mut self, pid: u32, now: u64, executed: bool, reading: &mut ProcessReading) {
@@ -188,7 +233,7 @@ impl ProcessReader {
             None => self.begin(key, now),
         };
         let new = tracked.seen == 0;
-        let turn = (self.tick + u64::from(pid)).is_multiple_of(RECHECK_TICKS);
+        let turn = self.turn(pid) && std::mem::take(&mut tracked.ran);
         if new || executed || tracked.ppid != stat.ppid || *tracked.comm != *stat.comm || turn {
             let before = self.process.get(&key);
             let partial = !new && !executed && *tracked.comm == *stat.comm;
@@ -214,7 +259,7 @@ impl ProcessReader {
         reading: &mut ProcessReading,
     ) {
         let ticks = stat.utime + stat.stime;
-        if new || ticks != tracked.cpu_ticks || stat.state != ProcessState::S {
+        if !new && ticks != tracked.cpu_ticks {
             tracked.active_until = self.tick + ACTIVE_TICKS;
         }
         tracked.cpu_ticks = ticks;
@@ -253,20 +298,22 @@ impl ProcessReader {
     ) {
         let pid = tracked.key.pid;
         let active = self.tick <= tracked.active_until;
-        if tracked.io_hidden && !(self.tick + u64::from(pid)).is_multiple_of(RECHECK_TICKS) {
+        if tracked.io_hidden && !self.turn(pid) {
             reading.hidden_io += 1;
             return;
         }
-        if !active && !(self.tick + u64::from(pid)).is_multiple_of(QUIET_IO_TICKS) {
+        // Who is watched for sleep comes here only after it ran.
+        let watched = tracked.sleeper.is_watching();
+        if !new && !active && !watched && !(self.tick + u64::from(pid)).is_multiple_of(QUIET_IO_TICKS) {
             if tracked.io_fd.take().is_some() {
                 self.kept -= 1;
             }
             return;
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.small);
         let result = self.io_bytes(tracked, active, &mut buffer);
         let counters = stat::parse_io(&buffer);
-        self.buffer = buffer;
+        self.small = buffer;
         tracked.io_hidden = matches!(result, Err(Errno::ACCESS | Errno::PERM));
         if tracked.io_hidden {
             reading.hidden_io += 1;
@@ -277,7 +324,8 @@ impl ProcessReader {
             tracked.active_until = self.tick + ACTIVE_TICKS;
         }
         (row.read_bytes, row.write_bytes) = (Some(read), Some(write));
-        if !new && tracked.io_tick + 1 < self.tick {
+        // Asleep it read and wrote nothing: all growth is of the last interval then.
+        if !new && !watched && tracked.io_tick + 1 < self.tick {
             reading.io_gap.insert(tracked.key, now.saturating_sub(tracked.io_at));
         }
         (tracked.io_tick, tracked.io_at) = (self.tick, now);
@@ -305,6 +353,7 @@ impl ProcessReader {
         Tracked {
             key,
             stat_fd,
+            sleeper: Sleeper::New,
             io_fd: None,
             comm: Box::default(),
             ppid: 0,
@@ -313,13 +362,15 @@ impl ProcessReader {
             io_tick: 0,
             io_at: now,
             io_hidden: false,
+            ran: true,
             seen: 0,
             row: Arc::default(),
         }
     }
 
     fn drop_tracked(&mut self, tracked: Tracked, reading: &mut ProcessReading) {
-        self.kept -= usize::from(tracked.stat_fd.is_some()) + usize::from(tracked.io_fd.is_some());
+        let kept = [tracked.stat_fd.is_some(), tracked.io_fd.is_some(), tracked.sleeper.is_watching()];
+        self.kept -= kept.into_iter().filter(|k| *k).count();
         self.process.remove(&tracked.key);
         self.stat.remove(&tracked.key);
         reading.changed = true;
