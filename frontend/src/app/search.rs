@@ -1,0 +1,185 @@
+//! What the search box finds: views, containers, processes. Pure: a snapshot and words in, hits out.
+
+use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::process::{Process, ProcessKey};
+use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::unit;
+
+use crate::store::Selection;
+use crate::view::View;
+
+/// No more than these are shown.
+const HITS: usize = 14;
+
+/// Where a hit leads.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Target {
+    /// To a view, by its id.
+    View(&'static str),
+    /// Opens the inspector.
+    Select(Selection),
+}
+
+/// One line of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Hit {
+    /// Where it leads.
+    pub(super) target: Target,
+    /// What it is.
+    pub(super) kind: &'static str,
+    /// What a shell would call it.
+    pub(super) name: String,
+    /// What tells it from others of that name.
+    pub(super) detail: String,
+}
+
+/// How well a text fits, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Exact,
+    Start,
+    Name,
+    Detail,
+}
+
+/// The best hits for some words, all of which must occur. Without words: the views.
+pub(super) fn find(snapshot: &Snapshot, views: &'static [View], query: &str) -> Vec<Hit> {
+    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+    let mut hits: Vec<(Fit, Hit)> = Vec::new();
+    for view in views {
+        if let Some(fit) = fit(&words, &[view.title], &[view.id]) {
+            let hit = Hit {
+                target: Target::View(view.id),
+                kind: "view",
+                name: view.title.into(),
+                detail: format!("g {}", view.key),
+            };
+            hits.push((fit, hit));
+        }
+    }
+    if !words.is_empty() {
+        hits.extend(snapshot.container.iter().filter_map(|(key, row)| container(&words, key, row)));
+        hits.extend(snapshot.process.iter().filter_map(|(key, row)| process(snapshot, &words, *key, row)));
+    }
+    // Stable: views before containers before processes, each in the order of its keys.
+    hits.sort_by_key(|(fit, _)| *fit);
+    hits.into_iter().map(|(_, hit)| hit).take(HITS).collect()
+}
+
+fn container(words: &[String], key: &ContainerKey, row: &Container) -> Option<(Fit, Hit)> {
+    let image = row.image.as_deref().unwrap_or_default();
+    let project = row.compose_project.as_deref().unwrap_or_default();
+    let fit = fit(words, &[&row.name, &key.id], &[image, project])?;
+    let detail = format!("{} {} {image}", unit::short_id(&key.id), row.state.name());
+    let target = Target::Select(Selection::Container(key.id.clone()));
+    Some((fit, Hit { target, kind: "container", name: row.name.clone(), detail: detail.trim().into() }))
+}
+
+fn process(snapshot: &Snapshot, words: &[String], key: ProcessKey, row: &Process) -> Option<(Fit, Hit)> {
+    let pid = key.pid.to_string();
+    let inside = row.pid_in_ns.map(|p| p.to_string()).unwrap_or_default();
+    let cmdline = row.cmdline.as_deref().unwrap_or_default();
+    let fit = fit(words, &[&pid, &row.comm], &[cmdline, &inside])?;
+    let container = row.container.as_ref().map(|id| ContainerKey { id: id.clone() });
+    let container = container.and_then(|key| snapshot.container.get(&key)).map(|c| c.name.as_str());
+    let detail = match container {
+        Some(name) => format!("in {name} · {cmdline}"),
+        None => cmdline.to_owned(),
+    };
+    let name = format!("{pid} {}", row.comm);
+    Some((fit, Hit { target: Target::Select(Selection::Process(key)), kind: "process", name, detail }))
+}
+
+/// How well the words fit: each must occur somewhere, the worst of them counts.
+fn fit(words: &[String], names: &[&str], details: &[&str]) -> Option<Fit> {
+    let mut worst = Fit::Exact;
+    for word in words {
+        let name = names.iter().filter_map(|name| fit_name(word, name)).min();
+        let detail = || details.iter().any(|text| contains(text, word)).then_some(Fit::Detail);
+        worst = worst.max(name.or_else(detail)?);
+    }
+    Some(worst)
+}
+
+fn fit_name(word: &str, name: &str) -> Option<Fit> {
+    let name = name.to_lowercase();
+    if name == word {
+        Some(Fit::Exact)
+    } else if name.starts_with(word) {
+        Some(Fit::Start)
+    } else {
+        name.contains(word).then_some(Fit::Name)
+    }
+}
+
+/// Whether a text holds a word given in small letters; ASCII texts are not copied for it.
+fn contains(text: &str, word: &str) -> bool {
+    if text.is_ascii() && !word.is_empty() {
+        text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    } else {
+        text.to_lowercase().contains(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::view::VIEWS;
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let id = "8a3facb9324e".to_owned() + &"0".repeat(52);
+        let web = Container { name: "web-1".into(), image: Some("nginx:1.27".into()), ..Default::default() };
+        snapshot.container.insert(ContainerKey { id: id.clone() }, Arc::new(web));
+        for (pid, comm, cmdline, container) in [
+            (1, "systemd", "/sbin/init", None),
+            (812, "nginx", "nginx: master process", Some(id.clone())),
+            (8120, "sh", "sh -c 'sleep 812'", None),
+        ] {
+            let row = Process {
+                comm: comm.into(),
+                cmdline: Some(cmdline.into()),
+                pid_in_ns: Some(1),
+                container,
+                ..Default::default()
+            };
+            snapshot.process.insert(ProcessKey { pid, start_time: 5 }, Arc::new(row));
+        }
+        snapshot
+    }
+
+    fn names(query: &str) -> Vec<String> {
+        find(&snapshot(), VIEWS, query).into_iter().map(|hit| hit.name).collect()
+    }
+
+    #[test]
+    fn a_pid_is_found_before_what_merely_holds_its_digits() {
+        assert_eq!(names("812"), ["812 nginx", "8120 sh"]);
+    }
+
+    #[test]
+    fn containers_are_found_by_name_id_and_image() {
+        for query in ["web-1", "8a3fac", "NGINX:1.27"] {
+            assert_eq!(names(query).first().map(String::as_str), Some("web-1"), "{query}");
+        }
+    }
+
+    #[test]
+    fn all_words_must_occur() {
+        assert_eq!(names("nginx master"), ["812 nginx"]);
+        assert!(names("nginx nowhere").is_empty());
+    }
+
+    #[test]
+    fn a_process_names_its_container() {
+        let hits = find(&snapshot(), VIEWS, "812");
+        assert_eq!(hits[0].detail, "in web-1 · nginx: master process");
+    }
+
+    #[test]
+    fn without_words_the_views_are_offered() {
+        assert_eq!(names("  ").len(), VIEWS.len());
+    }
+}

@@ -1,0 +1,163 @@
+//! The timeline: what the host did in the last 15 minutes, with marks of what happened. Pointing at a moment shows its
+//! values; arrow keys do the same.
+
+use glasshull_shared::snapshot::Topic;
+use glasshull_shared::unit;
+use leptos::ev::KeyboardEvent;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::browser;
+use super::mark::{BAR_NANOS, BARS, Bar, Mark, bar_of, bars, look, marks, paths};
+use crate::store::{Selection, Store, use_choice, use_store};
+
+#[derive(Clone, Copy)]
+struct Timeline {
+    store: Store,
+    /// The newest bar: changes every few seconds, so that marks and bars move rarely and in whole steps.
+    last: Memo<u64>,
+    bars: Memo<Vec<Bar>>,
+    /// The bar pointed at, by its number; `None` = now.
+    pointed: RwSignal<Option<u64>>,
+}
+
+pub(super) fn timeline() -> impl IntoView {
+    let store = use_store();
+    let last = Memo::new(move |_| bar_of(store.tick().get().at));
+    let timeline = Timeline {
+        store,
+        last,
+        bars: Memo::new(move |_| {
+            store.track(Topic::HostStat);
+            store.history(|h| bars(h.host().iter(), last.get()))
+        }),
+        pointed: RwSignal::new(None),
+    };
+    view! {
+        <footer class="timeline" aria-label="Timeline">
+            {timeline.readout()}
+            {timeline.chart()}
+        </footer>
+    }
+}
+
+impl Timeline {
+    /// Time and values of the moment pointed at, else of now.
+    fn readout(self) -> impl IntoView {
+        let title = move || if self.pointed.get().is_some() { "at" } else { "last 15 min" };
+        let time = move || {
+            let at = self.pointed.get().map_or_else(|| self.store.tick().get().at, |bar| bar * BAR_NANOS);
+            if at == 0 { unit::UNKNOWN.to_owned() } else { browser::date_and_time(at).1 }
+        };
+        let values = Memo::new(move |_| {
+            let bar = self.pointed.get().unwrap_or_else(|| self.last.get());
+            let position = (bar + BARS).checked_sub(self.last.get() + 1);
+            self.bars.with(|bars| position.and_then(|i| bars.get(i as usize).copied())).unwrap_or_default()
+        });
+        let percent = |ratio: Option<f32>| unit::or_unknown(ratio.map(|r| format!("{:.0} %", r * 100.0)));
+        view! {
+            <div class="readout">
+                <span class="title">{title}</span>
+                <b class="time">{time}</b>
+                <span class="values">
+                    <i class="k-busy"></i>
+                    "cpu "
+                    <b>{move || percent(values.get().busy_ratio)}</b>
+                    <i class="k-iowait"></i>
+                    "iowait "
+                    <b>{move || percent(values.get().iowait_ratio)}</b>
+                    <span class="k-mem">"mem " <b>{move || percent(values.get().memory_ratio)}</b></span>
+                </span>
+            </div>
+        }
+    }
+
+    fn chart(self) -> impl IntoView {
+        let shapes = Memo::new(move |_| self.bars.with(|b| paths(b)));
+        let found = Memo::new(move |_| {
+            self.store.read(&[Topic::Event], |s| marks(s.event.values().map(|e| &**e), self.last.get()))
+        });
+        let cursor = move || {
+            self.pointed.get().map(|bar| {
+                view! { <i class="cursor" style:left=move || self.left(bar)></i> }
+            })
+        };
+        view! {
+            <div
+                class="chart"
+                tabindex="0"
+                role="group"
+                aria-label="CPU and iowait of the last 15 minutes; arrow keys read them"
+                on:pointermove=move |event| self.point(&event)
+                on:pointerleave=move |_| self.pointed.set(None)
+                on:blur=move |_| self.pointed.set(None)
+                on:keydown=move |event| self.press(&event)
+            >
+                <svg viewBox=format!("0 0 {BARS} 100") preserveAspectRatio="none" aria-hidden="true">
+                    <path class="busy" d=move || shapes.with(|s| s.0.clone())></path>
+                    <path class="iowait" d=move || shapes.with(|s| s.1.clone())></path>
+                </svg>
+                {cursor}
+                <For
+                    each=move || found.get()
+                    key=|m| (m.bar, m.labelled, m.text.clone())
+                    children=move |m| self.mark(m)
+                />
+            </div>
+        }
+    }
+
+    fn mark(self, mark: Mark) -> impl IntoView {
+        let (sign, class) = look(mark.kind);
+        let choice = use_choice();
+        let container = mark.container.map(Selection::Container);
+        let href = move || container.as_ref().map(|selection| choice.selection_link(selection));
+        let (_, time) = browser::date_and_time(mark.bar * BAR_NANOS);
+        view! {
+            <a
+                class=format!("event {class}")
+                href=href
+                title=format!("{time} {}", mark.text)
+                style:left=move || self.left(mark.bar)
+            >
+                {sign}
+                {mark.labelled.then(|| view! { <span>{mark.text.clone()}</span> })}
+            </a>
+        }
+    }
+
+    /// Where a bar stands, as a share of the width.
+    fn left(self, bar: u64) -> String {
+        let from_right = self.last.get().saturating_sub(bar) as f64 + 0.6;
+        format!("{:.3}%", (1.0 - from_right / BARS as f64) * 100.0)
+    }
+
+    fn point(self, event: &web_sys::PointerEvent) {
+        let Some(chart) = event.current_target().and_then(|t| t.dyn_into::<web_sys::Element>().ok()) else {
+            return;
+        };
+        let bounds = chart.get_bounding_client_rect();
+        let share = (f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0);
+        let position = (share.clamp(0.0, 1.0) * BARS as f64).min(BARS as f64 - 1.0) as u64;
+        let bar = (self.last.get_untracked() + 1 + position).saturating_sub(BARS);
+        if self.pointed.get_untracked() != Some(bar) {
+            self.pointed.set(Some(bar));
+        }
+    }
+
+    fn press(self, event: &KeyboardEvent) {
+        let last = self.last.get_untracked();
+        let now = self.pointed.get_untracked();
+        let bar = now.unwrap_or(last);
+        let next = match event.key().as_str() {
+            "ArrowLeft" => Some(bar.saturating_sub(1).max((last + 1).saturating_sub(BARS))),
+            "ArrowRight" => (bar < last).then_some(bar + 1),
+            "Home" => Some((last + 1).saturating_sub(BARS)),
+            "End" => None,
+            "Escape" if now.is_some() => None,
+            _ => return,
+        };
+        event.prevent_default();
+        self.pointed.set(next);
+    }
+}

@@ -1,0 +1,365 @@
+//! HOLD: the mirror of the agent's tables as views read it, and what the person chose.
+//!
+//! Reading: `store.track(topic)` makes the running effect depend on a table, `store.with(|snapshot| …)` reads it.
+//! Collecting: `store.want(topic)` asks the agent for a table as long as the guard lives.
+
+pub mod address;
+pub mod choice;
+pub mod filter;
+pub mod history;
+pub mod lookup;
+pub mod mirror;
+pub mod scoreboard;
+pub mod shell;
+mod want;
+pub mod word;
+
+use std::collections::BTreeMap;
+
+use futures_channel::mpsc::UnboundedSender;
+use glasshull_shared::domain::{agent::Single, host::Host};
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use glasshull_shared::wire::{Answer, ClientMessage, Origin, Question, Severity, WireError};
+use leptos::prelude::*;
+
+pub use choice::{Choice, Selection, Sort, Theme, use_choice};
+use history::History;
+use mirror::{Mirror, Received};
+pub use want::Want;
+
+/// Notices kept; older ones are dropped.
+const NOTICES: usize = 8;
+
+/// How we stand with the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Connection {
+    /// First connection is being made.
+    Connecting,
+    /// Ticks arrive.
+    Live {
+        /// Measured time between the last two readings, nanoseconds; `None` before the second.
+        interval_nanos: Option<u64>,
+    },
+    /// Connected, but no tick came for longer than it should.
+    Stale {
+        /// Seconds since the last one, by the browser's clock.
+        secs: u32,
+    },
+    /// Not connected; what is shown is as old as the last tick.
+    Lost {
+        /// Seconds since the last tick, by the browser's clock.
+        secs: u32,
+        /// Seconds to the next attempt.
+        retry_secs: u32,
+        /// What happened.
+        reason: String,
+    },
+    /// The agent speaks another version of the wire: only a reload helps.
+    Outdated {
+        /// What the decoder says.
+        reason: String,
+    },
+}
+
+/// What a frame was, as far as the feed must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The first frame of a connection: the agent listens.
+    Hello,
+    /// A tick.
+    Tick,
+    /// A tick after frames were missed: full tables must be asked for.
+    Gap,
+    /// Anything else.
+    Message,
+}
+
+/// The last tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TickInfo {
+    /// Counts ticks of this run of the agent; 0 before the first.
+    pub sequence: u64,
+    /// Instant the reading was finished, nanoseconds since the epoch; 0 before the first.
+    pub at: u64,
+    /// Last measured time between readings, nanoseconds; `None` before the second.
+    pub interval_nanos: Option<u64>,
+}
+
+/// Something to tell the person, until dismissed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Counts notices of this page.
+    pub id: u64,
+    /// How serious.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Questions the agent has not answered, by id.
+type Pending = BTreeMap<u32, (Question, ArcRwSignal<Option<Answer>>)>;
+
+/// Everything the page knows. Cheap to copy; get it by [`use_store`].
+#[derive(Clone, Copy)]
+pub struct Store {
+    mirror: StoredValue<Mirror>,
+    versions: StoredValue<Vec<RwSignal<u64>>>,
+    tick: RwSignal<TickInfo>,
+    origin: RwSignal<Origin>,
+    wanted: RwSignal<BTreeMap<Topic, u32>>,
+    pending: StoredValue<Pending>,
+    next_question: StoredValue<u32>,
+    outbox: StoredValue<Option<UnboundedSender<ClientMessage>>>,
+    next_notice: StoredValue<u64>,
+    /// How we stand with the agent; written by the feed.
+    pub conn: RwSignal<Connection>,
+    /// Bytes received over the socket since the page was opened; written by the feed.
+    pub received_bytes: RwSignal<u64>,
+    /// Bytes per second received, over the last few seconds; `None` before that is known.
+    pub received_bytes_per_sec: RwSignal<Option<f64>>,
+    /// What the person should know, newest last.
+    pub notices: RwSignal<Vec<Notice>>,
+}
+
+/// The store of this page.
+///
+/// # Panics
+/// Outside the app: [`provide`] was not called.
+#[track_caller]
+pub fn use_store() -> Store {
+    expect_context()
+}
+
+/// Makes store and choice known to everything below the present owner.
+pub fn provide(choice: Choice) -> Store {
+    let store = Store::default();
+    provide_context(store);
+    provide_context(choice);
+    store
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            mirror: StoredValue::new(Mirror::default()),
+            versions: StoredValue::new(Topic::ALL.iter().map(|_| RwSignal::new(0)).collect()),
+            tick: RwSignal::new(TickInfo::default()),
+            origin: RwSignal::new(Origin::Live),
+            wanted: RwSignal::new(BTreeMap::new()),
+            pending: StoredValue::new(BTreeMap::new()),
+            next_question: StoredValue::new(0),
+            outbox: StoredValue::new(None),
+            next_notice: StoredValue::new(0),
+            conn: RwSignal::new(Connection::Connecting),
+            received_bytes: RwSignal::new(0),
+            received_bytes_per_sec: RwSignal::new(None),
+            notices: RwSignal::new(Vec::new()),
+        }
+    }
+}
+
+/// Reading.
+impl Store {
+    /// Reads the tables. Not reactive by itself: see [`Store::track`]. Do not feed the store from inside.
+    pub fn with<R>(&self, f: impl FnOnce(&Snapshot) -> R) -> R {
+        self.mirror.with_value(|m| f(&m.snapshot))
+    }
+
+    /// Makes the running effect, memo or view depend on a table: it runs again after each tick that changed it.
+    pub fn track(&self, topic: Topic) {
+        self.version(topic).track();
+    }
+
+    /// Changes with each tick in which the table changed.
+    pub fn version(&self, topic: Topic) -> Signal<u64> {
+        self.versions
+            .with_value(|v| v.get(usize::from(topic.id())).copied())
+            .map_or(Signal::stored(0), Into::into)
+    }
+
+    /// [`Store::track`] some tables, then [`Store::with`].
+    pub fn read<R>(&self, topics: &[Topic], f: impl FnOnce(&Snapshot) -> R) -> R {
+        for topic in topics {
+            self.track(*topic);
+        }
+        self.with(f)
+    }
+
+    /// Whether a table follows the agent now; `false` while it is not received (yet, or any more). Reactive: the
+    /// table's arrival is a change of it.
+    pub fn is_fresh(&self, topic: Topic) -> bool {
+        self.track(topic);
+        self.mirror.with_value(|m| m.is_fresh(topic))
+    }
+
+    /// The last tick. Changes with every tick.
+    pub fn tick(&self) -> Signal<TickInfo> {
+        self.tick.into()
+    }
+
+    /// Time of the last tick, nanoseconds since the epoch: "now" for ages and uptimes, also in a replay. 0 before the
+    /// first tick. Not reactive: for a text that counts on, read [`Store::tick`].
+    pub fn now_nanos(&self) -> u64 {
+        self.tick.get_untracked().at
+    }
+
+    /// What the host is; `None` before the first tick. Reactive.
+    pub fn host(&self) -> Option<std::sync::Arc<Host>> {
+        self.read(&[Topic::Host], |s| s.host.get(&Single).cloned())
+    }
+
+    /// Reads the samples of the last minutes. Not reactive by itself: they grow with [`Topic::HostStat`] and
+    /// [`Topic::ContainerStat`].
+    pub fn history<R>(&self, f: impl FnOnce(&History) -> R) -> R {
+        self.mirror.with_value(|m| f(&m.history))
+    }
+
+    /// Whether this is the host now or a recording.
+    pub fn origin(&self) -> Signal<Origin> {
+        self.origin.into()
+    }
+}
+
+/// Asking.
+impl Store {
+    /// Asks the agent for a table until the guard is dropped.
+    pub fn want(&self, topic: Topic) -> Want {
+        Want::new(self.wanted, topic)
+    }
+
+    /// Asks the agent for tables until the running effect or view is gone.
+    pub fn want_here(&self, topics: &[Topic]) {
+        let guards: Vec<Want> = topics.iter().map(|t| self.want(*t)).collect();
+        on_cleanup(move || drop(guards));
+    }
+
+    /// The tables wanted now. Reactive.
+    pub fn wanted(&self) -> TopicSet {
+        self.wanted.with(|w| w.keys().copied().collect())
+    }
+
+    /// Asks about one thing; `None` until the answer is there. Asked again by itself after a lost connection, but not
+    /// when the thing changes: ask again for that.
+    pub fn ask(&self, question: Question) -> Signal<Option<Answer>> {
+        let id = self.next_question.get_value();
+        self.next_question.set_value(id.wrapping_add(1));
+        let answer = ArcRwSignal::new(None);
+        self.pending.update_value(|p| {
+            p.insert(id, (question.clone(), answer.clone()));
+        });
+        let pending = self.pending;
+        on_cleanup(move || {
+            pending.try_update_value(|p| p.remove(&id));
+        });
+        self.send(ClientMessage::Ask { id, question });
+        answer.into()
+    }
+
+    /// Sends to the agent if connected. Questions and subscriptions are sent again on the next connection anyway.
+    pub fn send(&self, message: ClientMessage) {
+        self.outbox.with_value(|outbox| {
+            if let Some(outbox) = outbox {
+                // The receiving end goes away with the connection; the next one starts from what is wanted then.
+                let _ = outbox.unbounded_send(message);
+            }
+        });
+    }
+
+    /// Tells the person something.
+    pub fn notify(&self, severity: Severity, text: String) {
+        let id = self.next_notice.get_value();
+        self.next_notice.set_value(id + 1);
+        self.notices.update(|notices| {
+            notices.retain(|n| n.text != text);
+            notices.push(Notice { id, severity, text });
+            let over = notices.len().saturating_sub(NOTICES);
+            notices.drain(..over);
+        });
+    }
+
+    /// The person has read it.
+    pub fn dismiss(&self, id: u64) {
+        self.notices.update(|notices| notices.retain(|n| n.id != id));
+    }
+}
+
+/// Feeding: for the feed and for tests.
+impl Store {
+    /// A connection is open: messages go to `outbox`, questions without an answer are asked again.
+    pub fn connected(&self, outbox: UnboundedSender<ClientMessage>) {
+        self.outbox.set_value(Some(outbox));
+        let open: Vec<_> =
+            self.pending.with_value(|p| p.iter().map(|(id, (q, _))| (*id, q.clone())).collect());
+        for (id, question) in open {
+            self.send(ClientMessage::Ask { id, question });
+        }
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&self) {
+        self.outbox.set_value(None);
+        self.mirror.update_value(Mirror::lost_track);
+    }
+
+    /// Asks for exactly these tables.
+    pub fn subscribe(&self, topics: TopicSet) {
+        self.mirror.update_value(|m| m.subscribed(topics));
+        self.send(ClientMessage::Subscribe { topics: topics.iter().map(|t| t.id()).collect() });
+    }
+
+    /// Takes one frame from the agent and tells whoever depends on what it changed.
+    ///
+    /// # Errors
+    /// Another version of the wire, or bytes that do not decode.
+    pub fn receive(&self, frame: &[u8]) -> Result<Taken, WireError> {
+        let received = self
+            .mirror
+            .try_update_value(|m| m.receive(frame))
+            .unwrap_or_else(|| Err(WireError::Malformed("the page is being closed".into())))?;
+        match received {
+            Received::Hello { new_instance } => {
+                self.greet(new_instance);
+                return Ok(Taken::Hello);
+            }
+            Received::Tick { head, changed, resync } => {
+                let interval_nanos = head.interval_nanos.or(self.tick.get_untracked().interval_nanos);
+                self.tick.set(TickInfo { sequence: head.sequence, at: head.at, interval_nanos });
+                self.conn.set(Connection::Live { interval_nanos });
+                self.bump(changed);
+                return Ok(if resync { Taken::Gap } else { Taken::Tick });
+            }
+            Received::Answer { id, answer } => {
+                let asked = self.pending.try_update_value(|p| p.remove(&id)).flatten();
+                if let Some((_, signal)) = asked {
+                    signal.set(Some(answer));
+                }
+            }
+            Received::Notice { severity, text } => self.notify(severity, text),
+        }
+        Ok(Taken::Message)
+    }
+
+    fn greet(&self, new_instance: bool) {
+        if let Some(hello) = self.mirror.with_value(|m| m.hello.clone()) {
+            self.origin.set(hello.origin);
+        }
+        if new_instance {
+            self.tick.set(TickInfo::default());
+            self.bump(TopicSet::ALL);
+        }
+    }
+
+    fn bump(&self, topics: TopicSet) {
+        self.versions.with_value(|versions| {
+            for topic in topics.iter() {
+                if let Some(version) = versions.get(usize::from(topic.id())) {
+                    version.update(|n| *n += 1);
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "store_test.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! A container as the filter and the sort orders see it, and the order of the lines. Pure.
+
+use std::collections::{BTreeMap, HashSet};
+
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat, ContainerState};
+use glasshull_shared::snapshot::Snapshot;
+
+use crate::store::filter::{Field, Kind, Query, Record, Value};
+use crate::store::word;
+use crate::widget::table::Line;
+use crate::widget::table::order::{SortKey, natural, sort_rows};
+
+/// What the filter box of this view understands.
+pub(super) const FIELDS: [Field; 16] = [
+    Field { name: "name", kind: Kind::Text, help: "container's name" },
+    Field { name: "id", kind: Kind::Text, help: "its id" },
+    Field { name: "image", kind: Kind::Text, help: "image reference" },
+    Field { name: "state", kind: Kind::Word, help: "running paused exited created restarting dead" },
+    Field { name: "health", kind: Kind::Word, help: "healthy starting unhealthy; * for any check" },
+    Field { name: "project", kind: Kind::Text, help: "compose project; * for any" },
+    Field { name: "service", kind: Kind::Text, help: "compose service" },
+    Field { name: "runtime", kind: Kind::Word, help: "docker podman containerd crio lxc nspawn oci" },
+    Field { name: "label", kind: Kind::Text, help: "any label, as key=value" },
+    Field { name: "port", kind: Kind::Text, help: "a published or exposed port" },
+    Field { name: "cpu", kind: Kind::Percent, help: "share of one core" },
+    Field { name: "mem", kind: Kind::Bytes, help: "memory working set" },
+    Field { name: "pids", kind: Kind::Number, help: "tasks" },
+    Field { name: "read", kind: Kind::Rate, help: "from block devices" },
+    Field { name: "write", kind: Kind::Rate, help: "to block devices" },
+    Field { name: "uptime", kind: Kind::Seconds, help: "time since it was started" },
+];
+
+/// Whom a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum LineKey {
+    /// A container.
+    Container(String),
+    /// A compose project (`None`: no project).
+    Project(Option<String>),
+}
+
+/// One container with what it uses.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) id: &'a str,
+    pub(super) who: &'a Container,
+    pub(super) uses: Option<&'a ContainerStat>,
+    /// Instant of the tick, nanoseconds since the epoch.
+    pub(super) now: u64,
+}
+
+/// All containers.
+pub(super) fn rows(snapshot: &Snapshot, now: u64) -> impl Iterator<Item = Row<'_>> {
+    snapshot.container.iter().map(move |(key, who)| row(snapshot, key, who, now))
+}
+
+/// One container.
+pub(super) fn row<'a>(
+    snapshot: &'a Snapshot,
+    key: &'a ContainerKey,
+    who: &'a Container,
+    now: u64,
+) -> Row<'a> {
+    Row { id: &key.id, who, uses: snapshot.container_stat.get(key).map(|s| &**s), now }
+}
+
+/// Whether it has processes: everything else stands at the end.
+pub(super) fn is_up(who: &Container) -> bool {
+    match who.state {
+        ContainerState::Running
+        | ContainerState::Paused
+        | ContainerState::Restarting
+        | ContainerState::Unknown => true,
+        ContainerState::Created
+        | ContainerState::Removing
+        | ContainerState::Exited
+        | ContainerState::Dead => false,
+    }
+}
+
+impl Row<'_> {
+    /// Nanoseconds it has been up; `None` when it is not or nobody knows.
+    pub(super) fn uptime(&self) -> Option<u64> {
+        let started = self.who.started_at.filter(|_| is_up(self.who))?;
+        Some(self.now.saturating_sub(started))
+    }
+
+    fn stat(&self, f: impl FnOnce(&ContainerStat) -> Option<f64>) -> Option<f64> {
+        self.uses.and_then(f)
+    }
+
+    /// What the table sorts by for a column.
+    pub(super) fn sort_key(&self, column: &str) -> SortKey {
+        match column {
+            "state" => SortKey::Text(word::container_state(self.who).text),
+            "image" => SortKey::text(self.who.image.as_deref()),
+            "runtime" => SortKey::text(Some(self.who.runtime.name())),
+            "project" => SortKey::text(self.who.compose_project.as_deref()),
+            "health" => SortKey::text(word::health(self.who.health).map(|w| w.text).as_deref()),
+            "cpu_ratio" | "cpu_line" => SortKey::number(self.stat(|s| s.cpu_ratio.map(f64::from))),
+            "memory_bytes" => SortKey::number(self.stat(|s| s.memory_bytes.map(|b| b as f64))),
+            "pids" => SortKey::number(self.stat(|s| s.pids.map(f64::from))),
+            "read" => SortKey::number(self.stat(|s| s.read_bytes_per_sec.map(f64::from))),
+            "write" => SortKey::number(self.stat(|s| s.write_bytes_per_sec.map(f64::from))),
+            "psi_cpu" => SortKey::number(self.stat(|s| s.psi_cpu.map(|p| f64::from(p.some.avg10_ratio)))),
+            "psi_memory" => {
+                SortKey::number(self.stat(|s| s.psi_memory.map(|p| f64::from(p.some.avg10_ratio))))
+            }
+            "psi_io" => SortKey::number(self.stat(|s| s.psi_io.map(|p| f64::from(p.some.avg10_ratio)))),
+            "uptime" => SortKey::number(self.uptime().map(|n| n as f64)),
+            "ports" => SortKey::text(self.who.ports.first().map(|p| p.container_port.to_string()).as_deref()),
+            "restart_count" => SortKey::number(self.who.restart_count.map(f64::from)),
+            "id" => SortKey::text(Some(self.id)),
+            _ => SortKey::text(Some(&self.who.name)),
+        }
+    }
+}
+
+impl Record for Row<'_> {
+    fn value(&self, field: &str) -> Value<'_> {
+        let stat = |f: fn(&ContainerStat) -> Option<f64>| Value::maybe_number(self.uses.and_then(f));
+        let who = self.who;
+        match field {
+            "name" => Value::text(&who.name),
+            "id" => Value::text(self.id),
+            "image" => Value::maybe_text(who.image.as_deref()),
+            "state" => Value::text(who.state.name()),
+            "health" => word::health(who.health).map_or(Value::Unknown, |w| Value::Text(w.text.into())),
+            "project" => Value::maybe_text(who.compose_project.as_deref()),
+            "service" => Value::maybe_text(who.compose_service.as_deref()),
+            "runtime" => Value::text(who.runtime.name()),
+            "label" if who.labels.is_empty() => Value::Unknown,
+            "label" => {
+                let labels: Vec<String> = who.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                Value::Text(labels.join("\n").into())
+            }
+            "port" if who.ports.is_empty() => Value::Unknown,
+            "port" => Value::Text(who.ports.iter().map(word::port).collect::<Vec<_>>().join(" ").into()),
+            "cpu" => stat(|s| s.cpu_ratio.map(f64::from)),
+            "mem" => stat(|s| s.memory_bytes.map(|b| b as f64)),
+            "pids" => stat(|s| s.pids.map(f64::from)),
+            "read" => stat(|s| s.read_bytes_per_sec.map(f64::from)),
+            "write" => stat(|s| s.write_bytes_per_sec.map(f64::from)),
+            "uptime" => Value::maybe_number(self.uptime().map(|n| n as f64 / 1e9)),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let who = self.who;
+        let rest = [who.image.as_deref(), who.compose_project.as_deref(), who.command.as_deref()];
+        [who.name.as_str(), self.id].into_iter().chain(rest.into_iter().flatten())
+    }
+}
+
+/// What is asked of the lines.
+pub(super) struct Wanted<'a> {
+    pub(super) by_project: bool,
+    pub(super) stopped: bool,
+    pub(super) query: &'a Query,
+    pub(super) order: (&'a str, bool),
+    pub(super) closed: &'a HashSet<LineKey>,
+}
+
+/// Lines with what is said around them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Arranged {
+    pub(super) lines: Vec<Line<LineKey>>,
+    /// Containers that passed the filter (stopped ones too, shown or not).
+    pub(super) passed: usize,
+    /// Of those, stopped.
+    pub(super) stopped: usize,
+    /// Containers in all.
+    pub(super) total: usize,
+    /// Containers of each project that passed.
+    pub(super) projects: BTreeMap<Option<String>, usize>,
+}
+
+/// Arranges the containers: running ones by the order, then stopped ones; or so within each project.
+pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'_>) -> Arranged {
+    let mut arranged = Arranged::default();
+    let mut kept = Vec::new();
+    for row in rows {
+        arranged.total += 1;
+        if wanted.query.matches(&row) {
+            arranged.passed += 1;
+            arranged.stopped += usize::from(!is_up(row.who));
+            if wanted.stopped || is_up(row.who) {
+                kept.push(row);
+            }
+        }
+    }
+    let (column, descending) = wanted.order;
+    let mut sorted = sort_rows(kept, descending, |r| r.sort_key(column));
+    sorted.sort_by_key(|r| !is_up(r.who));
+    let line = |r: &Row<'_>, depth| Line {
+        depth,
+        faint: !is_up(r.who),
+        ..Line::row(LineKey::Container(r.id.to_owned()))
+    };
+    if !wanted.by_project {
+        arranged.lines = sorted.iter().map(|r| line(r, 0)).collect();
+        return arranged;
+    }
+    let mut projects: BTreeMap<Option<String>, Vec<Row<'_>>> = BTreeMap::new();
+    for row in sorted {
+        projects.entry(row.who.compose_project.clone()).or_default().push(row);
+    }
+    let mut names: Vec<Option<String>> = projects.keys().cloned().collect();
+    names.sort_by(|a, b| match (a, b) {
+        (Some(a), Some(b)) => natural(&a.to_lowercase(), &b.to_lowercase()).then_with(|| a.cmp(b)),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    });
+    for name in names {
+        let members = projects.remove(&name).unwrap_or_default();
+        arranged.projects.insert(name.clone(), members.len());
+        let key = LineKey::Project(name);
+        let open = !wanted.closed.contains(&key);
+        arranged.lines.push(Line::group(key, open));
+        if open {
+            arranged.lines.extend(members.iter().map(|r| line(r, 1)));
+        }
+    }
+    arranged
+}
+
+#[cfg(test)]
+#[path = "record_test.rs"]
+mod tests;

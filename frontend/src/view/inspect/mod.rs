@@ -1,0 +1,72 @@
+//! What the inspector shows of a selection: heading, tabs and the tables they need.
+
+mod container;
+mod container_tasks;
+mod engine;
+mod host;
+mod process;
+mod process_detail;
+
+use glasshull_shared::snapshot::Topic;
+use leptos::prelude::*;
+
+use crate::store::Selection;
+
+/// One tab of the inspector.
+#[derive(Clone, Copy)]
+pub struct Tab {
+    /// In the URL: `tab=files`.
+    pub id: &'static str,
+    /// As shown.
+    pub title: &'static str,
+    /// Draws it; called anew when the selection changes.
+    pub render: fn(Selection) -> AnyView,
+}
+
+/// What the frame of the inspector needs to show a selection.
+#[derive(Clone, Copy)]
+pub struct Inspect {
+    /// Name and one line under it.
+    pub heading: fn(Selection) -> AnyView,
+    /// Tabs; the first is open unless the URL says otherwise.
+    pub tabs: &'static [Tab],
+    /// Tables needed while it is open.
+    pub topics: &'static [Topic],
+}
+
+/// What to show of a selection.
+pub fn inspect(selection: &Selection) -> Inspect {
+    match selection {
+        Selection::Process(_) => process::INSPECT,
+        Selection::Container(_) => container::INSPECT,
+        Selection::Engine(_) => engine::INSPECT,
+        Selection::Host => host::INSPECT,
+    }
+}
+
+/// Name and one line under it.
+fn heading(
+    name: impl Fn() -> String + Send + Sync + 'static,
+    detail: impl Fn() -> String + Send + Sync + 'static,
+) -> AnyView {
+    let (name, detail) = (Memo::new(move |_| name()), Memo::new(move |_| detail()));
+    view! {
+        <div class="heading">
+            <h2 title=name>{name}</h2>
+            <p class="sub" title=detail>{detail}</p>
+        </div>
+    }
+    .into_any()
+}
+
+/// A part of a tab with a title of its own.
+fn part(title: &'static str, body: impl IntoView + 'static) -> AnyView {
+    let body = body.into_any();
+    view! {
+        <section class="part">
+            <h3>{title}</h3>
+            {body}
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,65 @@
+//! What only the browser knows: how high an element is, and whether a finger points at it.
+
+use leptos::html::Div;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+
+/// Height of an element's inside, CSS pixels, followed as it changes; 0 before it is in the page.
+pub fn height_of(node: NodeRef<Div>) -> Signal<f64> {
+    size_of(node).1
+}
+
+/// Width and height of an element's inside, as [`height_of`].
+pub fn size_of(node: NodeRef<Div>) -> (Signal<f64>, Signal<f64>) {
+    let (width, height) = (RwSignal::new(0.0), RwSignal::new(0.0));
+    let observer = StoredValue::new_local(None::<Observer>);
+    Effect::new(move |_| {
+        let Some(element) = node.get() else { return };
+        let seen = element.clone();
+        let measure = move || {
+            width.set(f64::from(seen.client_width()));
+            height.set(f64::from(seen.client_height()));
+        };
+        measure();
+        observer.set_value(Observer::start(&element, measure));
+    });
+    on_cleanup(move || {
+        observer.try_update_value(Option::take);
+    });
+    (width.into(), height.into())
+}
+
+/// A running `ResizeObserver` with the callback it needs.
+struct Observer {
+    observer: web_sys::ResizeObserver,
+    _callback: Closure<dyn FnMut()>,
+}
+
+impl Observer {
+    fn start(element: &web_sys::Element, measure: impl FnMut() + 'static) -> Option<Self> {
+        let callback = Closure::<dyn FnMut()>::new(measure);
+        let observer = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()).ok()?;
+        observer.observe(element);
+        Some(Self { observer, _callback: callback })
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.observer.disconnect();
+    }
+}
+
+/// Whether the main pointer is a finger.
+pub fn coarse_pointer() -> bool {
+    let query = window().match_media("(pointer: coarse)").ok().flatten();
+    query.is_some_and(|q| q.matches())
+}
+
+/// What local time is ahead of UTC now, nanoseconds.
+pub fn zone_offset_nanos() -> i64 {
+    // Minutes, counted the other way round.
+    let minutes = js_sys::Date::new_0().get_timezone_offset();
+    -(minutes as i64) * 60_000_000_000
+}

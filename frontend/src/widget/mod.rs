@@ -1,0 +1,14 @@
+//! Parts of views that know numbers and strings, no domain.
+
+pub mod badge;
+pub mod copy;
+pub mod facts;
+pub mod filter_box;
+pub mod letters;
+pub mod measure;
+pub mod meter;
+pub mod popover;
+pub mod segments;
+pub mod shell;
+pub mod sparkline;
+pub mod table;
