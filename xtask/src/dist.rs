@@ -10,6 +10,11 @@ use crate::exec::{self, cargo, read};
 use crate::place::Place;
 use crate::{app, elf, need, say};
 
+/// Where the binary is put.
+pub(crate) fn shipped(place: &Place) -> PathBuf {
+    place.root.join("dist/glasshull")
+}
+
 /// Builds `dist/glasshull` and prints its path, size and SHA-256.
 pub(crate) fn run(place: &Place) -> Result<()> {
     need::ensure(need::Purpose::Build)?;
@@ -27,11 +32,10 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     if !elf::is_static(&built)? {
         bail!("{} asks for a dynamic loader: it would not start elsewhere", built.display());
     }
-    let folder = place.root.join("dist");
-    fs::create_dir_all(&folder)?;
-    let shipped = folder.join("glasshull");
+    let shipped = shipped(place);
     // Renamed into place: a copy that is running keeps its file.
-    let fresh = folder.join("glasshull.new");
+    let fresh = shipped.with_extension("new");
+    fs::create_dir_all(place.root.join("dist"))?;
     fs::copy(&built, &fresh)?;
     fs::rename(&fresh, &shipped)?;
     let content = fs::read(&shipped)?;

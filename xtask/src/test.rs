@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::exec::{cargo, is_root, run as run_command, watch};
 use crate::place::Place;
 use crate::wasm::Toolchain;
-use crate::{app, need, say, size, tidy};
+use crate::{app, dist, need, say, size, tidy};
 use suite::Suite;
 
 /// Runs all steps, or those without app, lab and browser when `fast`; `filter` narrows tests and specs.
@@ -34,10 +34,18 @@ pub(crate) fn run(place: &Place, fast: bool, filter: Option<&str>) -> Result<Exi
     if !fast {
         suite.step("clippy for wasm", |_| clippy_for_wasm(place));
     }
+    // The lab runs the shipped binary as a container.
+    let shipped = app && suite.step("dist", |_| dist::run(place));
     let agent = suite.step("agent", |_| build_programs(place, fast));
     if agent {
         let who = if is_root() { "tests as root" } else { "tests as this user" };
-        suite.step(who, |seen| watch(&mut tests(place, fast, filter), seen));
+        suite.step(who, |seen| {
+            let mut tests = tests(place, fast, filter);
+            if shipped {
+                tests.env("GLASSHULL_DIST", dist::shipped(place));
+            }
+            watch(&mut tests, seen)
+        });
         run_degraded(&mut suite, place, fast, filter);
     } else {
         suite.skip("tests", "the programs do not build");

@@ -109,6 +109,11 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// The object that `snapshot --json` printed.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        Ok(Self { json: serde_json::from_str(text).context("understand the snapshot")? })
+    }
+
     /// Rows of a table.
     pub(crate) fn rows(&self, table: &str) -> Result<&Vec<Value>> {
         self.json["tables"][table].as_array().with_context(|| format!("no table {table} in the snapshot"))

@@ -11,6 +11,7 @@ mod engine;
 mod host;
 mod process;
 mod runner;
+mod ship;
 mod who;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ const CASES: &[Case] = &[
     ("who::nobody_is_an_error_that_says_so", who::nobody),
     ("who::the_host_path_is_the_very_file", who::host_path),
     ("who::a_deleted_and_a_replaced_binary_are_told", who::deleted),
+    ("ship::the_agent_in_a_container_shows_the_same", ship::as_container),
     ("engine::a_wrong_engine_hides_no_container", engine::wrong),
     ("engine::containers_stay_while_the_engine_is_dead", engine::dead),
     ("engine::a_kill_and_a_start_are_seen", engine::kill_and_start),

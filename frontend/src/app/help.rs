@@ -11,8 +11,11 @@ const KEYS: &[(&str, &str)] = &[
     ("/  or  Ctrl K", "search processes, containers, views"),
     ("j  k  ↓  ↑", "next and previous row"),
     ("Enter", "open the row in the inspector"),
+    ("PgUp  PgDn  Home  End", "by screens; first and last row"),
+    ("←  →", "close and open a branch; neighbouring tab or letter; a moment of the timeline"),
+    ("o  O", "sort by the next column; turn the order round"),
+    ("y  Y", "copy the row; copy the cell under the pointer"),
     ("Esc", "close what is open: search, list, inspector"),
-    ("←  →", "neighbouring tab; a moment of the timeline when it has the focus"),
     ("t", "colours: as the system, dark, light"),
     ("?", "this list"),
 ];

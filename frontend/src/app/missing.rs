@@ -65,20 +65,18 @@ fn list(store: Store) -> impl IntoView {
         {move || store.host().map(|host| rights(&host))}
         <h3>"Engines"</h3>
         {move || store.read(&[Topic::Engine], |s| {
-            let mut rows: Vec<_> = s.engine.iter().collect();
-            rows.sort_by_key(|(_, e)| !is_down(e));
-            let none = rows.is_empty().then(|| view! {
+            let none = s.engine.is_empty().then(|| view! {
                 <p class="dim">"No engine socket was found; containers are known from cgroups and runtime state."</p>
             });
-            (none, rows.into_iter().map(|(key, e)| engine(&key.endpoint, e)).collect::<Vec<_>>())
+            let of = |down: bool| s.engine.iter().filter(move |(_, e)| is_down(e) == down);
+            (none, of(true).chain(of(false)).map(|(key, e)| engine(&key.endpoint, e)).collect::<Vec<_>>())
         })}
         <h3>"Sources"</h3>
         {move || {
             let now = store.now_nanos();
             store.read(&[Topic::Source], |s| {
-                let mut rows: Vec<_> = s.source.iter().collect();
-                rows.sort_by_key(|(_, source)| !lacks(source));
-                rows.into_iter().map(|(key, row)| source(&key.name, row, now)).collect::<Vec<_>>()
+                let of = |problem: bool| s.source.iter().filter(move |(_, row)| lacks(row) == problem);
+                of(true).chain(of(false)).map(|(key, row)| source(&key.name, row, now)).collect::<Vec<_>>()
             })
         }}
     }

@@ -45,25 +45,27 @@ enum Fit {
 /// The best hits for some words, all of which must occur. Without words: the views.
 pub(super) fn find(snapshot: &Snapshot, views: &'static [View], query: &str) -> Vec<Hit> {
     let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-    let mut hits: Vec<(Fit, Hit)> = Vec::new();
-    for view in views {
-        if let Some(fit) = fit(&words, &[view.title], &[view.id]) {
-            let hit = Hit {
-                target: Target::View(view.id),
-                kind: "view",
-                name: view.title.into(),
-                detail: format!("g {}", view.key),
-            };
-            hits.push((fit, hit));
+    // One list per fit, in this order: views before containers before processes, each in the order of its keys.
+    let mut hits: [Vec<Hit>; 4] = Default::default();
+    let mut add = |found: Option<(Fit, Hit)>| {
+        if let Some((fit, hit)) = found
+            && let Some(list) = hits.get_mut(fit as usize)
+        {
+            list.push(hit);
         }
-    }
+    };
+    views.iter().for_each(|row| add(view(&words, row)));
     if !words.is_empty() {
-        hits.extend(snapshot.container.iter().filter_map(|(key, row)| container(&words, key, row)));
-        hits.extend(snapshot.process.iter().filter_map(|(key, row)| process(snapshot, &words, *key, row)));
+        snapshot.container.iter().for_each(|(key, row)| add(container(&words, key, row)));
+        snapshot.process.iter().for_each(|(key, row)| add(process(snapshot, &words, *key, row)));
     }
-    // Stable: views before containers before processes, each in the order of its keys.
-    hits.sort_by_key(|(fit, _)| *fit);
-    hits.into_iter().map(|(_, hit)| hit).take(HITS).collect()
+    hits.into_iter().flatten().take(HITS).collect()
+}
+
+fn view(words: &[String], row: &'static View) -> Option<(Fit, Hit)> {
+    let fit = fit(words, &[row.title], &[row.id])?;
+    let detail = format!("g {}", row.key);
+    Some((fit, Hit { target: Target::View(row.id), kind: "view", name: row.title.into(), detail }))
 }
 
 fn container(words: &[String], key: &ContainerKey, row: &Container) -> Option<(Fit, Hit)> {

@@ -61,37 +61,35 @@ impl Choice {
         let address = RwSignal::new(start);
         let first = views.first().copied().unwrap_or_default();
         let known = views.clone();
-        let part =
-            move |name: &'static str| Memo::new(move |_| address.with(|a| a.get(name).map(str::to_owned)));
-        let (sort, columns, group, filter) = (part("sort"), part("cols"), part("group"), part("f"));
+        // A parameter's text changes rarely and is read cheaply: what is made of it needs no memory of its own.
+        let part = |name| part(address, name);
+        let (view, sel, filter, theme) = (part("view"), part("sel"), part("f"), part("theme"));
+        let (sort, columns) = (part("sort"), part("cols"));
         Self {
             address,
             views: StoredValue::new(views),
             left: StoredValue::new(BTreeMap::new()),
             write: StoredValue::new(write),
-            view: Memo::new(move |_| {
-                let id = address.with(|a| known.iter().copied().find(|id| a.get("view") == Some(*id)));
-                id.unwrap_or(first)
-            })
-            .into(),
-            selected: Memo::new(move |_| address.with(Address::selected)).into(),
-            tab: part("tab").into(),
-            filter: Memo::new(move |_| filter.get().unwrap_or_default()).into(),
-            sort: Memo::new(move |_| Sort::from_text(&sort.get()?)).into(),
-            columns: Memo::new(move |_| Some(columns.get()?.split(',').map(str::to_owned).collect())).into(),
-            group: group.into(),
-            theme: Memo::new(move |_| {
-                address.with(|a| a.get("theme").and_then(Theme::from_name)).unwrap_or_default()
-            })
-            .into(),
+            view: Signal::derive(move || {
+                view.with(|view| known.iter().copied().find(|id| view.as_deref() == Some(id)))
+                    .unwrap_or(first)
+            }),
+            selected: Signal::derive(move || Selection::from_text(&sel.get()?)),
+            tab: part("tab"),
+            filter: Signal::derive(move || filter.get().unwrap_or_default()),
+            sort: Signal::derive(move || Sort::from_text(&sort.get()?)),
+            columns: Signal::derive(move || Some(columns.get()?.split(',').map(str::to_owned).collect())),
+            group: part("group"),
+            theme: Signal::derive(move || {
+                theme.with(|t| Theme::from_name(t.as_deref()?)).unwrap_or_default()
+            }),
         }
     }
 
     /// A parameter of the view by its name. Names of the fields above are taken (`view sel tab f sort cols group theme
     /// wall`).
     pub fn param(&self, name: &'static str) -> Signal<Option<String>> {
-        let address = self.address;
-        Memo::new(move |_| address.with(|a| a.get(name).map(str::to_owned))).into()
+        part(self.address, name)
     }
 
     /// Sets or removes a parameter of the view. No new place in the history.
@@ -213,6 +211,11 @@ impl Choice {
             left.insert(self.view.get_untracked(), local);
         });
     }
+}
+
+/// A parameter by its name; changes only when its text does.
+fn part(address: RwSignal<Address>, name: &'static str) -> Signal<Option<String>> {
+    Memo::new(move |_| address.with(|a| a.get(name).map(str::to_owned))).into()
 }
 
 /// A tab stays open only where it exists.

@@ -50,6 +50,11 @@ pub fn Facts(children: Children) -> impl IntoView {
 
 /// A value that follows the tables; only what changed is touched.
 pub fn live_fact(name: &'static str, fact: impl Fn() -> Fact + Send + Sync + 'static) -> AnyView {
+    boxed_fact(name, Box::new(fact))
+}
+
+/// Compiled once for all facts of all panels, whatever they compute.
+fn boxed_fact(name: &'static str, fact: Box<dyn Fn() -> Fact + Send + Sync>) -> AnyView {
     let fact = Memo::new(move |_| fact());
     let text = move || fact.with(|f| f.text.clone());
     let title = move || fact.with(|f| if f.title.is_empty() { f.text.clone() } else { f.title.clone() });

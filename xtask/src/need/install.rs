@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::exec::{is_root, line, run, succeeds, which};
+use crate::exec::{is_root, run, succeeds, which};
 use crate::say;
 
 /// A package under the names that distributions give it.
@@ -103,6 +103,7 @@ fn other_line(packages: &[Package]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::line;
 
     #[test]
     fn root_runs_apt_itself_and_others_through_sudo() {

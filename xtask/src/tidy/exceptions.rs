@@ -32,9 +32,6 @@ pub(super) const TWINS: &[Twin] = &[
     Twin { stem: "file", place: "view", reason: "a tab of the process inspector" },
     Twin { stem: "file", place: "style", reason: "drawn by the process view" },
     Twin { stem: "file", place: "spec", reason: "checked with the process view" },
-    Twin { stem: "host", place: "view", reason: "the frame's vitals show it on every view" },
-    Twin { stem: "host", place: "style", reason: "the frame is styled in base.css" },
-    Twin { stem: "host", place: "spec", reason: "checked with the frame" },
     Twin {
         stem: "source",
         place: "collect",

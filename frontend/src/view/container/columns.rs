@@ -19,7 +19,7 @@ const FIRST: &str = "first sample: a rate needs two";
 /// All columns.
 pub(super) static COLUMNS: [Column; 20] = [
     Column::text("name", "Name", 150, "container's name; its id while nobody told one").narrow(),
-    Column::text("state", "State", 124, "life cycle, with exit code and whether the OOM killer ended it")
+    Column::text("state", "State", 136, "life cycle, with exit code and whether the OOM killer ended it")
         .narrow(),
     Column::text("image", "Image", 142, "image reference as the user gave it").kind(Kind::Code),
     Column::text("runtime", "Runtime", 84, "who runs it").extra(),
@@ -44,7 +44,7 @@ pub(super) static COLUMNS: [Column; 20] = [
     Column::number("psi_memory", "PSI mem", 66, "some task waited for memory, mean of 10 s: memory.pressure")
         .extra(),
     Column::number("psi_io", "PSI io", 58, "some task waited for a disk, mean of 10 s: io.pressure"),
-    Column::number("uptime", "Up", 96, "time since its present run began"),
+    Column::number("uptime", "Up", 106, "time since its present run began"),
     Column::number("restart_count", "Restarts", 68, "how often the engine restarted it").extra(),
     Column::text("id", "Id", 112, "engine's id").kind(Kind::Code).extra(),
     Column::text("project_service", "Service", 96, "compose service").extra(),

@@ -24,29 +24,48 @@ pub(super) fn no_containers(store: Store) -> impl IntoView {
             view! {
                 <div class="why">
                     <h2>"No containers on this host"</h2>
-                    {if connected {
-                        view! {
-                            <p>"The engine answers and has none. Start one, and it appears here at once:"</p>
-                            {line("docker run -d --name hello nginx")}
-                        }.into_any()
-                    } else {
-                        view! {
-                            <p>
-                                "No container engine answers, and no control group looks like a container's. These \
-                                 sockets were tried:"
-                            </p>
-                        }.into_any()
-                    }}
+                    {if connected { answered().into_any() } else { unanswered(s.engine.is_empty()).into_any() }}
                     <ul class="why-list">{engines}</ul>
-                    {(!connected).then(|| view! {
-                        <p>"If an engine listens elsewhere, name its socket when starting Glasshull:"</p>
-                        {line("glasshull --engine unix:///path/to/docker.sock")}
-                    })}
+                    {(!connected).then(elsewhere)}
                     <ul class="why-list">{sources}</ul>
                 </div>
             }
             .into_any()
         })
+    }
+}
+
+fn answered() -> impl IntoView {
+    view! {
+        <p>"The engine answers and has none. Start one, and it appears here at once:"</p>
+        {line("docker run -d --name hello nginx")}
+    }
+}
+
+fn unanswered(none_found: bool) -> impl IntoView {
+    if none_found {
+        view! {
+            <p>
+                "No control group looks like a container's, and no engine socket was found at " <code>"/run/docker.sock"</code>
+                ", " <code>"/run/podman/podman.sock"</code> ", in " <code>"/run/user/UID"</code>
+                ", nor any listening socket named " <code>"…docker.sock"</code> "."
+            </p>
+        }
+        .into_any()
+    } else {
+        view! { <p>"No control group looks like a container's, and none of these engines answers:"</p> }
+            .into_any()
+    }
+}
+
+fn elsewhere() -> impl IntoView {
+    view! {
+        <p>"If an engine listens elsewhere, name its socket when starting Glasshull:"</p>
+        {line("glasshull --engine unix:///path/to/docker.sock")}
+        <p class="dim">
+            "Glasshull itself in a container sees the host's engine only through its socket: mount it with "
+            <code>"-v /run/docker.sock:/run/docker.sock"</code> "."
+        </p>
     }
 }
 

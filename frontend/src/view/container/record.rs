@@ -8,7 +8,7 @@ use glasshull_shared::snapshot::Snapshot;
 use crate::store::filter::{Field, Kind, Query, Record, Value};
 use crate::store::word;
 use crate::widget::table::Line;
-use crate::widget::table::order::{SortKey, natural, sort_rows};
+use crate::widget::table::order::{SortKey, sort_rows};
 
 /// What the filter box of this view understands.
 pub(super) const FIELDS: [Field; 16] = [
@@ -191,8 +191,9 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'
         }
     }
     let (column, descending) = wanted.order;
-    let mut sorted = sort_rows(kept, descending, |r| r.sort_key(column));
-    sorted.sort_by_key(|r| !is_up(r.who));
+    let (mut sorted, down): (Vec<_>, Vec<_>) =
+        sort_rows(kept, descending, |r| r.sort_key(column)).into_iter().partition(|r| is_up(r.who));
+    sorted.extend(down);
     let line = |r: &Row<'_>, depth| Line {
         depth,
         faint: !is_up(r.who),
@@ -206,12 +207,9 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'
     for row in sorted {
         projects.entry(row.who.compose_project.clone()).or_default().push(row);
     }
-    let mut names: Vec<Option<String>> = projects.keys().cloned().collect();
-    names.sort_by(|a, b| match (a, b) {
-        (Some(a), Some(b)) => natural(&a.to_lowercase(), &b.to_lowercase()).then_with(|| a.cmp(b)),
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    });
-    for name in names {
+    // Those of no project are last.
+    let names = projects.keys().cloned().collect();
+    for name in sort_rows(names, false, |n: &Option<String>| SortKey::text(n.as_deref())) {
         let members = projects.remove(&name).unwrap_or_default();
         arranged.projects.insert(name.clone(), members.len());
         let key = LineKey::Project(name);

@@ -92,7 +92,7 @@ fn source(name: String, row: &Source) -> impl IntoView + use<> {
             <td class="code">{name}</td>
             <td><Badge shape=word.shape text=word.text tone=word.tone /></td>
             <td class="code">{row.tables.join(", ")}</td>
-            <td>{wrong.join(" ")}</td>
+            <td>{wrong.into_iter().map(|line| view! { <p>{line}</p> }).collect_view()}</td>
             <td class="dim">{row.misses.clone().unwrap_or_default()}</td>
         </tr>
     }

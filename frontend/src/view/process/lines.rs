@@ -7,7 +7,7 @@ use glasshull_shared::domain::process::{ProcessKey, ProcessState};
 use crate::store::filter::Query;
 use crate::store::scoreboard::count_states;
 use crate::widget::table::Line;
-use crate::widget::table::order::{SortKey, natural, sort_rows};
+use crate::widget::table::order::{SortKey, sort_rows};
 
 use super::record::Row;
 
@@ -128,11 +128,10 @@ fn grouped<'a, 'b: 'a>(rows: impl Iterator<Item = &'a Row<'b>>, wanted: &Wanted<
         sums.rss_bytes += row.does.map_or(0, |d| d.rss_bytes);
         members.push(row);
     }
-    let mut names: Vec<(Option<String>, String)> =
-        groups.iter().map(|(id, (_, name, _))| (id.clone(), name.to_lowercase())).collect();
     // The host comes last: containers are what one looks for here.
-    names.sort_by(|(a, x), (b, y)| {
-        a.is_none().cmp(&b.is_none()).then_with(|| natural(x, y)).then_with(|| a.cmp(b))
+    let names = groups.iter().map(|(id, (_, name, _))| (id.clone(), name.to_lowercase())).collect();
+    let names = sort_rows(names, false, |(id, name): &(Option<String>, String)| {
+        SortKey::text(id.as_ref().map(|_| name.as_str()))
     });
     let (mut lines, mut all_sums) = (Vec::new(), BTreeMap::new());
     for (id, _) in names {

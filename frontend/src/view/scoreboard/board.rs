@@ -14,7 +14,7 @@ use crate::store::scoreboard::{
 };
 use crate::store::word;
 use crate::widget::letters::Glyph;
-use crate::widget::table::order::natural;
+use crate::widget::table::order::{SortKey, sort_rows};
 
 /// Ticks for which an order by trouble stands before it is made anew.
 const RANK_TICKS: u64 = 10;
@@ -123,11 +123,11 @@ fn rank(board: &mut Board, before: Option<&Board>, tick: u64) {
         board.ranked_at = before.ranked_at;
         return;
     }
-    let name = |o: &Owner| board.blocks.get(o).map(|b| b.name.to_lowercase()).unwrap_or_default();
-    owners.sort_by(|a, b| natural(&name(a), &name(b)).then_with(|| a.cmp(b)));
+    let name = |o: &Owner| SortKey::text(board.blocks.get(o).map(|b| b.name.as_str()));
+    owners = sort_rows(owners, false, name);
     if board.by_trouble {
         let trouble = |b: &Block| if b.paused { 0 } else { trouble(&b.counts) };
-        owners.sort_by_key(|o| std::cmp::Reverse(board.blocks.get(o).map_or(0, trouble)));
+        owners = sort_rows(owners, true, |o| SortKey::number(board.blocks.get(o).map(|b| trouble(b) as f64)));
     }
     board.order = owners;
     board.ranked_at = tick;
@@ -201,8 +201,7 @@ fn waits(snapshot: &Snapshot, tasks: &[Task]) -> String {
         let channel = wait_channel(snapshot, task).unwrap_or_else(|| "hidden".into());
         *channels.entry(channel).or_default() += 1;
     }
-    let mut channels: Vec<_> = channels.into_iter().collect();
-    channels.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let channels = sort_rows(channels.into_iter().collect(), true, |(_, n)| SortKey::Number(*n as f64));
     let text = |(channel, n): (String, usize)| if n > 1 { format!("{channel} ×{n}") } else { channel };
     channels.into_iter().take(4).map(text).collect::<Vec<_>>().join(", ")
 }

@@ -44,9 +44,20 @@ impl SortKey {
 
 /// Sorts rows by keys made once each; equals keep the order they came in.
 pub fn sort_rows<T>(rows: Vec<T>, descending: bool, key: impl Fn(&T) -> SortKey) -> Vec<T> {
-    let mut keyed: Vec<(SortKey, T)> = rows.into_iter().map(|r| (key(&r), r)).collect();
-    keyed.sort_by(|(a, _), (b, _)| a.order(b, descending));
-    keyed.into_iter().map(|(_, r)| r).collect()
+    let order = order_of(rows.iter().map(key).collect(), descending);
+    permute(rows, &order)
+}
+
+/// Places of the keys in their order. Apart from [`sort_rows`], so that sorting is compiled once for all kinds of rows.
+fn order_of(keys: Vec<SortKey>, descending: bool) -> Vec<usize> {
+    let mut keyed: Vec<(SortKey, usize)> = keys.into_iter().zip(0..).collect();
+    keyed.sort_unstable_by(|(a, i), (b, j)| a.order(b, descending).then(i.cmp(j)));
+    keyed.into_iter().map(|(_, place)| place).collect()
+}
+
+fn permute<T>(rows: Vec<T>, order: &[usize]) -> Vec<T> {
+    let mut rows: Vec<Option<T>> = rows.into_iter().map(Some).collect();
+    order.iter().filter_map(|place| rows.get_mut(*place).and_then(Option::take)).collect()
 }
 
 /// Orders text as people do: runs of digits by their value.
@@ -88,12 +99,11 @@ fn strip(digits: &[u8]) -> &[u8] {
 /// returned as they are: their order carries meaning.
 pub fn hold_order<K: Clone + Eq + Hash>(before: &[Line<K>], now: &[Line<K>]) -> Vec<Line<K>> {
     let flat = |lines: &[Line<K>]| lines.iter().all(|l| l.depth == 0 && !l.group);
-    let mut held = now.to_vec();
-    if flat(before) && flat(now) {
-        let places: HashMap<&K, usize> = before.iter().enumerate().map(|(i, l)| (&l.key, i)).collect();
-        held.sort_by_key(|l| places.get(&l.key).copied().unwrap_or(usize::MAX));
+    if !flat(before) || !flat(now) {
+        return now.to_vec();
     }
-    held
+    let places: HashMap<&K, usize> = before.iter().enumerate().map(|(i, l)| (&l.key, i)).collect();
+    sort_rows(now.to_vec(), false, |l| SortKey::number(places.get(&l.key).map(|place| *place as f64)))
 }
 
 #[cfg(test)]
