@@ -29,7 +29,7 @@ pub(crate) fn build(place: &Place, dev: bool) -> Result<()> {
     let mut cargo = toolchain.cargo(place, "build");
     cargo.args(["--package", "glasshull-app", "--bin", "glasshull-app", "--profile", profile]);
     if !dev {
-        crate::dist::forget_paths(&mut cargo, &[]);
+        crate::dist::forget_paths(&mut cargo, &["--cfg=erase_components"]);
     }
     say::timed("compiling the app for the browser", || run(&mut cargo).with_context(|| line(&cargo)))?;
     say::timed("bundling the app", || {
