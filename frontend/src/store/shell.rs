@@ -115,7 +115,7 @@ pub fn for_process(
     if let Some((id, row)) = container {
         lines.push(command(
             "go inside",
-            format!("nsenter -t {pid} -a"),
+            format!("nsenter -t {pid} -a /bin/sh"),
             "nothing: Glasshull does not enter it",
         ));
         lines.extend(engine(row).map(|cli| {
@@ -136,7 +136,10 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
                 format!("{cli} inspect {word}"),
                 format!("GET /containers/{id}/json"),
             ));
-            lines.push(command("its processes", format!("{cli} top {word}"), "/proc/*/cgroup"));
+            // `top` refuses a container that does not run.
+            if row.init_pid.is_some() {
+                lines.push(command("its processes", format!("{cli} top {word}"), "/proc/*/cgroup"));
+            }
             lines.push(command(
                 "what it uses",
                 format!("{cli} stats --no-stream {word}"),
@@ -172,7 +175,7 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
         ));
         lines.push(command(
             "go inside",
-            format!("nsenter -t {pid} -a"),
+            format!("nsenter -t {pid} -a /bin/sh"),
             "nothing: Glasshull does not enter it",
         ));
     }
@@ -181,11 +184,15 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
 
 fn for_cgroup(path: &str, mode: CgroupMode) -> Vec<Command> {
     let files = |controller: &str, names: &[&str]| {
-        let dir = match mode {
+        let dir = |name: &str| match mode {
             CgroupMode::V2 | CgroupMode::Unknown => format!("/sys/fs/cgroup{path}"),
+            // cpu and cpuacct may be two hierarchies; where they are one, both names lead to it.
+            CgroupMode::V1 | CgroupMode::Hybrid if name.starts_with("cpuacct.") => {
+                format!("/sys/fs/cgroup/cpuacct{path}")
+            }
             CgroupMode::V1 | CgroupMode::Hybrid => format!("/sys/fs/cgroup/{controller}{path}"),
         };
-        names.iter().map(|n| quote(&format!("{dir}/{n}"))).collect::<Vec<_>>().join(" ")
+        names.iter().map(|n| quote(&format!("{}/{n}", dir(n)))).collect::<Vec<_>>().join(" ")
     };
     let sets: [(&str, &str, &[&str], &[&str]); 4] = [
         (
@@ -230,7 +237,7 @@ pub fn for_engine(endpoint: &str, podman: bool) -> Vec<Command> {
 pub fn for_host() -> Vec<Command> {
     vec![
         command("what it is", "uname -a; cat /etc/os-release", "uname(2) · /etc/os-release"),
-        command("cpu by mode and core", "mpstat -P ALL 1 1", "/proc/stat"),
+        command("cpu by mode, now", "vmstat 1 2", "/proc/stat"),
         command("load and uptime", "uptime", "/proc/loadavg · /proc/uptime"),
         command("memory and swap", "free -wh", "/proc/meminfo"),
         command("pressure", "head /proc/pressure/*", "/proc/pressure/cpu · memory · io"),
