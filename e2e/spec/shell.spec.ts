@@ -73,8 +73,7 @@ function ofProcess(pid: number, facts: Record<string, string>): Checks {
 }
 
 test.describe('of a process', { tag: '@lab' }, () => {
-  // To mend: these lines were corrected after they failed here; not yet seen to run.
-  test.fixme('that sleeps', async ({ page, lab }) => {
+  test('that sleeps', async ({ page, lab }) => {
     const pid = lab.inspect('worker').State.Pid;
     const { inspector, facts } = await select(page, processSelection(pid));
     await inspector.tab('Memory');
@@ -93,7 +92,7 @@ test.describe('of a process', { tag: '@lab' }, () => {
     });
   });
 
-  test.fixme('that waits uninterruptibly', async ({ page, lab }) => {
+  test('that waits uninterruptibly', async ({ page, lab }) => {
     const pid = lab.pidOf('dstate', 'vfork-parent', 'D');
     const { inspector, facts } = await select(page, processSelection(pid));
     expect(facts['state']).toMatch(/^D /);
@@ -121,7 +120,7 @@ test.describe('of a process', { tag: '@lab' }, () => {
     });
   });
 
-  test.fixme('of the host', async ({ page }) => {
+  test('of the host', async ({ page }) => {
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });
     try {
       const { inspector, facts } = await select(page, processSelection(child.pid!));
@@ -134,8 +133,7 @@ test.describe('of a process', { tag: '@lab' }, () => {
   });
 });
 
-// To mend: these lines were corrected after they failed here; not yet seen to run.
-test.describe.fixme('of a container', { tag: '@lab' }, () => {
+test.describe('of a container', { tag: '@lab' }, () => {
   const of = (lab: Lab, name: string) => ({ ...lab.inspect(name), pids: lab.pids(name) });
 
   test('that runs', async ({ page, lab }) => {

@@ -83,7 +83,7 @@ pub fn for_process(
     }
     lines.push(command(
         "its parents",
-        format!("pstree -ps {pid}"),
+        format!("pstree -pls {pid}"),
         format!("/proc/{pid}/stat field 4, upwards"),
     ));
     lines.push(command(
