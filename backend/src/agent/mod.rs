@@ -1,6 +1,7 @@
 //! The loop: demand → tick → collect → relate → publish. With `live` and `source` the only place that sees every stage.
 
 pub(crate) mod live;
+mod part;
 pub(crate) mod source;
 
 use std::future::Future;

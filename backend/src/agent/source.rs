@@ -9,6 +9,7 @@ use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::TopicSet;
 
 use crate::collect::{COLLECTORS, Collector};
+use crate::sys::clock;
 
 /// What a collector reported of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +26,33 @@ pub(crate) struct Trouble {
     pub collected_at: Option<u64>,
 }
 
-/// Troubles by collector name; a collector without one works.
-pub(crate) type Troubles = BTreeMap<&'static str, Trouble>;
+/// Troubles by collector; a collector without one works.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(BTreeMap<&'static str, Trouble>);
+
+impl Troubles {
+    /// This collector works.
+    pub(crate) fn none(&mut self, of: Collector) {
+        self.0.remove(of.name);
+    }
+
+    /// This collector has this trouble.
+    pub(crate) fn set(&mut self, of: Collector, trouble: Trouble) {
+        self.0.insert(of.name, trouble);
+    }
+
+    /// It reads less than it could, for a reason that no capability mends.
+    pub(crate) fn limited(&mut self, of: Collector, reason: String) {
+        self.set(of, Trouble { state: SourceState::Limited, reason, ..Trouble::default() });
+    }
+
+    /// It failed; its rows are those of the last good reading, whose instant stays with the first failure after it.
+    pub(crate) fn stale(&mut self, of: Collector, reason: String) {
+        let before = self.0.get(of.name).filter(|t| t.state == SourceState::Stale);
+        let collected_at = before.map_or_else(|| Some(clock::now_nanos()), |t| t.collected_at);
+        self.set(of, Trouble { state: SourceState::Stale, reason, collected_at, ..Trouble::default() });
+    }
+}
 
 /// The `source` table.
 pub(crate) fn sources(demand: TopicSet, troubles: &Troubles) -> Table<SourceKey, Source> {
@@ -43,7 +69,7 @@ fn row(collector: &Collector, demand: TopicSet, troubles: &Troubles) -> Source {
         misses: collector.misses.map(str::to_owned),
         ..Source::default()
     };
-    if let Some(trouble) = troubles.get(collector.name).filter(|_| row.state == SourceState::Ok) {
+    if let Some(trouble) = troubles.0.get(collector.name).filter(|_| row.state == SourceState::Ok) {
         row.state = trouble.state;
         row.reason = Some(trouble.reason.clone());
         row.capability.clone_from(&trouble.capability);

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, RawDir, open};
 use rustix::io::{Errno, pread};
 
 /// Opens a kernel file for re-reading.
@@ -42,4 +42,19 @@ pub(crate) fn reread(fd: impl AsFd, buffer: &mut Vec<u8>, limit: usize) -> Resul
 pub(crate) fn read_once(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     let fd = open_kept(path)?;
     reread(fd, buffer, limit)
+}
+
+/// All numeric names in a folder of `/proc`: pids, thread ids, descriptors.
+///
+/// # Errors
+/// As `open(2)` and `getdents64(2)`.
+pub(crate) fn list_numbers(folder: &Path) -> Result<Vec<u32>, Errno> {
+    let folder = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = Vec::with_capacity(64 << 10);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    let mut numbers = Vec::new();
+    while let Some(entry) = entries.next() {
+        numbers.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(numbers)
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod detail;
 mod identity;
+mod io;
 mod sleeper;
 mod stat;
 pub(crate) mod thread;
@@ -28,8 +29,6 @@ use stat::Stat;
 const RECHECK_TICKS: u64 = 60;
 /// Ticks a process counts as active after it used CPU or did I/O; active ones have `io` read each tick.
 const ACTIVE_TICKS: u64 = 8;
-/// Quiet processes have `io` read every so many ticks.
-const QUIET_IO_TICKS: u64 = 4;
 /// No `/proc/PID/stat` is longer.
 const STAT_BYTES: usize = 4096;
 
@@ -134,7 +133,7 @@ impl ProcessReader {
         self.tick += 1;
         let mut reading = ProcessReading::default();
         let executed: HashSet<u32> = std::mem::take(&mut self.executed).into_iter().collect();
-        for pid in list_pids(&self.root)? {
+        for pid in procfile::list_numbers(&self.root.host_path("/proc"))? {
             let executed = executed.contains(&pid);
             if executed || !self.slept(pid, &mut reading) {
                 self.read_one(pid, now, executed, &mut reading);
@@ -288,62 +287,6 @@ impl ProcessReader {
         }
     }
 
-    fn read_io(
-        &mut self,
-        tracked: &mut Tracked,
-        row: &mut ProcessStat,
-        new: bool,
-        now: u64,
-        reading: &mut ProcessReading,
-    ) {
-        let pid = tracked.key.pid;
-        let active = self.tick <= tracked.active_until;
-        if tracked.io_hidden && !self.turn(pid) {
-            reading.hidden_io += 1;
-            return;
-        }
-        // Who is watched for sleep comes here only after it ran.
-        let watched = tracked.sleeper.is_watching();
-        if !new && !active && !watched && !(self.tick + u64::from(pid)).is_multiple_of(QUIET_IO_TICKS) {
-            if tracked.io_fd.take().is_some() {
-                self.kept -= 1;
-            }
-            return;
-        }
-        let mut buffer = std::mem::take(&mut self.small);
-        let result = self.io_bytes(tracked, active, &mut buffer);
-        let counters = stat::parse_io(&buffer);
-        self.small = buffer;
-        tracked.io_hidden = matches!(result, Err(Errno::ACCESS | Errno::PERM));
-        if tracked.io_hidden {
-            reading.hidden_io += 1;
-            (row.read_bytes, row.write_bytes) = (None, None);
-        }
-        let (Ok(()), Some((read, write))) = (result, counters) else { return };
-        if (Some(read), Some(write)) != (row.read_bytes, row.write_bytes) {
-            tracked.active_until = self.tick + ACTIVE_TICKS;
-        }
-        (row.read_bytes, row.write_bytes) = (Some(read), Some(write));
-        // Asleep it read and wrote nothing: all growth is of the last interval then.
-        if !new && !watched && tracked.io_tick + 1 < self.tick {
-            reading.io_gap.insert(tracked.key, now.saturating_sub(tracked.io_at));
-        }
-        (tracked.io_tick, tracked.io_at) = (self.tick, now);
-    }
-
-    fn io_bytes(&mut self, tracked: &mut Tracked, active: bool, buffer: &mut Vec<u8>) -> Result<(), Errno> {
-        if let Some(fd) = &tracked.io_fd {
-            return procfile::reread(fd, buffer, STAT_BYTES);
-        }
-        let fd = procfile::open_kept(&self.root.proc_path(format!("{}/io", tracked.key.pid)))?;
-        procfile::reread(&fd, buffer, STAT_BYTES)?;
-        if active && self.kept < self.keep_at_most {
-            self.kept += 1;
-            tracked.io_fd = Some(fd);
-        }
-        Ok(())
-    }
-
     /// A new process: keeps a descriptor on its `stat` while there is room.
     fn begin(&mut self, key: ProcessKey, now: u64) -> Tracked {
         let room = self.kept < self.keep_at_most;
@@ -385,21 +328,6 @@ impl ProcessReader {
             }
         }
     }
-}
-
-/// All numeric names in `/proc`.
-fn list_pids(root: &Root) -> Result<Vec<u32>, Errno> {
-    use rustix::fs::{Mode, OFlags, RawDir, open};
-    let dir =
-        open(root.host_path("/proc"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut buffer = Vec::with_capacity(64 << 10);
-    let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
-    let mut pids = Vec::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        pids.extend(entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
-    }
-    Ok(pids)
 }
 
 #[cfg(test)]

@@ -1,0 +1,162 @@
+//! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `engine`, `event`, and joins
+//! each process to its container in `process`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
+use glasshull_shared::domain::event::{Event, EventKey};
+use glasshull_shared::domain::process::{Process, ProcessKey};
+use glasshull_shared::snapshot::Snapshot;
+use tokio::sync::Notify;
+
+use super::Raw;
+use super::process::ProcessPart;
+use crate::agent::source::Troubles;
+use crate::collect;
+use crate::collect::cgroup::{CgroupReader, CgroupReading};
+use crate::collect::container::{EngineReading, Engines, Options};
+use crate::collect::runtime::RuntimeReader;
+use crate::config::Common;
+use crate::model::join::{Joined, Known, join_containers};
+use crate::model::rate;
+use crate::sys::root::Root;
+
+/// Events kept for the timeline.
+const EVENTS_KEPT: usize = 200;
+
+/// Readings of containers.
+pub(crate) struct ContainerPart {
+    root: Root,
+    mask_args: bool,
+    engines: Option<Engines>,
+    engine: EngineReading,
+    cgroups: CgroupReader,
+    runtime: RuntimeReader,
+    runtime_containers: Table<ContainerKey, Container>,
+    joined: Joined,
+    frozen: BTreeSet<ContainerKey>,
+    stat: Raw<ContainerKey, ContainerStat>,
+    happened: Table<EventKey, Event>,
+    happened_sequence: u64,
+}
+
+impl ContainerPart {
+    /// A part that has read nothing yet.
+    pub(crate) fn new(root: Root, cgroups: CgroupReader, mask_args: bool) -> Self {
+        Self {
+            mask_args,
+            engines: None,
+            engine: EngineReading::default(),
+            cgroups,
+            runtime: RuntimeReader::new(root.clone()),
+            runtime_containers: Table::new(),
+            joined: Joined::default(),
+            frozen: BTreeSet::new(),
+            stat: Raw::default(),
+            happened: Table::new(),
+            happened_sequence: 0,
+            root,
+        }
+    }
+
+    /// Gives back descriptors and connections; the events stay.
+    pub(crate) fn release(&mut self) {
+        let happened = (std::mem::take(&mut self.happened), self.happened_sequence);
+        let cgroups = CgroupReader::new(self.root.clone());
+        *self = Self::new(self.root.clone(), cgroups, self.mask_args);
+        (self.happened, self.happened_sequence) = happened;
+    }
+
+    /// Connects to the engines, which work beside the tick. Needs a tokio runtime.
+    pub(crate) fn prepare(&mut self, common: &Common, wake: &Arc<Notify>) {
+        if self.engines.is_none() {
+            self.engines = Some(Engines::start(common.engine.clone(), Arc::clone(wake), Options::default()));
+        }
+    }
+
+    /// How the engines are doing.
+    pub(crate) fn engines(&self) -> Option<&Engines> {
+        self.engines.as_ref()
+    }
+
+    /// Processes came, went or changed: whose are they, and what do runtimes leave on disk for them.
+    pub(crate) fn take_processes(&mut self, processes: &Table<ProcessKey, Process>, next: &mut Snapshot) {
+        self.runtime_containers = self.runtime.read(processes);
+        self.join(processes, next);
+    }
+
+    /// Takes over what the engines told, when they told anything new.
+    pub(crate) fn take_engines(&mut self, processes: &Table<ProcessKey, Process>, next: &mut Snapshot) {
+        let Some(engines) = &self.engines else { return };
+        let reading = engines.read();
+        for event in &reading.events {
+            self.happened_sequence += 1;
+            let row = Event {
+                at: event.at,
+                kind: event.kind,
+                container: event.container.clone(),
+                text: event.text.clone(),
+            };
+            self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
+        }
+        while self.happened.len() > EVENTS_KEPT {
+            self.happened.pop_first();
+        }
+        next.event.clone_from(&self.happened);
+        next.engine.clone_from(&reading.engines);
+        let changed = reading.generation != self.engine.generation || next.container.is_empty();
+        if reading.generation != self.engine.generation {
+            self.cgroups.forget_limits(); // `docker update` changes them
+        }
+        self.engine = reading;
+        if changed {
+            self.join(processes, next);
+        }
+    }
+
+    /// Joins engines, runtimes and processes into containers.
+    fn join(&mut self, processes: &Table<ProcessKey, Process>, next: &mut Snapshot) {
+        let known = Known {
+            engines: &self.engine.engines,
+            containers: &self.engine.containers,
+            runtime: &self.runtime_containers,
+            frozen: &self.frozen,
+        };
+        let mut processes = processes.clone();
+        next.container = join_containers(known, &mut processes, &mut self.joined);
+        next.process = processes;
+        if self.mask_args {
+            for row in next.container.values_mut().filter(|c| c.command.is_some()) {
+                Arc::make_mut(row).command = None;
+            }
+        }
+    }
+
+    /// Reads the control groups of all containers that have processes.
+    pub(crate) fn read_cgroups(
+        &mut self,
+        processes: &ProcessPart,
+        next: &mut Snapshot,
+        troubles: &mut Troubles,
+    ) {
+        let CgroupReading { mut stats, frozen, notices } = self.cgroups.read(self.joined.members());
+        if frozen != self.frozen {
+            self.frozen = frozen;
+            self.join(processes.rows(), next);
+        }
+        self.joined.put_counts(&mut stats);
+        for (key, row) in &mut stats {
+            Arc::make_mut(row).short_lived = processes.short_lived_in(&key.id);
+        }
+        let shown = std::mem::take(&mut next.container_stat);
+        next.container_stat = self
+            .stat
+            .advance(stats, |before, rows, nanos| rate::rate_containers(before, rows, &shown, nanos));
+        match notices.into_iter().next() {
+            Some(notice) => troubles.limited(collect::CGROUP, notice),
+            None => troubles.none(collect::CGROUP),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Processes, their threads and their ends: fills `process_stat`, `thread`, `exited_process`, and `process` as far as a
+//! process tells of itself; whose container it is in is joined by [`super::container`].
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::host::Host;
+use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::source::SourceState;
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+
+use super::Raw;
+use crate::agent::source::{Trouble, Troubles, grant};
+use crate::collect;
+use crate::collect::process::{ProcessReader, Scale, thread};
+use crate::collect::process_events::ProcessEvents;
+use crate::model::exit::Exits;
+use crate::model::rate;
+use crate::sys::limits;
+use crate::sys::root::Root;
+
+/// Descriptors left to sockets, engines and cgroup files when processes keep theirs.
+const DESCRIPTORS_SPARED: usize = 4096;
+/// Ticks between two attempts at process events when they are missing.
+const RETRY_TICKS: u64 = 30;
+/// Ticks between two readings of processes while nobody looks at processes themselves.
+const MEMBERS_TICKS: u64 = 5;
+/// Tables that show processes.
+const PROCESS_TABLES: [Topic; 3] = [Topic::Process, Topic::ProcessStat, Topic::Thread];
+
+/// What the part needs to know of the host once and for all.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    root: Root,
+    scale: Scale,
+    mask_args: bool,
+    keep_at_most: usize,
+    /// Both capabilities that show other users' processes whole.
+    sees_all: bool,
+}
+
+impl Setting {
+    /// Raises our limit of open files on the way: a descriptor is kept per process.
+    pub(crate) fn new(root: Root, host: &Host, mask_args: bool) -> Self {
+        let limit = limits::raise_open_files();
+        let capable = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
+        Self {
+            root,
+            scale: Scale {
+                boot_at: host.boot_at,
+                ticks_per_sec: host.ticks_per_sec.into(),
+                page_bytes: rustix::param::page_size() as u64,
+            },
+            mask_args,
+            keep_at_most: limit.saturating_sub(DESCRIPTORS_SPARED).max(limit / 2),
+            sees_all: capable.iter().all(|c| host.capabilities.iter().any(|have| have == c)),
+        }
+    }
+}
+
+/// Readings of processes.
+pub(crate) struct ProcessPart {
+    setting: Setting,
+    reader: Option<ProcessReader>,
+    events: Option<ProcessEvents>,
+    /// Ends seen since the agent started.
+    exits: Exits,
+    /// Executed since processes were last read.
+    executed: Vec<u32>,
+    rows: Table<ProcessKey, Process>,
+    stat: Raw<ProcessKey, ProcessStat>,
+    thread: Raw<ThreadKey, Thread>,
+}
+
+impl ProcessPart {
+    /// A part that has read nothing yet.
+    pub(crate) fn new(setting: Setting) -> Self {
+        Self {
+            setting,
+            reader: None,
+            events: None,
+            exits: Exits::default(),
+            executed: Vec::new(),
+            rows: Table::new(),
+            stat: Raw::default(),
+            thread: Raw::default(),
+        }
+    }
+
+    /// Gives back descriptors and the event socket; the counts of ends stay.
+    pub(crate) fn release(&mut self) {
+        let exits = std::mem::take(&mut self.exits);
+        *self = Self { exits, ..Self::new(self.setting.clone()) };
+    }
+
+    /// Processes as collected: without containers.
+    pub(crate) fn rows(&self) -> &Table<ProcessKey, Process> {
+        &self.rows
+    }
+
+    /// Processes too short for a tick since the agent started; `None` when nobody counts them.
+    pub(crate) fn short_lived(&self) -> Option<u64> {
+        self.events.as_ref().map(|_| self.exits.short_lived)
+    }
+
+    /// The same of one container.
+    pub(crate) fn short_lived_in(&self, container: &str) -> Option<u64> {
+        self.events.as_ref().map(|_| self.exits.by_container.get(container).copied().unwrap_or(0))
+    }
+
+    /// Subscribes to process events, and tries again now and then while the kernel refuses.
+    pub(crate) fn prepare(&mut self, demand: TopicSet, ticks: u64, troubles: &mut Troubles) {
+        let due = self.events.is_none() && ticks.is_multiple_of(RETRY_TICKS);
+        if !due || !collect::PROCESS_EVENTS.needed(demand) {
+            return;
+        }
+        match ProcessEvents::start(self.setting.root.clone(), self.setting.mask_args) {
+            Ok(events) => {
+                self.events = Some(events);
+                troubles.none(collect::PROCESS_EVENTS);
+            }
+            Err(error) => troubles.set(collect::PROCESS_EVENTS, no_events(&error.to_string())),
+        }
+    }
+
+    /// Reads all processes and takes in the ends since the last tick. True when any process came, went or changed its
+    /// identity: [`ProcessPart::rows`] must be joined again then.
+    pub(crate) fn read(
+        &mut self,
+        next: &mut Snapshot,
+        now: u64,
+        (demand, ticks): (TopicSet, u64),
+        troubles: &mut Troubles,
+    ) -> bool {
+        self.take_events(next, troubles);
+        // Who looks at containers alone needs to know which processes they have, not what each does.
+        let members_only = !PROCESS_TABLES.iter().any(|t| demand.contains(*t));
+        if members_only && !ticks.is_multiple_of(MEMBERS_TICKS) && !next.process.is_empty() {
+            return false;
+        }
+        let setting = &self.setting;
+        let reader = self.reader.get_or_insert_with(|| {
+            ProcessReader::new(setting.root.clone(), setting.scale, setting.mask_args, setting.keep_at_most)
+        });
+        reader.note_executed(self.executed.drain(..));
+        let reading = match reader.read(now) {
+            Ok(reading) => reading,
+            Err(error) => {
+                troubles.stale(collect::PROCESS, format!("listing /proc: {error}"));
+                return false;
+            }
+        };
+        // With both capabilities only processes that hold more than we do stay hidden (pid 1 in some sandboxes): their
+        // cells say so, the source as a whole works.
+        if reading.hidden_io == 0 || setting.sees_all {
+            troubles.none(collect::PROCESS);
+        } else {
+            troubles.set(collect::PROCESS, hidden());
+        }
+        let shown = std::mem::take(&mut next.process_stat);
+        next.process_stat = self.stat.advance_at(now, reading.stat, |before, rows, nanos| {
+            rate::rate_processes(before, rows, &shown, nanos, &reading.io_gap)
+        });
+        if reading.changed {
+            self.rows = reading.process;
+        }
+        reading.changed
+    }
+
+    fn take_events(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
+        let events = self.events.as_ref().map(ProcessEvents::read).unwrap_or_default();
+        if let Some(error) = &events.failed {
+            self.events = None;
+            troubles.set(collect::PROCESS_EVENTS, no_events(error));
+        }
+        self.exits.count_unknown(events.ends_dropped);
+        self.exits.join_ends(events.ends, &next.process);
+        next.exited_process.clone_from(&self.exits.table);
+        self.executed.extend(events.executed);
+    }
+
+    /// Reads the threads of all processes that have several.
+    pub(crate) fn read_threads(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
+        let (threads, cut) = thread::read(&self.setting.root, self.setting.scale, &next.process_stat);
+        let shown = std::mem::take(&mut next.thread);
+        next.thread = self
+            .thread
+            .advance(threads, |before, rows, nanos| rate::rate_threads(before, rows, &shown, nanos));
+        if cut {
+            let most = thread::THREADS_AT_MOST;
+            troubles.limited(collect::THREAD, format!("only the first {most} threads are read"));
+        } else {
+            troubles.none(collect::THREAD);
+        }
+    }
+}
+
+fn no_events(error: &str) -> Trouble {
+    Trouble {
+        state: SourceState::Missing,
+        reason: format!(
+            "the kernel refuses process events ({error}): processes that live shorter than a tick are not seen"
+        ),
+        capability: Some("CAP_NET_ADMIN".into()),
+        remedy: Some(format!(
+            "{}; it must be in the host's network and pid namespaces",
+            grant("CAP_NET_ADMIN")
+        )),
+        collected_at: None,
+    }
+}
+
+fn hidden() -> Trouble {
+    Trouble {
+        state: SourceState::Limited,
+        reason: "bytes read and written, host paths of binaries, namespaces and PSS of other users' processes are hidden"
+            .into(),
+        capability: Some("CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH".into()),
+        remedy: Some("run glasshull as root, or: setcap cap_sys_ptrace,cap_dac_read_search+ep glasshull".into()),
+        collected_at: None,
+    }
+}
