@@ -19,7 +19,10 @@ impl Place {
     /// Asks `cargo metadata`, so that `CARGO_TARGET_DIR` and cargo's configuration count.
     pub(crate) fn find() -> Result<Self> {
         // xtask may be called from any folder: its own manifest says which workspace is meant.
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // Cargo tells it afresh with every start; what was compiled in is wrong once the folder has moved.
+        let home =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&home).join("Cargo.toml");
         let text = exec::read(
             exec::cargo()
                 .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])

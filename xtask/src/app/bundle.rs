@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::{hash, page};
 
@@ -44,10 +44,11 @@ fn add(files: &mut Files, stem: &str, extension: &str, content: Vec<u8>) -> Stri
 
 /// Adds the crates' own JavaScript under a hashed folder; gives the glue that imports it from there.
 fn add_snippets(files: &mut Files, bound: &Path) -> Result<Vec<u8>> {
-    let glue = read(&bound.join("app.js"))?;
+    let glue = String::from_utf8(read(&bound.join("app.js"))?).context("the glue is not UTF-8")?;
+    let glue = minifier::js::minify(&glue).to_string();
     let folder = bound.join("snippets");
     if !folder.is_dir() {
-        return Ok(glue);
+        return Ok(glue.into_bytes());
     }
     let mut contents = Files::new();
     for path in files_below(&folder)? {
@@ -58,11 +59,10 @@ fn add_snippets(files: &mut Files, bound: &Path) -> Result<Vec<u8>> {
         contents.iter().flat_map(|(name, content)| [name.as_bytes(), content].concat()).collect();
     let to = format!("snippets-{}", &hash(&all)[..12]);
     files.extend(contents.into_iter().map(|(name, content)| (format!("{to}/{name}"), content)));
-    let glue = String::from_utf8(glue).context("the glue is not UTF-8")?;
     Ok(glue.replace(SNIPPETS, &format!("./{to}/")).into_bytes())
 }
 
-/// All style sheets in one.
+/// All style sheets in one, without comments and white space.
 fn styles(root: &Path) -> Result<String> {
     let mut all = String::new();
     for path in STYLES.iter().map(|path| root.join(path)) {
@@ -72,7 +72,8 @@ fn styles(root: &Path) -> Result<String> {
             all.push('\n');
         }
     }
-    Ok(all)
+    let small = minifier::css::minify(&all).map_err(|why| anyhow!("the style sheets: {why}"))?;
+    Ok(small.to_string())
 }
 
 /// Writes what differs and removes what is no longer part of the app.
@@ -129,7 +130,11 @@ mod tests {
         for (name, content) in
             [("token", "1"), ("base", "2"), ("widget/table", "3"), ("view/a", "4"), ("view/b", "5")]
         {
-            put(root.path(), &format!("style/{name}.css"), content);
+            put(
+                root.path(),
+                &format!("style/{name}.css"),
+                &format!("/* {name} */\na {{\n  order: {content};\n}}\n"),
+            );
         }
         put(root.path(), "bound/app_bg.wasm", "wasm");
         put(root.path(), "bound/app.js", "import { f } from './snippets/x-1/inline0.js';");
@@ -146,7 +151,8 @@ mod tests {
             assert!(text.contains(name.as_str()), "nothing names {name}");
         }
         let style = files.iter().find(|(name, _)| name.ends_with(".css")).unwrap();
-        assert_eq!(style.1, b"1\n2\n3\n4\n5\n");
+        let order = |n: u8| style.1.windows(7).position(|found| found == format!("order:{n}").as_bytes());
+        assert!((1..5).all(|n| order(n).is_some() && order(n) < order(n + 1)), "{:?}", style.1);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn install_apt(names: &[&str]) -> Result<()> {
 
 fn apt(verb: &str, names: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120", verb]);
+    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "DPkg::Use-Pty=0", verb]);
     if verb == "install" {
         command.args(["--yes", "--no-install-recommends"]).args(names);
     }
