@@ -73,12 +73,15 @@ fn frame() -> impl IntoView {
 /// The view chosen; the tables it needs are wanted as long as it is drawn.
 fn screen() -> impl IntoView {
     let (store, choice) = (use_store(), use_choice());
-    move || {
-        let view = view_of(choice.view.get())?;
+    let draw = move |id: &'static str| {
+        let view = view_of(id)?;
         store.want_here(view.topics);
         // Drawn once: what changes inside is the view's own affair.
         Some(untrack(|| (view.render)()))
-    }
+    };
+    // Keyed, so that each view begins with elements of its own: left to itself leptos makes one view from the elements of
+    // the other, and the rows that a table's painter put there would stay.
+    view! { <For each=move || [choice.view.get()] key=|id| *id children=draw /> }
 }
 
 fn view_of(id: &str) -> Option<&'static View> {
