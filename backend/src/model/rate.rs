@@ -9,7 +9,7 @@ use std::sync::Arc;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
-use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat};
+use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
 
 /// Growth per second; `None` when the counter went back or no time passed.
@@ -32,6 +32,9 @@ fn maybe_per_sec(before: Option<u64>, now: Option<u64>, nanos: u64) -> Option<f3
 trait Rated: Clone + PartialEq {
     /// Fills the rates of `self` (read now) from the row read `nanos` before.
     fn rate(&mut self, before: &Self, nanos: u64);
+
+    /// Takes over from the row shown before what is not worth a new row by itself.
+    fn settle(&mut self, _shown: &Self) {}
 }
 
 /// Rates of a whole table. `before` and `now` are readings without rates, `last` is what this function returned then.
@@ -52,6 +55,9 @@ fn rate_table<K: Ord + Clone, V: Rated>(
         let last = last.next_if(|(k, _)| *k == key);
         let mut rated = V::clone(row);
         rated.rate(was, nanos(key));
+        if let Some((_, shown)) = last {
+            rated.settle(shown);
+        }
         let rated =
             last.filter(|(_, l)| ***l == rated).map_or_else(|| Arc::new(rated), |(_, l)| Arc::clone(l));
         (key.clone(), rated)
@@ -95,6 +101,24 @@ impl Rated for ContainerStat {
         self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
         self.short_lived_per_sec = maybe_per_sec(before.short_lived, self.short_lived, nanos);
         self.cpu_throttled_ratio = throttled(before, self);
+    }
+
+    fn settle(&mut self, shown: &Self) {
+        settle_psi(&mut self.psi_cpu, shown.psi_cpu.as_ref());
+        settle_psi(&mut self.psi_memory, shown.psi_memory.as_ref());
+        settle_psi(&mut self.psi_io, shown.psi_io.as_ref());
+    }
+}
+
+/// Every wake-up adds some microseconds to the totals of pressure: idle containers would change at every tick. Totals move
+/// when an average does, which is when 1 ms was lost in 10 s.
+fn settle_psi(now: &mut Option<Psi>, shown: Option<&Psi>) {
+    let averages = |line: &PsiLine| (line.avg10_ratio, line.avg60_ratio, line.avg300_ratio);
+    let all = |psi: &Psi| (averages(&psi.some), psi.full.as_ref().map(averages));
+    if let (Some(now), Some(shown)) = (now, shown)
+        && all(now) == all(shown)
+    {
+        *now = *shown;
     }
 }
 
@@ -233,6 +257,21 @@ mod tests {
         assert_eq!(throttled(&at(100, 90), &at(110, 95)), Some(0.5));
         assert_eq!(throttled(&at(100, 90), &at(100, 90)), Some(0.0));
         assert_eq!(throttled(&at(100, 90), &at(10, 9)), None);
+    }
+
+    #[test]
+    fn a_total_of_pressure_moves_with_the_averages() {
+        let key = ContainerKey { id: "a".into() };
+        let at = |avg10_ratio, total_nanos| {
+            let some = PsiLine { avg10_ratio, total_nanos, ..PsiLine::default() };
+            let psi_cpu = Some(Psi { some, full: None });
+            Table::from([(key.clone(), Arc::new(ContainerStat { psi_cpu, ..ContainerStat::default() }))])
+        };
+        let shown = rate_containers(&at(0.0, 1), &at(0.0, 2), &Table::new(), SECOND);
+        let quiet = rate_containers(&at(0.0, 2), &at(0.0, 3), &shown, SECOND);
+        assert!(Arc::ptr_eq(&shown[&key], &quiet[&key]));
+        let busy = rate_containers(&at(0.0, 3), &at(0.01, 9), &quiet, SECOND);
+        assert_eq!(busy[&key].psi_cpu.map(|p| p.some.total_nanos), Some(9));
     }
 
     proptest! {

@@ -124,7 +124,7 @@ pub struct PsiLine {
     pub avg60_ratio: f32,
     /// Mean over the last 5 minutes.
     pub avg300_ratio: f32,
-    /// Stalled time since boot (or since the cgroup began), nanoseconds.
+    /// Stalled time since boot, nanoseconds. Of a container: since its cgroup began, as of the last change of an average.
     pub total_nanos: u64,
 }
 
