@@ -57,6 +57,8 @@ pub fn lines(proc_pid_cgroup_text: &str) -> impl Iterator<Item = (&str, &str, &s
     proc_pid_cgroup_text.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (id, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        // The kernel's mark on a cgroup that was removed under its last processes.
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
         path.starts_with('/').then_some((id, controllers, path))
     })
 }

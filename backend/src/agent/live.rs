@@ -128,11 +128,9 @@ impl Live {
             let short_lived = self.process.short_lived();
             self.host.read(&self.root, &mut next, began, short_lived, troubles);
         }
-        if collect::PROCESS.needed(demand)
-            && self.process.read(&mut next, began, (demand, self.ticks), troubles)
-        {
-            self.container.take_processes(self.process.rows(), &mut next);
-        }
+        let changed = collect::PROCESS.needed(demand)
+            && self.process.read(&mut next, began, (demand, self.ticks), troubles);
+        self.container.take_processes(self.process.rows(), changed, &mut next);
         if collect::THREAD.needed(demand) {
             self.process.read_threads(&mut next, troubles);
         }
@@ -155,12 +153,14 @@ impl Live {
         self.finish(next, demand, None)
     }
 
-    fn finish(&mut self, mut next: Snapshot, collected: TopicSet, interval_nanos: Option<u64>) -> Sample {
-        if self.containers_only {
-            leave_out_host(&mut next);
-        }
+    fn finish(&mut self, next: Snapshot, collected: TopicSet, interval_nanos: Option<u64>) -> Sample {
+        // What is left out of the sample is still known: the next tick relates ends of processes to it.
         self.last = Arc::new(next);
-        Sample { snapshot: Arc::clone(&self.last), collected, at: clock::now_nanos(), interval_nanos }
+        let mut snapshot = Arc::clone(&self.last);
+        if self.containers_only {
+            leave_out_host(Arc::make_mut(&mut snapshot));
+        }
+        Sample { snapshot, collected, at: clock::now_nanos(), interval_nanos }
     }
 }
 

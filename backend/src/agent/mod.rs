@@ -20,6 +20,8 @@ use live::{Live, Sample, Serving};
 
 /// Time from the first sample to the second when somebody new watches: rates should not take a whole interval.
 const FIRST_RATES: Duration = Duration::from_millis(400);
+/// Two ticks are never nearer than this: counters in steps of 10 ms give no rate over a few milliseconds.
+const LEAST_INTERVAL: Duration = Duration::from_millis(250);
 /// News of engines within this time are published together.
 const GATHER_NEWS: Duration = Duration::from_millis(20);
 
@@ -35,13 +37,15 @@ pub(crate) async fn run(
     let mut demand = hub.demand();
     let mut collected = TopicSet::EMPTY;
     let mut due = Instant::now();
+    let mut began: Option<Instant> = None;
     tokio::pin!(shutdown);
     loop {
         let wanted = *demand.borrow_and_update();
         if wanted.is_empty() {
             if !collected.is_empty() {
-                live.release();
+                tokio::task::block_in_place(|| live.release());
                 collected = TopicSet::EMPTY;
+                began = None;
             }
             tokio::select! {
                 () = &mut shutdown => return,
@@ -52,18 +56,20 @@ pub(crate) async fn run(
             continue;
         }
         if !(wanted - collected).is_empty() {
-            due = Instant::now();
+            let now = Instant::now();
+            due = began.map_or(now, |began| now.max(began + LEAST_INTERVAL));
         }
         tokio::select! {
             biased;
             () = &mut shutdown => return,
             () = sleep_until(due) => {
-                let began = Instant::now();
+                let now = Instant::now();
+                began = Some(now);
                 let first = !(wanted - collected).is_empty();
                 let serving = Serving { clients: hub.clients(), sent_bytes: hub.sent_bytes() };
                 publish(&hub, tokio::task::block_in_place(|| live.tick(wanted, serving)));
                 collected = wanted;
-                due = if first { began + FIRST_RATES.min(interval) } else { next(due, began, interval) };
+                due = if first { now + FIRST_RATES.min(interval) } else { next(due, now, interval) };
             }
             () = wake.notified() => {
                 sleep(GATHER_NEWS).await;

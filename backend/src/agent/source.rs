@@ -49,6 +49,7 @@ impl Troubles {
     /// It failed; its rows are those of the last good reading, whose instant stays with the first failure after it.
     pub(crate) fn stale(&mut self, of: Collector, reason: String) {
         let before = self.0.get(of.name).filter(|t| t.state == SourceState::Stale);
+        // The failure is seen at the first tick after the last good one.
         let collected_at = before.map_or_else(|| Some(clock::now_nanos()), |t| t.collected_at);
         self.set(of, Trouble { state: SourceState::Stale, reason, collected_at, ..Trouble::default() });
     }

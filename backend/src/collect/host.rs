@@ -24,7 +24,7 @@ pub(crate) struct HostReading {
 /// # Errors
 /// When `/proc/stat` cannot be read: without boot time and tick length nothing else can be told.
 pub(crate) fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
-    let stat = kernel_stats(root)?;
+    let (stat, _) = kernel_stats(root)?;
     let uname = rustix::system::uname();
     let text = |c: &std::ffi::CStr| c.to_string_lossy().into_owned();
     let status = std::fs::read_to_string(root.proc_path("self/status")).unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
 /// # Errors
 /// When `/proc/stat` or `/proc/meminfo` cannot be read or parsed; the others are left unknown.
 pub(crate) fn read_load(root: &Root) -> Result<HostReading> {
-    let stat = kernel_stats(root)?;
+    let (stat, cores) = kernel_stats(root)?;
     let memory = Meminfo::from_file(root.proc_path("meminfo")).context("reading /proc/meminfo")?;
     let load = LoadAverage::from_file(root.proc_path("loadavg")).ok();
     let uptime = std::fs::read_to_string(root.proc_path("uptime")).unwrap_or_default();
@@ -68,22 +68,27 @@ pub(crate) fn read_load(root: &Root) -> Result<HostReading> {
         context_switches: stat.ctxt,
         ..HostStat::default()
     };
-    let core = |(n, time): (usize, &CpuTime)| {
-        let key = CpuKey { cpu: u32::try_from(n).unwrap_or(u32::MAX) };
-        (key, Arc::new(CpuStat { times: cpu_times(time), ratio: None }))
+    let core = |(cpu, time): (&u32, &CpuTime)| {
+        (CpuKey { cpu: *cpu }, Arc::new(CpuStat { times: cpu_times(time), ratio: None }))
     };
     Ok(HostReading {
         stat: [(Single, Arc::new(row))].into(),
-        cpu: stat.cpu_time.iter().enumerate().map(core).collect(),
+        cpu: cores.iter().zip(&stat.cpu_time).map(core).collect(),
     })
 }
 
-fn kernel_stats(root: &Root) -> Result<KernelStats> {
+/// The counters, and the numbers of the cores in the order of theirs: a core that is offline has no line.
+fn kernel_stats(root: &Root) -> Result<(KernelStats, Vec<u32>)> {
     use procfs::FromReadSI;
     let path = root.proc_path("stat");
-    let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    KernelStats::from_read(file, procfs::current_system_info())
-        .with_context(|| format!("reading {}", path.display()))
+    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let number = |line: &[u8]| {
+        std::str::from_utf8(line.strip_prefix(b"cpu")?.split(|b| *b == b' ').next()?).ok()?.parse().ok()
+    };
+    let cores = text.split(|b| *b == b'\n').filter_map(number).collect();
+    let stats = KernelStats::from_read(text.as_slice(), procfs::current_system_info())
+        .with_context(|| format!("parsing {}", path.display()))?;
+    Ok((stats, cores))
 }
 
 /// The kernel counts guests within user and nice; `top` and we tell them apart.

@@ -95,13 +95,15 @@ pub(crate) const CGROUP: Collector = Collector {
     name: "cgroup",
     fills: &[Topic::ContainerStat],
     needed_by: &[Topic::ContainerStat],
-    misses: None,
+    misses: Some(
+        "on cgroup v1: buffered writes, which the kernel counts for the host there; the processes that wrote show them",
+    ),
 };
 
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
-/// All collectors in the order they run.
+/// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
     &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];

@@ -13,7 +13,7 @@ use crate::serve::hub::Hub;
 use crate::serve::recording::Recording;
 use crate::serve::replay::{Options, hello, play};
 
-/// Half a minute of the lab of `e2e`, made by `cargo xtask demo`.
+/// Half a minute of the lab of `e2e`; CONTRIBUTING says how it is made.
 static DEMO: &[u8] = include_bytes!("../../demo.ghrec");
 
 /// Plays until SIGINT, SIGTERM, or the end with `--once`.

@@ -69,9 +69,12 @@ impl ProcConnector {
     /// Begins to listen.
     ///
     /// # Errors
-    /// `EPERM` without CAP_NET_ADMIN before 6.6, `ECONNREFUSED` outside the initial network namespace,
+    /// `EOPNOTSUPP` outside the initial pid or user namespace, where the kernel ignores listeners without a word, `EPERM` without CAP_NET_ADMIN before 6.6, `ECONNREFUSED` outside the initial network namespace,
     /// `EPROTONOSUPPORT` on kernels without CONFIG_PROC_EVENTS.
     pub(crate) fn listen() -> io::Result<Self> {
+        if !in_initial_namespaces() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         // SAFETY: plain socket(2); the result is checked before it becomes an OwnedFd.
         let raw = unsafe {
             libc::socket(libc::AF_NETLINK, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::NETLINK_CONNECTOR)
@@ -115,6 +118,14 @@ impl ProcConnector {
             }
         }
     }
+}
+
+/// Whether our pid and user namespaces are those of the host. Their inodes are fixed (`proc_ns.h`: `PROC_PID_INIT_INO`,
+/// `PROC_USER_INIT_INO`); where `/proc` does not tell, the kernel shall decide.
+fn in_initial_namespaces() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let initial = [("/proc/self/ns/pid", 0xEFFF_FFFC_u64), ("/proc/self/ns/user", 0xEFFF_FFFD)];
+    initial.iter().all(|(path, inode)| std::fs::metadata(path).map_or(true, |meta| meta.ino() == *inode))
 }
 
 fn bind(socket: &OwnedFd) -> io::Result<()> {

@@ -219,6 +219,15 @@ impl Lab {
         self.refresh()
     }
 
+    /// Removes the container that [`Lab::spawn`] started.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub fn despawn(&mut self) -> Result<()> {
+        self.docker(&["rm", "--force", "spawner"])?;
+        self.refresh()
+    }
+
     /// Ends dockerd: by SIGKILL, or `gracefully` by SIGTERM. containerd and, with live-restore, the containers go on.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ const CASES: &[Case] = &[
     ("process::threads_and_users_are_those_of_the_container", process::threads_and_users),
     ("process::counters_lie_between_two_kernel_readings", process::counters),
     ("process::hostile_arguments_arrive_as_harmless_text", process::hostile_arguments),
+    ("process::none_of_fifty_a_second_is_lost", process::short_lived),
     ("container::all_are_known_as_docker_inspect_tells", container::as_inspect),
     ("container::ends_are_told_with_code_and_oom_flag", container::ends),
     ("container::ports_and_networks_are_those_of_docker", container::ports_and_networks),

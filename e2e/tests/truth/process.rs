@@ -234,3 +234,20 @@ pub(crate) fn hostile_arguments(context: &mut Context) -> Result<()> {
     let comm = rows.iter().find_map(|r| r["comm"].as_str().filter(|c| c.starts_with("x) R 1 (<b>")));
     comm.context("the name with brackets and blanks was cut or mangled").map(|_| ())
 }
+
+/// 50 processes a second that each live some milliseconds: all ends between the two samples are told, each with its
+/// container, and counted there.
+pub(crate) fn short_lived(context: &mut Context) -> Result<()> {
+    context.lab.spawn(30)?;
+    let inspected = context.lab.inspect("spawner")?;
+    let id = inspected["Id"].as_str().context("no id")?.to_owned();
+    let more = ["--tables", "container,exited_process,source", "--interval", "2s"];
+    let snapshot = context.agent.snapshot_with(&context.endpoint(), &more)?;
+    let counted = number(snapshot.container(&id)?, "short_lived")?;
+    let ended = snapshot.rows("exited_process")?.iter().filter(|r| r["container"] == id.as_str()).count();
+    context.lab.despawn()?;
+    // 100 in two seconds; the first look at the container may come a moment after the first end.
+    ensure!(counted >= 80, "{counted} short-lived processes are counted of 100");
+    ensure!(ended >= 80, "{ended} ends have a row of 100");
+    Ok(())
+}

@@ -21,6 +21,6 @@ pub struct AgentStat {
     pub sent_bytes: u64,
     /// Bytes per second sent to all clients together; `None` on the first sample.
     pub sent_bytes_per_sec: Option<f32>,
-    /// Wall time the last tick took from the first read to the frame, nanoseconds.
+    /// Wall time the last tick took from the first read to the whole snapshot, nanoseconds; encoding comes after.
     pub tick_nanos: u64,
 }

@@ -184,7 +184,8 @@ pub struct Container {
     pub known_from: Vec<KnownFrom>,
 }
 
-/// What a running container uses. Source: its cgroup, v1 or v2 per controller. `None` = controller or file missing.
+/// What a running container uses. Source: its cgroup, v1 or v2 per controller. `None` = controller or
+/// file missing, where a field does not say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ContainerStat {
     /// CPU time of all its processes, also ended ones, nanoseconds. v1 `cpuacct.usage`, v2 `cpu.stat` `usage_usec`.
@@ -229,7 +230,7 @@ pub struct ContainerStat {
     pub psi_memory: Option<Psi>,
     /// I/O pressure. `io.pressure`.
     pub psi_io: Option<Psi>,
-    /// Processes that began and ended between two ticks, since watching began; `None` without process events.
+    /// Its processes that lived less than a second, counted as on the host; `None` without process events.
     pub short_lived: Option<u64>,
     /// Derived; `None` on the first sample or without process events.
     pub short_lived_per_sec: Option<f32>,

@@ -37,7 +37,7 @@ pub struct Engine {
     pub api_version: Option<String>,
     /// Why it is not connected, with what to do; `None` when it is.
     pub reason: Option<String>,
-    /// Last good answer, nanoseconds since the epoch; `None` if never.
+    /// Last good answer before it fell silent (or the one that connected us), nanoseconds since the epoch; `None` if never.
     pub answered_at: Option<u64>,
     /// Containers it told of.
     pub containers: u32,

@@ -38,7 +38,7 @@ pub struct Host {
     pub ticks_per_sec: u32,
     /// Version of the agent.
     pub agent_version: String,
-    /// The agent's own pid on the host; `None` when it cannot know (own pid namespace).
+    /// The agent's own pid as its `/proc` numbers processes; `None` in a recording of an older agent.
     pub agent_pid: Option<u32>,
     /// The agent's effective capabilities by name (`CAP_SYS_PTRACE`…). Source: `/proc/self/status` `CapEff`.
     pub capabilities: Vec<String>,
@@ -211,7 +211,7 @@ pub struct HostStat {
     pub context_switches: u64,
     /// Derived; `None` on the first sample.
     pub context_switches_per_sec: Option<f32>,
-    /// Processes that began and ended between two ticks, since watching began; `None` without process events.
+    /// Processes that lived less than a second, since the agent started, while somebody watched; `None` without process events.
     pub short_lived: Option<u64>,
     /// Derived; `None` on the first sample or without process events.
     pub short_lived_per_sec: Option<f32>,

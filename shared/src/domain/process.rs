@@ -1,5 +1,5 @@
 //! Processes: who they are ([`Process`]), what they do ([`ProcessStat`]), their threads ([`Thread`]), those that
-//! lived too short for a tick ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`]).
+//! ended ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -206,17 +206,18 @@ pub struct ExitedProcess {
     pub comm: Option<String>,
     /// Command line read at the last exec; `None` when gone too soon, masked, or never executed anything.
     pub cmdline: Option<String>,
-    /// Its container's id; `None` on the host or when unknown.
+    /// Its container's id; `None` on the host, and when it was gone before anybody could look.
     pub container: Option<String>,
     /// Exit status 0..255; `None` when a signal ended it.
     pub exit_code: Option<u8>,
     /// Signal that ended it; `None` when it exited by itself.
     pub signal: Option<u8>,
-    /// Nanoseconds from fork to exit; `None` when the fork was not seen.
+    /// Nanoseconds from fork to exit; from the start as its row told it (to the second) when the fork was not seen;
+    /// `None` when there was no row either.
     pub lifetime_nanos: Option<u64>,
     /// End, nanoseconds since the epoch.
     pub exited_at: u64,
-    /// It began and ended between two ticks: no table of processes ever showed it.
+    /// It lived less than a second: a table of processes showed it by chance at most.
     pub short_lived: bool,
 }
 

@@ -81,10 +81,22 @@ impl ContainerPart {
         self.engines.as_ref()
     }
 
-    /// Processes came, went or changed: whose are they, and what do runtimes leave on disk for them.
-    pub(crate) fn take_processes(&mut self, processes: &Table<ProcessKey, Process>, next: &mut Snapshot) {
-        self.runtime_containers = self.runtime.read(processes);
-        self.join(processes, next);
+    /// Whose are the processes, and what do runtimes leave on disk for them. `changed`: processes came, went or changed.
+    /// Called at every tick all the same: what a shim is about to write is found on a quiet host too.
+    pub(crate) fn take_processes(
+        &mut self,
+        processes: &Table<ProcessKey, Process>,
+        changed: bool,
+        next: &mut Snapshot,
+    ) {
+        if processes.is_empty() {
+            return;
+        }
+        let runtime = self.runtime.read(processes);
+        if changed || runtime != self.runtime_containers {
+            self.runtime_containers = runtime;
+            self.join(processes, next);
+        }
     }
 
     /// Takes over what the engines told, when they told anything new.

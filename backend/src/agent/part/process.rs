@@ -61,10 +61,14 @@ pub(crate) struct ProcessPart {
     setting: Setting,
     reader: Option<ProcessReader>,
     events: Option<ProcessEvents>,
+    /// Tick at which a refused subscription is tried again; `None` = at once.
+    retry_at: Option<u64>,
     /// Ends seen since the agent started.
     exits: Exits,
     /// Executed since processes were last read.
     executed: Vec<u32>,
+    /// Events were lost: whoever executed meanwhile is not in `executed`.
+    recheck: bool,
     rows: Table<ProcessKey, Process>,
     stat: Raw<ProcessKey, ProcessStat>,
     thread: Raw<ThreadKey, Thread>,
@@ -77,8 +81,10 @@ impl ProcessPart {
             setting,
             reader: None,
             events: None,
+            retry_at: None,
             exits: Exits::default(),
             executed: Vec::new(),
+            recheck: false,
             rows: Table::new(),
             stat: Raw::default(),
             thread: Raw::default(),
@@ -108,7 +114,7 @@ impl ProcessPart {
 
     /// Subscribes to process events, and tries again now and then while the kernel refuses.
     pub(crate) fn prepare(&mut self, demand: TopicSet, ticks: u64, troubles: &mut Troubles) {
-        let due = self.events.is_none() && ticks.is_multiple_of(RETRY_TICKS);
+        let due = self.events.is_none() && self.retry_at.is_none_or(|at| ticks >= at);
         if !due || !collect::PROCESS_EVENTS.needed(demand) {
             return;
         }
@@ -117,7 +123,10 @@ impl ProcessPart {
                 self.events = Some(events);
                 troubles.none(collect::PROCESS_EVENTS);
             }
-            Err(error) => troubles.set(collect::PROCESS_EVENTS, no_events(&error.to_string())),
+            Err(error) => {
+                self.retry_at = Some(ticks + RETRY_TICKS);
+                troubles.set(collect::PROCESS_EVENTS, no_events(&error.to_string()));
+            }
         }
     }
 
@@ -141,6 +150,9 @@ impl ProcessPart {
             ProcessReader::new(setting.root.clone(), setting.scale, setting.mask_args, setting.keep_at_most)
         });
         reader.note_executed(self.executed.drain(..));
+        if std::mem::take(&mut self.recheck) {
+            reader.recheck_all();
+        }
         let reading = match reader.read(now) {
             Ok(reading) => reading,
             Err(error) => {
@@ -150,7 +162,12 @@ impl ProcessPart {
         };
         // With both capabilities only processes that hold more than we do stay hidden (pid 1 in some sandboxes): their
         // cells say so, the source as a whole works.
-        if reading.hidden_io == 0 || setting.sees_all {
+        if reading.failed > 0 {
+            troubles.stale(
+                collect::PROCESS,
+                format!("{} processes could not be read: out of descriptors?", reading.failed),
+            );
+        } else if reading.hidden_io == 0 || setting.sees_all {
             troubles.none(collect::PROCESS);
         } else {
             troubles.set(collect::PROCESS, hidden());
@@ -170,6 +187,13 @@ impl ProcessPart {
         if let Some(error) = &events.failed {
             self.events = None;
             troubles.set(collect::PROCESS_EVENTS, no_events(error));
+        }
+        if events.overruns > 0 {
+            self.recheck = true;
+            let reason = "the kernel dropped process events: more came than we could read".to_owned();
+            troubles.limited(collect::PROCESS_EVENTS, reason);
+        } else if self.events.is_some() {
+            troubles.none(collect::PROCESS_EVENTS);
         }
         self.exits.count_unknown(events.ends_dropped);
         self.exits.join_ends(events.ends, &next.process);

@@ -135,27 +135,30 @@ impl CgroupReader {
             return known;
         }
         let mut notices = Vec::new();
-        let dirs = self.dirs(key, pid, now, &mut notices)?;
+        let text = match fs::read(self.root.proc_path(format!("{pid}/cgroup"))) {
+            Ok(text) => text,
+            Err(error) if has_ended(&error) => return None,
+            Err(error) => {
+                // Out of descriptors, say: what was known of it still holds.
+                notices.push(format!("{}: {error}", short_id(&key.id)));
+                return known.filter(|entry| entry.pid == pid).map(|entry| Entry { notices, ..entry });
+            }
+        };
+        let dirs = self.dirs(key, &String::from_utf8_lossy(&text), now, &mut notices);
         let limits = Limits::read(&dirs);
         let wanted: Vec<(What, PathBuf)> = dirs.iter().flat_map(files_of).collect();
-        let files = match known {
-            Some(entry) if entry.dirs == wanted && entry.notices.is_empty() => entry.files,
-            Some(_) | None => open(&wanted, &mut notices),
+        // The same path under another pid is another cgroup: the one that was open has been removed.
+        let mut files = match known {
+            Some(entry) if entry.pid == pid && entry.dirs == wanted => entry.files,
+            Some(_) | None => Vec::new(),
         };
+        open(&wanted, &mut files, &mut notices);
         Some(Entry { pid, dirs: wanted, files, limits, looked_at: now, notices })
     }
 
     /// The container's own directory per controller.
-    fn dirs(
-        &mut self,
-        key: &ContainerKey,
-        pid: u32,
-        now: Instant,
-        notices: &mut Vec<String>,
-    ) -> Option<Vec<Dir>> {
-        let text = fs::read(self.root.proc_path(format!("{pid}/cgroup"))).ok()?;
-        let text = String::from_utf8_lossy(&text);
-        let paths = path::own_paths(&text, key);
+    fn dirs(&mut self, key: &ContainerKey, text: &str, now: Instant, notices: &mut Vec<String>) -> Vec<Dir> {
+        let paths = path::own_paths(text, key);
         let mut dirs = self.mounts.dirs(&paths);
         if dirs.is_empty() && now.duration_since(self.mounts_at) >= SLOW {
             self.read_mounts(now);
@@ -172,7 +175,7 @@ impl CgroupReader {
                 )
             });
         }
-        Some(dirs)
+        dirs
     }
 
     fn read_mounts(&mut self, now: Instant) {
@@ -190,8 +193,8 @@ impl CgroupReader {
     }
 }
 
-fn open(wanted: &[(What, PathBuf)], notices: &mut Vec<String>) -> Vec<(What, File)> {
-    let mut files: Vec<(What, File)> = Vec::new();
+/// Opens what is not open yet: a controller may have been switched on since.
+fn open(wanted: &[(What, PathBuf)], files: &mut Vec<(What, File)>, notices: &mut Vec<String>) {
     for (what, path) in wanted {
         if files.iter().any(|(open, _)| open == what) {
             continue; // a second name for older kernels
@@ -203,7 +206,10 @@ fn open(wanted: &[(What, PathBuf)], notices: &mut Vec<String>) -> Vec<(What, Fil
             Err(error) => notices.push(format!("{}: {error}", path.display())),
         }
     }
-    files
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 fn files_of(dir: &Dir) -> impl Iterator<Item = (What, PathBuf)> + '_ {

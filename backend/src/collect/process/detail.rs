@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 
 use glasshull_shared::domain::file::HostFile;
-use glasshull_shared::domain::process::{MemoryDetail, NamespaceLink, ProcessDetail, ProcessKey};
+use glasshull_shared::domain::process::{
+    MemoryDetail, NamespaceLink, ProcessDetail, ProcessKey, ProcessState,
+};
 use glasshull_shared::unit::printable_bytes as printable;
 use procfs::FromRead;
 use procfs::process::{SmapsRollup, Status};
@@ -31,7 +33,7 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
     if now.start_time != key.start_time {
         return Err(format!("process {} has ended; its pid belongs to another process now", key.pid));
     }
-    let parents = parents(root, now.ppid);
+    let (parents, state) = (parents(root, now.ppid), now.state);
     let kernel_thread = now.flags & 0x0020_0000 != 0;
     let text = |name: &str| std::fs::read_to_string(file(name)).ok();
     let link =
@@ -59,8 +61,17 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
             .and_then(|s| Some((s.voluntary_ctxt_switches?, s.nonvoluntary_ctxt_switches?))),
         missing: Vec::new(),
     };
-    if !kernel_thread {
+    if state == ProcessState::Z {
+        let released =
+            "memory, files and most namespaces are released already: its parent has not waited for it";
+        detail.missing = vec![format!("it has ended (zombie); {released}")];
+    } else if !kernel_thread {
         detail.missing = missing(&detail);
+    }
+    // What was read meanwhile must be of the same process.
+    read_once(&file("stat"), &mut buffer, super::STAT_BYTES).map_err(|_| ended())?;
+    if stat::parse(&buffer).is_none_or(|after| after.start_time != key.start_time) {
+        return Err(ended());
     }
     Ok(detail)
 }

@@ -1,7 +1,7 @@
 //! The rarer facts of a process: `/proc/PID/status`, `cmdline`, `cgroup`, `wchan`, and the user's name.
 
 use glasshull_shared::cgroup_path;
-use glasshull_shared::domain::process::{Process, ProcessKey};
+use glasshull_shared::domain::process::{Process, ProcessKey, ProcessState};
 use glasshull_shared::unit::printable_bytes as printable;
 
 use super::Scale;
@@ -44,6 +44,8 @@ impl IdentityReader {
         self.read_status(key.pid, &mut row);
         row.cgroup = match before {
             Some(before) if kernel_thread => before.cgroup.clone(),
+            // v1 moves who exits to the root of each hierarchy, before its parent has waited for it.
+            Some(before) if matches!(stat.state, ProcessState::Z | ProcessState::X) => before.cgroup.clone(),
             _ => self.read_cgroup(key.pid),
         };
         row.cmdline = if kernel_thread { Some(String::new()) } else { self.read_cmdline(key.pid) };

@@ -61,6 +61,8 @@ pub(crate) struct ProcessReading {
     pub io_gap: HashMap<ProcessKey, u64>,
     /// Processes whose `io` we may not read.
     pub hidden_io: usize,
+    /// Processes that are there but could not be read (out of descriptors or memory): their rows are old.
+    pub failed: usize,
     /// Whether any process came, went, or changed its identity since the last reading.
     pub changed: bool,
 }
@@ -125,6 +127,11 @@ impl ProcessReader {
         self.executed.extend(pids);
     }
 
+    /// Has the next reading look at every identity again.
+    pub(crate) fn recheck_all(&mut self) {
+        self.executed.extend(self.tracked.keys());
+    }
+
     /// Reads all processes; `now` is a monotonic instant in nanoseconds.
     ///
     /// # Errors
@@ -179,38 +186,51 @@ impl ProcessReader {
     fn read_one(&mut self, pid: u32, now: u64, executed: bool, reading: &mut ProcessReading) {
         let mut tracked = self.tracked.remove(&pid);
         let mut buffer = std::mem::take(&mut self.buffer);
-        if self.read_stat(pid, &mut tracked, &mut buffer) {
-            if let Some(stat) = stat::parse(&buffer) {
+        let read = self.read_stat(pid, &mut tracked, &mut buffer);
+        match (read, stat::parse(&buffer)) {
+            (Ok(()), Some(stat)) => {
                 let tracked = self.update(pid, tracked, &stat, executed, now, reading);
                 self.tracked.insert(pid, tracked);
-            } else if let Some(tracked) = tracked {
-                self.drop_tracked(tracked, reading);
             }
-        } else if let Some(tracked) = tracked {
-            self.drop_tracked(tracked, reading);
+            (Err(error), _) if !is_gone(error) => {
+                // Out of descriptors or memory: the process is there, its row is that of the last good reading.
+                reading.failed += 1;
+                if let Some(mut tracked) = tracked {
+                    tracked.seen = self.tick;
+                    self.tracked.insert(pid, tracked);
+                }
+            }
+            (Ok(()) | Err(_), _) => {
+                if let Some(tracked) = tracked {
+                    self.drop_tracked(tracked, reading);
+                }
+            }
         }
         self.buffer = buffer;
     }
 
-    /// Fills the buffer with the process's `stat`; false when it is gone or hidden.
-    fn read_stat(&mut self, pid: u32, tracked: &mut Option<Tracked>, buffer: &mut Vec<u8>) -> bool {
+    /// Fills the buffer with the process's `stat`.
+    fn read_stat(
+        &mut self,
+        pid: u32,
+        tracked: &mut Option<Tracked>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Errno> {
         if let Some(fd) = tracked.as_ref().and_then(|t| t.stat_fd.as_ref())
             && procfile::reread(fd, buffer, STAT_BYTES).is_ok()
         {
-            return true;
+            return Ok(());
         }
         // The process is gone, but its pid may be in use again: look afresh.
         let path = self.root.proc_path(format!("{pid}/stat"));
-        let Ok(fd) = procfile::open_kept(&path) else { return false };
-        if procfile::reread(&fd, buffer, STAT_BYTES).is_err() {
-            return false;
-        }
+        let fd = procfile::open_kept(&path)?;
+        procfile::reread(&fd, buffer, STAT_BYTES)?;
         if let Some(tracked) = tracked
             && tracked.stat_fd.is_some()
         {
             tracked.stat_fd = Some(fd);
         }
-        true
+        Ok(())
     }
 
     fn update(
@@ -328,6 +348,11 @@ impl ProcessReader {
             }
         }
     }
+}
+
+/// Whether an error means that a process ended or is hidden, and not that we failed.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM)
 }
 
 #[cfg(test)]

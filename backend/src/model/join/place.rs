@@ -114,7 +114,10 @@ impl<'a> Places<'a> {
 }
 
 /// A process younger than the container's start got the pid after its init ended (an engine that is silent or late
-/// still tells the old pid). Boot time, on which the process's start rests, is known to the second only.
+/// still tells the old pid); one that is much older was never its init (an engine in a virtual machine tells pids of
+/// there). Boot time, on which the process's start rests, is known to the second only.
 fn is_reused(process: &Process, row: &Container) -> bool {
-    row.started_at.is_some_and(|started_at| process.started_at > started_at.saturating_add(2_000_000_000))
+    let younger = |at: u64| process.started_at > at.saturating_add(2_000_000_000);
+    let older = |at: u64| process.started_at.saturating_add(60_000_000_000) < at;
+    row.started_at.is_some_and(|at| younger(at) || older(at))
 }
