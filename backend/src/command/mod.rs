@@ -9,6 +9,8 @@ pub(crate) mod who;
 use std::future::Future;
 use std::io::Write;
 
+use anyhow::Context as _;
+
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Waits for SIGINT or SIGTERM.
@@ -26,6 +28,12 @@ pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> 
 }
 
 /// Prints one line; a reader that went away (`| head`) is no error.
-pub(crate) fn print_line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+///
+/// # Errors
+/// When standard output cannot take it: a full disk.
+pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("writing to standard output"),
+    }
 }

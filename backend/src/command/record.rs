@@ -24,6 +24,10 @@ use crate::serve::record;
 /// # Errors
 /// When the file exists (without `--force`) or cannot be written, or the host cannot be read.
 pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
+    // Opening a pipe that nobody reads would wait for ever, deaf to signals.
+    if std::fs::metadata(&args.file).is_ok_and(|meta| !meta.is_file()) {
+        anyhow::bail!("{} is no regular file", args.file.display());
+    }
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
@@ -49,7 +53,7 @@ pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
             unit::duration(time.as_nanos() as u64)
         )),
         None => print_line(&format!("recording into {name}; Ctrl-C ends it")),
-    }
+    }?;
     let shutdown = async move {
         match args.duration {
             Some(time) => tokio::select! {
@@ -62,7 +66,7 @@ pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
     let recorded = record::run(&hub, topics(args.threads), file, shutdown).await?;
     stopping.send_replace(true);
     agent.await?;
-    print_line(&format!("{} ticks, {}", recorded.frames, unit::bytes(recorded.bytes)));
+    print_line(&format!("{} ticks, {}", recorded.frames, unit::bytes(recorded.bytes)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use anyhow::Result;
 use glasshull_shared::wire::{Hello, Origin};
 use tokio::sync::{Notify, mpsc, watch};
@@ -54,10 +56,20 @@ pub(crate) async fn bind(args: &Serve) -> Result<Server> {
 
 /// Says where the dashboard is, and the token if one was made.
 pub(crate) fn announce(server: &Server, what: &str) {
-    print_line(&format!("Glasshull, {what}: http://{}/", server.address()));
-    if let Some(token) = server.token() {
-        print_line(&format!("Token for this run (asked for at the first visit): {token}"));
-    }
+    let address = server.address();
+    // A browser cannot go to "all addresses": from here it is loopback, from elsewhere whatever this host is called.
+    let everywhere = address.ip().is_unspecified();
+    let here = match address.ip() {
+        IpAddr::V4(_) if everywhere => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) if everywhere => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        one @ (IpAddr::V4(_) | IpAddr::V6(_)) => one,
+    };
+    let here = SocketAddr::new(here, address.port());
+    let elsewhere = if everywhere { " (from elsewhere: by any address of this host)" } else { "" };
+    let token =
+        server.token().map(|token| format!("\nToken for this run (asked for at the first visit): {token}"));
+    // Where nobody can read it the dashboard is served all the same.
+    let _ = print_line(&format!("Glasshull, {what}: http://{here}/{elsewhere}{}", token.unwrap_or_default()));
 }
 
 /// Ready when the flag turns true or its sender is gone.

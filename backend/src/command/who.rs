@@ -36,7 +36,7 @@ pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
         }
         Ok(_) | Err(_) => who_container(&sample.snapshot, &args.subject)?,
     };
-    print_line(&if args.json { json.to_string() } else { text.trim_end().to_owned() });
+    print_line(&if args.json { json.to_string() } else { text.trim_end().to_owned() })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -99,17 +99,20 @@ impl Login {
         }
     }
 
-    /// Compares without telling by the time it takes how much was right; counts what was wrong.
+    /// Compares without telling by the time it takes how much was right; counts what was wrong. An address that showed too
+    /// many wrong ones waits, also with the right one: else guessing would cost nothing. Other addresses do not wait for it.
     fn check_token(&self, given: &str, address: IpAddr) -> Result<(), StatusCode> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.retain(|_, f| f.since.elapsed() < FAILURE_WINDOW);
-        if failures.get(&address).is_some_and(|f| f.count >= FAILURES_ALLOWED)
-            || failures.len() >= ADDRESSES_KEPT
-        {
+        if failures.get(&address).is_some_and(|f| f.count >= FAILURES_ALLOWED) {
             return Err(StatusCode::TOO_MANY_REQUESTS);
         }
         if self.token.as_bytes().ct_eq(given.as_bytes()).into() {
             return Ok(());
+        }
+        if failures.len() >= ADDRESSES_KEPT && !failures.contains_key(&address) {
+            let oldest = failures.iter().min_by_key(|(_, f)| f.since).map(|(address, _)| *address);
+            oldest.map(|oldest| failures.remove(&oldest));
         }
         failures.entry(address).or_insert_with(|| Failures { since: Instant::now(), count: 0 }).count += 1;
         tracing::warn!(%address, "a wrong token was shown");

@@ -13,6 +13,7 @@ pub(crate) mod server;
 mod asset;
 mod guard;
 mod json;
+mod listen;
 mod login;
 mod socket;
 #[cfg(test)]

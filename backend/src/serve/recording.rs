@@ -117,6 +117,8 @@ impl Recording {
 /// Opens a source behind its head; also the version of its layout.
 fn begin(source: &Source) -> anyhow::Result<(Segments, u32)> {
     let mut input: Box<dyn Read + Send> = match source {
+        // A pipe that nobody writes to would be waited for without end.
+        Source::File(path) if !std::fs::metadata(path)?.is_file() => bail!("it is no regular file"),
         Source::File(path) => Box::new(BufReader::with_capacity(1 << 16, File::open(path)?)),
         Source::Memory(bytes) => Box::new(*bytes),
     };

@@ -2,6 +2,7 @@
 //!
 //! From the command line's address and the hub to everybody who connects.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,17 +14,18 @@ use axum::extract::{DefaultBodyLimit, Query, State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::IncomingStream;
 use axum::{Router, middleware};
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::wire::MAX_CLIENT_BYTES;
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::guard::{self, Guard};
 use super::hub::Hub;
+use super::listen::Bounded;
 use super::login::{self, Login};
 use super::socket::{self, Format};
 use super::{HEALTH, SOCKET, asset};
@@ -36,6 +38,8 @@ const DRAIN: Duration = Duration::from_millis(800);
 const MAX_BODY_BYTES: usize = 4096;
 /// Clients send little; the library's default of 128 KiB each would be most of our memory.
 const READ_BUFFER_BYTES: usize = 4096;
+/// A token file is one line.
+const MOST_TOKEN_FILE_BYTES: u64 = 4096;
 /// A token shorter than this can be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
 
@@ -103,7 +107,8 @@ impl Server {
             // An error means that the sender below is gone, which is the same.
             let _ = drained.wait_for(|stop| *stop).await;
         };
-        let serving = axum::serve(Tcp(self.listener), app).with_graceful_shutdown(graceful).into_future();
+        let serving =
+            axum::serve(Bounded::new(self.listener), app).with_graceful_shutdown(graceful).into_future();
         tokio::pin!(serving);
         tokio::select! {
             result = &mut serving => return result.context("the server failed"),
@@ -184,28 +189,8 @@ pub(crate) struct Peer {
     pub(crate) local: Option<SocketAddr>,
 }
 
-/// The listener with small frames sent at once: a tick must not wait for the acknowledgement of the one before.
-struct Tcp(TcpListener);
-
-impl Listener for Tcp {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
-        (stream, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, Tcp>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Tcp>) -> Self {
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
         Self { remote: *stream.remote_addr(), local: stream.io().local_addr().ok() }
     }
 }
@@ -231,8 +216,13 @@ fn explain(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
 
 fn read_token(file: &Path) -> anyhow::Result<String> {
     let shown = file.display();
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read the token file {shown}"))?;
+    let failed = || format!("cannot read the token file {shown}");
+    if !std::fs::metadata(file).with_context(failed)?.is_file() {
+        anyhow::bail!("the token file {shown} is no regular file");
+    }
+    let mut text = String::new();
+    let open = std::fs::File::open(file).with_context(failed)?;
+    open.take(MOST_TOKEN_FILE_BYTES).read_to_string(&mut text).with_context(failed)?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < MIN_TOKEN_BYTES {
         anyhow::bail!(

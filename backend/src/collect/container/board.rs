@@ -34,6 +34,8 @@ struct Inner {
 struct Slot {
     engine: Arc<Engine>,
     book: Book,
+    /// What it tells of a container counts more than what an untrusted one tells.
+    trusted: bool,
 }
 
 impl Board {
@@ -72,6 +74,13 @@ impl Board {
         result
     }
 
+    /// Says how much an engine's word counts.
+    pub(super) fn trust(&self, key: &EngineKey, trusted: bool) {
+        let mut inner = self.lock();
+        inner.slots.entry(key.clone()).or_default().trusted = trusted;
+        inner.copy = None;
+    }
+
     pub(super) fn read(&self) -> EngineReading {
         let mut inner = self.lock();
         let events = inner.events.drain(..).collect();
@@ -91,11 +100,12 @@ fn engines(inner: &Inner) -> Table<EngineKey, Engine> {
     inner.slots.iter().map(|(key, slot)| (key.clone(), Arc::clone(&slot.engine))).collect()
 }
 
-/// A container told of by two engines (two sockets of one Podman) is taken from the one that answers.
+/// A container told of by two engines (two sockets of one Podman) is taken from the one that is trusted more, of equals
+/// from the one that answers.
 fn containers(inner: &Inner) -> Table<ContainerKey, Container> {
     let mut all = Table::new();
     let mut slots: Vec<_> = inner.slots.values().collect();
-    slots.sort_by_key(|slot| slot.engine.state == EngineState::Connected);
+    slots.sort_by_key(|slot| (slot.trusted, slot.engine.state == EngineState::Connected));
     for slot in slots {
         all.extend(slot.book.containers().iter().map(|(key, row)| (key.clone(), Arc::clone(row))));
     }

@@ -16,6 +16,8 @@ pub(super) struct Endpoint {
     pub(super) key: EngineKey,
     /// The socket; `Err` says why the endpoint cannot be used.
     pub(super) path: Result<PathBuf, String>,
+    /// Named by `--engine`, not found.
+    pub(super) given: bool,
 }
 
 impl Endpoint {
@@ -24,15 +26,15 @@ impl Endpoint {
         let text = text.trim();
         let path = text.strip_prefix("unix://").unwrap_or(text);
         if path.starts_with('/') {
-            return Self::at(Path::new(path));
+            return Self { given: true, ..Self::at(Path::new(path)) };
         }
         let why = "only unix sockets are supported: give unix:///path/of/the.sock";
-        Self { key: EngineKey { endpoint: text.to_owned() }, path: Err(why.to_owned()) }
+        Self { key: EngineKey { endpoint: text.to_owned() }, path: Err(why.to_owned()), given: true }
     }
 
     fn at(path: &Path) -> Self {
         let endpoint = format!("unix://{}", path.display());
-        Self { key: EngineKey { endpoint }, path: Ok(path.to_owned()) }
+        Self { key: EngineKey { endpoint }, path: Ok(path.to_owned()), given: false }
     }
 
     /// Whether both lead to the same socket now (`/var/run` is mostly `/run`).

@@ -7,7 +7,7 @@ use bollard::models::{
     HealthStatusEnum, NetworkSettings, PortBinding,
 };
 use glasshull_shared::domain::container::{Container, ContainerState, Health, KnownFrom, Port, Runtime};
-use glasshull_shared::unit::short_id;
+use glasshull_shared::unit::{printable, short_id};
 
 use crate::sys::clock::parse_rfc3339;
 use crate::sys::text::cut;
@@ -34,12 +34,12 @@ pub(super) fn row(id: &str, answer: ContainerInspectResponse, origin: &Origin) -
     let name = answer.name.unwrap_or_default();
     let command: Vec<String> = answer.path.into_iter().chain(answer.args.unwrap_or_default()).collect();
     let mut row = Container {
-        image: config.image.or(answer.image).map(cut),
-        command: Some(cut(command.join(" "))).filter(|command| !command.is_empty()),
+        image: config.image.or(answer.image).as_deref().map(shown),
+        command: Some(shown(&command.join(" "))).filter(|command| !command.is_empty()),
         created_at: answer.created.as_deref().and_then(parse_rfc3339),
         restart_count: answer.restart_count.and_then(|n| u32::try_from(n).ok()),
         ports: ports(&network, config.exposed_ports.unwrap_or_default()),
-        network_mode: network_mode.filter(|mode| !mode.is_empty()).map(cut),
+        network_mode: network_mode.filter(|mode| !mode.is_empty()).as_deref().map(shown),
         networks: networks(network),
         ..named(id, &name, labels, origin)
     };
@@ -51,7 +51,7 @@ pub(super) fn row(id: &str, answer: ContainerInspectResponse, origin: &Origin) -
 pub(super) fn row_of_summary(id: &str, summary: ContainerSummary, origin: &Origin) -> Container {
     let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
     Container {
-        image: summary.image.map(cut),
+        image: summary.image.as_deref().map(shown),
         state: state_of_summary(summary.state),
         ..named(id, &name, labels(summary.labels.unwrap_or_default()), origin)
     }
@@ -60,9 +60,9 @@ pub(super) fn row_of_summary(id: &str, summary: ContainerSummary, origin: &Origi
 /// A row with name, labels and origin only.
 pub(super) fn named(id: &str, name: &str, labels: BTreeMap<String, String>, origin: &Origin) -> Container {
     let name = name.trim_start_matches('/');
-    let label = |keys: [&str; 2]| keys.iter().find_map(|key| labels.get(*key)).cloned();
+    let label = |keys: [&str; 2]| keys.iter().find_map(|key| labels.get(*key)).map(|text| shown(text));
     Container {
-        name: if name.is_empty() { short_id(id).to_owned() } else { cut(name.to_owned()) },
+        name: if name.is_empty() { short_id(id).to_owned() } else { shown(name) },
         runtime: origin.runtime,
         engine: Some(origin.endpoint.clone()),
         compose_project: label(["com.docker.compose.project", "io.podman.compose.project"]),
@@ -71,6 +71,11 @@ pub(super) fn named(id: &str, name: &str, labels: BTreeMap<String, String>, orig
         known_from: vec![KnownFrom::Engine],
         ..Container::default()
     }
+}
+
+/// What is printed on terminals too: without what would steer them.
+fn shown(text: &str) -> String {
+    cut(printable(text))
 }
 
 /// Labels cut to what is worth showing.
@@ -158,10 +163,10 @@ fn port(inside: &str, binding: Option<&PortBinding>) -> Option<Port> {
     let host_port = binding.and_then(|b| b.host_port.as_deref()).and_then(|p| p.parse().ok());
     let host_address = binding.filter(|_| host_port.is_some()).and_then(|b| b.host_ip.clone());
     Some(Port {
-        host_address: host_address.map(|a| if a.is_empty() { "0.0.0.0".to_owned() } else { cut(a) }),
+        host_address: host_address.map(|a| if a.is_empty() { "0.0.0.0".to_owned() } else { shown(&a) }),
         host_port,
         container_port: number.parse().ok()?,
-        protocol: cut(protocol.to_owned()),
+        protocol: shown(protocol),
     })
 }
 
@@ -173,7 +178,7 @@ fn networks(network: NetworkSettings) -> Vec<(String, String)> {
         .map(|(name, end)| {
             let v4 = end.ip_address.filter(|a| !a.is_empty());
             let address = v4.or(end.global_ipv6_address).unwrap_or_default();
-            (cut(name), cut(address))
+            (shown(&name), shown(&address))
         })
         .collect();
     all.sort();

@@ -9,6 +9,8 @@ mod book;
 mod endpoint;
 mod fault;
 mod inspect;
+mod transport;
+mod trust;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

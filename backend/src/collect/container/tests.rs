@@ -56,6 +56,30 @@ async fn absent_refusing_and_hanging_engines_are_told_apart() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_costs_so_much_and_no_more() {
+    use std::io::{Read as _, Write as _};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("endless");
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[");
+            // Until the other side has had enough.
+            while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+        }
+    });
+    let wake = Arc::new(Notify::new());
+    let endpoint = format!("unix://{}", path.display());
+    let options = Options { deadline: Duration::from_secs(60), ..quick() };
+    let engines = Engines::start(vec![endpoint.clone()], Arc::clone(&wake), options);
+    let engine = until(&engines, &wake, &endpoint, |state| state == EngineState::Failed).await;
+    assert!(engine.reason.as_deref().unwrap().contains("16 MiB"), "{engine:?}");
+}
+
+#[tokio::test]
 async fn a_socket_that_appears_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { root: Root::at(dir.path()), ..quick() };

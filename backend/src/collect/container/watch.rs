@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EventMessage, SystemVersion};
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
-use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -23,12 +23,11 @@ use super::board::Board;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::inspect::{self, Origin};
+use super::{transport, trust};
 use crate::sys::clock::now_nanos;
 
 /// Inspections under way at the same time.
 const PARALLEL: usize = 8;
-/// bollard's own time limit is of no use for the endless event stream: ours ([`Options::deadline`]) holds.
-const NO_LIMIT_SECS: u64 = 10 * 365 * 24 * 3600;
 /// Actions worth an answer; Docker filters them for us, which keeps `docker exec` storms away.
 const ACTIONS: [&str; 13] = [
     "create",
@@ -53,11 +52,13 @@ pub(super) async fn watch(endpoint: Endpoint, board: Arc<Board>, options: Option
         Err(why) => return report(&board, &endpoint.key, &Fault::failed(why), None),
     };
     board.change(&endpoint.key, |engine, _| engine.state = EngineState::Connecting);
+    board.trust(&endpoint.key, endpoint.given);
     let mut pause = options.back_off.0;
     loop {
         let mut session = Session {
             key: &endpoint.key,
             path: &path,
+            given: endpoint.given,
             board: &board,
             options: &options,
             origin: Origin { endpoint: endpoint.key.endpoint.clone(), runtime: Runtime::Unknown },
@@ -111,6 +112,8 @@ enum Failure {
 struct Session<'a> {
     key: &'a EngineKey,
     path: &'a Path,
+    /// A person named it: then it is believed whoever it is.
+    given: bool,
     board: &'a Board,
     options: &'a Options,
     origin: Origin,
@@ -170,13 +173,16 @@ impl Session<'_> {
     async fn connect(&mut self) -> Result<Docker, Fault> {
         // A connection of our own first: its errno says what is wrong better than the client library does.
         match timeout(self.options.deadline, UnixStream::connect(self.path)).await {
-            Ok(Ok(stream)) => drop(stream),
+            Ok(Ok(stream)) if self.given => drop(stream),
+            Ok(Ok(stream)) => {
+                let peer = stream.peer_cred().map_err(|error| Fault::of_connect(&error, self.path))?;
+                let trusted = trust::judge(&self.options.root, self.path, &peer).map_err(Fault::failed)?;
+                self.board.trust(self.key, trusted);
+            }
             Ok(Err(error)) => return Err(Fault::of_connect(&error, self.path)),
             Err(_) => return Err(Fault::hanging("connect")),
         }
-        let path = self.path.to_string_lossy();
-        let docker = Docker::connect_with_unix(&path, NO_LIMIT_SECS, API_DEFAULT_VERSION)
-            .map_err(|error| Fault::of_request(&error, self.path))?;
+        let docker = transport::client(self.path).map_err(|error| Fault::of_request(&error, self.path))?;
         let (docker, version) = limited(self.options.deadline, async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;

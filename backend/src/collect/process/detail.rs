@@ -38,7 +38,9 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
     let text = |name: &str| std::fs::read_to_string(file(name)).ok();
     let link =
         |name: &str| std::fs::read_link(file(name)).ok().map(|p| printable(p.as_os_str().as_encoded_bytes()));
-    let status = Status::from_file(file("status")).ok();
+    // comm in it may be no UTF-8.
+    let status = std::fs::read(file("status")).ok();
+    let status = status.and_then(|bytes| Status::from_read(String::from_utf8_lossy(&bytes).as_bytes()).ok());
     let mut detail = ProcessDetail {
         exe,
         cwd: link("cwd"),
@@ -77,20 +79,29 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
 }
 
 fn missing(detail: &ProcessDetail) -> Vec<String> {
-    let mut missing = Vec::new();
-    if detail.exe.is_none() {
-        missing.push("host path of the binary: needs CAP_SYS_PTRACE".to_owned());
-    }
-    if detail.namespaces.is_empty() {
-        missing.push("namespaces: needs CAP_SYS_PTRACE".to_owned());
-    }
-    if detail.memory.is_none() {
-        missing.push("exact memory (PSS): needs CAP_SYS_PTRACE".to_owned());
-    }
-    if detail.open_files.is_none() {
-        missing.push("open files: needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH".to_owned());
-    }
-    missing
+    let parts = [
+        (detail.exe.is_none(), "host path of the binary", "CAP_SYS_PTRACE"),
+        (detail.namespaces.is_empty(), "namespaces", "CAP_SYS_PTRACE"),
+        (detail.memory.is_none(), "exact memory (PSS)", "CAP_SYS_PTRACE"),
+        (detail.open_files.is_none(), "open files", "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
+    ];
+    let why = |needs: &str| {
+        if may_trace() {
+            "the kernel refuses it: the process holds more than the agent".to_owned()
+        } else {
+            format!("needs {needs}")
+        }
+    };
+    let missing = parts.into_iter().filter(|(is_missing, ..)| *is_missing);
+    missing.map(|(_, what, needs)| format!("{what}: {}", why(needs))).collect()
+}
+
+/// Whether we hold CAP_SYS_PTRACE. Source: `CapEff` of `/proc/self/status`.
+fn may_trace() -> bool {
+    const SYS_PTRACE: u64 = 1 << 19;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    held.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & SYS_PTRACE != 0)
 }
 
 /// Ancestors from the nearest on, with their names.
