@@ -1,16 +1,11 @@
-//! What only the browser knows: how high an element is, and whether a finger points at it.
+//! What only the browser knows: how large an element is, how large its type is, and whether a finger points at it.
 
 use leptos::html::Div;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-/// Height of an element's inside, CSS pixels, followed as it changes; 0 before it is in the page.
-pub fn height_of(node: NodeRef<Div>) -> Signal<f64> {
-    size_of(node).1
-}
-
-/// Width and height of an element's inside, as [`height_of`].
+/// Width and height of an element's inside, CSS pixels, followed as it changes; 0 before it is in the page.
 pub fn size_of(node: NodeRef<Div>) -> (Signal<f64>, Signal<f64>) {
     let (width, height) = (RwSignal::new(0.0), RwSignal::new(0.0));
     let observer = StoredValue::new_local(None::<Observer>);
@@ -53,8 +48,24 @@ impl Drop for Observer {
 
 /// Whether the main pointer is a finger.
 pub fn coarse_pointer() -> bool {
-    let query = window().match_media("(pointer: coarse)").ok().flatten();
-    query.is_some_and(|q| q.matches())
+    matches_media("(pointer: coarse)")
+}
+
+/// Whether the page is as narrow as a phone; as in the style sheets.
+pub fn narrow_page() -> bool {
+    matches_media("(max-width: 700px)")
+}
+
+fn matches_media(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|q| q.matches())
+}
+
+/// Size of the page's type (1 rem), CSS pixels: wide screens have larger letters.
+pub fn rem_px() -> f64 {
+    let root = document().document_element();
+    let style = root.and_then(|root| window().get_computed_style(&root).ok().flatten());
+    let size = style.and_then(|s| s.get_property_value("font-size").ok());
+    size.and_then(|s| s.trim_end_matches("px").parse().ok()).unwrap_or(13.0)
 }
 
 /// What local time is ahead of UTC now, nanoseconds.

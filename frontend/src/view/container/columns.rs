@@ -18,24 +18,28 @@ const FIRST: &str = "first sample: a rate needs two";
 
 /// All columns.
 pub(super) static COLUMNS: [Column; 20] = [
-    Column::text("name", "Name", 150, "container's name; its id while nobody told one").narrow(),
-    Column::text("state", "State", 136, "life cycle, with exit code and whether the OOM killer ended it")
-        .narrow(),
-    Column::text("image", "Image", 142, "image reference as the user gave it").kind(Kind::Code),
+    Column::text("name", "Name", 150, "container's name; its id while nobody told one").narrow(76).grow(),
+    Column::text("state", "State", 138, "life cycle, with exit code and whether the OOM killer ended it")
+        .narrow(86),
+    Column::text("image", "Image", 142, "image reference as the user gave it")
+        .kind(Kind::Code)
+        .spare(1)
+        .grow(),
     Column::text("runtime", "Runtime", 84, "who runs it").extra(),
     Column::text("project", "Project", 96, "compose project").extra(),
-    Column::text("health", "Health", 86, "outcome of the image's health check"),
+    Column::text("health", "Health", 94, "outcome of the image's health check").spare(2),
     Column::number(
         "cpu_ratio",
         "CPU %",
-        84,
-        "share of one core; bar: of its limit, or of one core; red: throttled",
+        88,
+        "share of one core / its limit; bar: of its limit, or of one core; red: throttled",
     )
     .kind(Kind::Meter)
-    .narrow(),
-    Column::number("cpu_line", "2 min", 84, "cpu over the last two minutes").kind(Kind::Spark),
+    .narrow(61),
+    Column::number("cpu_line", "2 min", 84, "cpu over the last two minutes").kind(Kind::Spark).spare(3),
     Column::number("memory_bytes", "Memory", 130, "working set (usage without inactive file cache) / limit")
-        .kind(Kind::Meter),
+        .kind(Kind::Meter)
+        .narrow(118),
     Column::number("pids", "Tasks", 84, "tasks (threads count) / pids.max").kind(Kind::Meter),
     Column::number("read", "Read/s", 78, "bytes read from block devices"),
     Column::number("write", "Write/s", 78, "bytes written to block devices"),
@@ -43,12 +47,12 @@ pub(super) static COLUMNS: [Column; 20] = [
         .extra(),
     Column::number("psi_memory", "PSI mem", 66, "some task waited for memory, mean of 10 s: memory.pressure")
         .extra(),
-    Column::number("psi_io", "PSI io", 58, "some task waited for a disk, mean of 10 s: io.pressure"),
-    Column::number("uptime", "Up", 106, "time since its present run began"),
+    Column::number("psi_io", "PSI io", 66, "some task waited for a disk, mean of 10 s: io.pressure"),
+    Column::number("uptime", "Up", 120, "time since its present run began, or since it ended"),
     Column::number("restart_count", "Restarts", 68, "how often the engine restarted it").extra(),
     Column::text("id", "Id", 112, "engine's id").kind(Kind::Code).extra(),
     Column::text("project_service", "Service", 96, "compose service").extra(),
-    Column::text("ports", "Ports", 120, "host port → container port").kind(Kind::Code),
+    Column::text("ports", "Ports", 120, "host port → container port").kind(Kind::Code).grow(),
 ];
 
 /// The cells of one container.
@@ -79,8 +83,11 @@ fn cell(row: &Row<'_>, history: &History, column: &str) -> Cell {
             None => Cell::unknown("no engine told"),
         },
         "id" => Cell::new(unit::short_id(row.id)).title(row.id),
+        "ports" if who.ports.is_empty() && !is_up(who) => Cell::unknown(STOPPED),
         "ports" => Cell::new(who.ports.iter().map(word::port).collect::<Vec<_>>().join(" ")),
-        _ if !is_up(who) => Cell::default().title(STOPPED),
+        // No text: it would be taken for a path.
+        "cpu_line" if !is_up(who) => Cell::default().title(STOPPED),
+        _ if !is_up(who) => Cell::unknown(STOPPED),
         "cpu_line" => line(row, history),
         _ => row
             .uses
@@ -101,9 +108,9 @@ fn ended(row: &Row<'_>) -> Cell {
     match row.who.finished_at.filter(|at| *at > 0) {
         Some(at) => {
             let ago = unit::duration(row.now.saturating_sub(at));
-            Cell::new(format!("−{ago}")).class("quiet").title(format!("ended {ago} ago"))
+            Cell::new(format!("{ago} ago")).class("quiet").title(format!("ended {ago} ago"))
         }
-        None => Cell::default().title(STOPPED),
+        None => Cell::unknown("it never ran, or nobody told when it ended"),
     }
 }
 
@@ -134,7 +141,7 @@ fn cpu(uses: &ContainerStat) -> Cell {
         None => format!("{} of one core, no limit", unit::percent(f64::from(ratio))),
     };
     if throttled > 0.0 {
-        title.push_str(&format!(", throttled in {} of its periods", unit::percent(f64::from(throttled))));
+        title.push_str(&format!(", throttled {} of its periods", unit::percent(f64::from(throttled))));
     }
     let tone = if throttled > 0.0 {
         "trouble"
@@ -145,8 +152,11 @@ fn cpu(uses: &ContainerStat) -> Cell {
     } else {
         ""
     };
-    let text = unit::percent_figure(f64::from(ratio));
-    let text = if throttled > 0.0 { format!("⊘ {text}") } else { text };
+    let mut text = unit::percent_figure(f64::from(ratio));
+    if let Some(cores) = limit {
+        let limit = unit::percent_figure(f64::from(cores));
+        text.push_str(&format!(" / {}", limit.trim_end_matches(".0")));
+    }
     Cell::new(text).class(tone).title(title).bar(filled, limit.map(|_| 1.0))
 }
 

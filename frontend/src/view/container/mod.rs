@@ -7,7 +7,7 @@ mod record;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::container::{ContainerKey, ContainerState};
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
@@ -142,6 +142,13 @@ fn toolbar(
 
 fn totals(arranged: Memo<Arc<Arranged>>) -> impl IntoView {
     let count = move |f: fn(&Arranged) -> usize| arranged.with(|a| unit::count(f(a) as u64));
+    let states = move || {
+        let up = |(state, n): (&ContainerState, &usize)| format!("{n} {}", state.name());
+        arranged.with(|a| {
+            let stopped = (a.stopped > 0).then(|| format!("{} stopped", a.stopped));
+            a.up.iter().map(up).chain(stopped).collect::<Vec<_>>().join(" · ")
+        })
+    };
     let out = move || {
         let hidden = arranged.with(|a| a.total - a.passed);
         if hidden > 0 { format!("{} filtered out", unit::count(hidden as u64)) } else { String::new() }
@@ -149,8 +156,7 @@ fn totals(arranged: Memo<Arc<Arranged>>) -> impl IntoView {
     view! {
         <p class="totals">
             <span><b>{move || count(|a| a.passed)}</b>" of "{move || count(|a| a.total)}" containers"</span>
-            <span>{move || count(|a| a.passed - a.stopped)}" up"</span>
-            <span>{move || count(|a| a.stopped)}" stopped"</span>
+            <span>{states}</span>
             <span class="filtered">{out}</span>
         </p>
     }

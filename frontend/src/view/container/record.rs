@@ -170,6 +170,8 @@ pub(super) struct Arranged {
     pub(super) passed: usize,
     /// Of those, stopped.
     pub(super) stopped: usize,
+    /// The others by their state.
+    pub(super) up: BTreeMap<ContainerState, usize>,
     /// Containers in all.
     pub(super) total: usize,
     /// Containers of each project that passed.
@@ -184,7 +186,10 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'
         arranged.total += 1;
         if wanted.query.matches(&row) {
             arranged.passed += 1;
-            arranged.stopped += usize::from(!is_up(row.who));
+            match is_up(row.who) {
+                true => *arranged.up.entry(row.who.state).or_default() += 1,
+                false => arranged.stopped += 1,
+            }
             if wanted.stopped || is_up(row.who) {
                 kept.push(row);
             }

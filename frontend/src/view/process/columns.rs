@@ -16,14 +16,15 @@ const NO_IO: &str = "not permitted: CAP_SYS_PTRACE would show it; or the first s
 
 /// All columns.
 pub(super) static COLUMNS: [Column; 20] = [
-    Column::text("comm", "Name", 152, "command name, at most 15 bytes: /proc/PID/stat field 2").narrow(),
-    Column::number("pid", "PID", 72, "process id on the host").ascending().narrow(),
-    Column::number("pid_in_ns", "inside", 64, "pid in its own pid namespace: /proc/PID/status NSpid")
-        .ascending(),
+    Column::text("comm", "Name", 152, "command name, at most 15 bytes: /proc/PID/stat field 2").narrow(96),
+    Column::number("pid", "PID", 72, "process id on the host").ascending().narrow(70),
+    Column::number("pid_in_ns", "PID inside", 84, "pid in its own pid namespace: /proc/PID/status NSpid")
+        .ascending()
+        .spare(6),
     Column::number("ppid", "PPID", 74, "parent's pid on the host: /proc/PID/stat field 4")
         .ascending()
         .extra(),
-    Column::text("user", "User", 84, "effective user, by the container's own passwd where readable"),
+    Column::text("user", "User", 84, "effective user, by the container's own passwd where readable").spare(2),
     Column::text(
         "state",
         "S",
@@ -31,35 +32,39 @@ pub(super) static COLUMNS: [Column; 20] = [
         "R running, S sleeping, D waiting, Z zombie, T stopped: /proc/PID/stat field 3",
     )
     .kind(Kind::Code)
-    .narrow(),
+    .narrow(32),
     Column::text("wait_channel", "Waits in", 102, "kernel function a D process waits in: /proc/PID/wchan")
-        .kind(Kind::Code),
+        .kind(Kind::Code)
+        .spare(5),
     Column::number(
         "cpu_ratio",
         "CPU %",
         74,
         "share of one core over the last interval; 200 = two cores full",
     )
-    .narrow(),
-    Column::number("rss_bytes", "RSS", 84, "resident memory: /proc/PID/stat field 24").narrow(),
+    .narrow(62),
+    Column::number("rss_bytes", "RSS", 84, "resident memory: /proc/PID/stat field 24").narrow(82),
     Column::number("virtual_bytes", "VSZ", 84, "virtual size: /proc/PID/stat field 23").extra(),
-    Column::number("threads", "Thr", 46, "threads: /proc/PID/stat field 20"),
+    Column::number("threads", "Thr", 46, "threads: /proc/PID/stat field 20").spare(7),
     Column::number("priority", "PR", 44, "kernel priority, as top: /proc/PID/stat field 18")
         .ascending()
         .extra(),
     Column::number("nice", "NI", 40, "nice value: /proc/PID/stat field 19").ascending().extra(),
-    Column::number("started_at", "Start", 78, "when it was started"),
+    Column::number("started_at", "Start", 78, "when it was started").spare(8),
     Column::number(
         "cpu_nanos",
         "TIME+",
         82,
         "cpu time of all its threads since start: minutes, seconds, hundredths",
-    ),
-    Column::number("read", "Read/s", 80, "bytes fetched from block devices: /proc/PID/io read_bytes"),
-    Column::number("write", "Write/s", 80, "bytes sent towards block devices: /proc/PID/io write_bytes"),
+    )
+    .spare(4),
+    Column::number("read", "Read/s", 80, "bytes fetched from block devices: /proc/PID/io read_bytes")
+        .spare(3),
+    Column::number("write", "Write/s", 80, "bytes sent towards block devices: /proc/PID/io write_bytes")
+        .spare(3),
     Column::text("tty", "TTY", 66, "controlling terminal").extra(),
-    Column::text("container", "Container", 112, "the container it runs in"),
-    Column::text("cmdline", "Command", 200, "arguments: /proc/PID/cmdline").kind(Kind::Code),
+    Column::text("container", "Container", 112, "the container it runs in").spare(1),
+    Column::text("cmdline", "Command", 200, "arguments: /proc/PID/cmdline").kind(Kind::Code).grow(),
 ];
 
 /// The cells of one process.

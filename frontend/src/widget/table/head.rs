@@ -1,8 +1,10 @@
 //! The fixed heading row: one button per column, sorting on click.
 
+use std::fmt::Write;
+
 use leptos::prelude::*;
 
-use super::model::{Column, Kind};
+use super::model::{Column, Kind, UNIT_REM};
 
 /// How a table is sorted: id of the column, and whether largest first.
 pub type Order = (String, bool);
@@ -24,22 +26,26 @@ pub(super) fn next_order(now: Option<&Order>, columns: &[&'static Column]) -> Op
     Some((next.id.to_owned(), next.descending))
 }
 
-/// Widths of the columns as a `grid-template-columns` value; the last one takes what is left.
-/// The first one is `indent` wider than it says.
+/// Widths of the columns as a `grid-template-columns` value: columns of text that grow share what is left, else it stays
+/// empty. The first one is `indent` wider than it says.
 pub(super) fn template(columns: &[&'static Column], narrow: bool, indent: u16) -> String {
-    let kept: Vec<_> = columns.iter().filter(|c| !narrow || c.narrow).collect();
     let mut text = String::new();
-    for (i, column) in kept.iter().enumerate() {
-        let stretch = if narrow { i == 0 } else { i + 1 == kept.len() };
-        // Phones have larger type and no room for a second indentation.
+    let mut grows = false;
+    for (i, column) in columns.iter().enumerate() {
+        // Phones have no room for a second indentation.
         let width = match i {
-            0 if narrow => 100,
-            _ if narrow => column.width.min(110) + 4,
+            _ if narrow && column.narrow > 0 => column.narrow,
             0 => column.width + indent,
             _ => column.width,
         };
-        text.push_str(&if stretch { format!("minmax({width}px,1fr) ") } else { format!("{width}px ") });
+        let rem = f64::from(width) * UNIT_REM;
+        let grow = if narrow { i == 0 } else { column.grows };
+        grows |= grow;
+        // Writing to a string cannot fail.
+        let _ =
+            if grow { write!(text, "minmax({rem:.2}rem,{width}fr) ") } else { write!(text, "{rem:.2}rem ") };
     }
+    text.push_str(if grows { "" } else { "1fr" });
     text.trim_end().to_owned()
 }
 
@@ -68,7 +74,7 @@ pub fn Head(
         };
         let title = column.title;
         view! {
-            <div role="columnheader" class=class class:wide-only=!column.narrow aria-sort=sorted title=column.hint>
+            <div role="columnheader" class=class aria-sort=sorted title=column.hint>
                 {match column.kind {
                     Kind::Spark => view! { <span>{title}</span> }.into_any(),
                     Kind::Text | Kind::Code | Kind::Number | Kind::Meter => view! {
@@ -94,9 +100,9 @@ mod tests {
     use super::*;
 
     static COLUMNS: [Column; 3] = [
-        Column::text("name", "Name", 100, "").narrow(),
-        Column::number("cpu", "CPU", 60, "").narrow(),
-        Column::text("note", "Note", 200, ""),
+        Column::text("name", "Name", 130, "").narrow(117),
+        Column::number("cpu", "CPU", 65, "").narrow(52),
+        Column::text("note", "Note", 260, "").grow(),
     ];
 
     #[test]
@@ -116,10 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_column_takes_what_is_left() {
+    fn what_grows_takes_what_is_left() {
         let all: Vec<_> = COLUMNS.iter().collect();
-        assert_eq!(template(&all, false, 0), "100px 60px minmax(200px,1fr)");
-        assert_eq!(template(&all, false, 80), "180px 60px minmax(200px,1fr)");
-        assert_eq!(template(&all, true, 80), "minmax(100px,1fr) 64px");
+        assert_eq!(template(&all, false, 0), "10.00rem 5.00rem minmax(20.00rem,260fr)");
+        assert_eq!(template(&all[..2], false, 13), "11.00rem 5.00rem 1fr");
+        assert_eq!(template(&all[..2], true, 13), "minmax(9.00rem,117fr) 4.00rem");
     }
 }

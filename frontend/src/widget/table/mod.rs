@@ -25,16 +25,19 @@ pub use model::{Bar, Cell, Column, Key, Kind, Line, shown_columns};
 pub use painter::Paint;
 
 use head::{Head, template};
+use model::{UNIT_REM, fitting};
 use painter::{Frame, Painter};
 use pilot::Pilot;
 use window::{first_row, slots_for};
 
-use crate::widget::measure::{coarse_pointer, height_of};
+use crate::widget::measure::{coarse_pointer, narrow_page, rem_px, size_of};
 
 /// Height of a row with a mouse, CSS pixels.
 const ROW_PX: f64 = 26.0;
 /// Height of a row with a finger.
 const COARSE_ROW_PX: f64 = 38.0;
+/// Padding of a row, left and right together, in units of [`UNIT_REM`]; as in the style sheet.
+const SIDES: f64 = 10.4;
 /// How long the order is held after the pointer rested, milliseconds.
 const HOLD_MS: f64 = 4_000.0;
 
@@ -54,7 +57,7 @@ pub struct TableModel<K: Key> {
     pub columns: &'static [Column],
     /// Ids of the columns shown; `None` = those shown by default.
     pub chosen: Signal<Option<Vec<String>>>,
-    /// How much wider the first column is than it says, CSS pixels: room for a tree.
+    /// How much wider the first column is than it says: room for a tree.
     pub indent: Signal<u16>,
     /// Lines in their order.
     pub lines: Signal<Lines<K>>,
@@ -89,10 +92,24 @@ where
     let id = unique_id();
     let columns = model.columns;
     let chosen = model.chosen;
-    let shown = Memo::new(move |_| shown_columns(columns, &chosen.get().unwrap_or_default()));
-    let pilot = Pilot::new(&model, shown, if coarse_pointer() { COARSE_ROW_PX } else { ROW_PX });
     let (scroller, body) = (NodeRef::<Div>::new(), NodeRef::<Div>::new());
-    let height = height_of(scroller);
+    let (across, height) = size_of(scroller);
+    let indent = model.indent;
+    // Of the page, not of the table: it may be narrow beside the inspector.
+    let narrow = Memo::new(move |_| {
+        across.track();
+        narrow_page()
+    });
+    let shown = Memo::new(move |_| match chosen.get() {
+        Some(ids) => shown_columns(columns, &ids),
+        // Not measured yet.
+        None if across.get() == 0.0 => shown_columns(columns, &[]),
+        None => {
+            let room = across.get() / rem_px() / UNIT_REM - SIDES - f64::from(indent.get());
+            fitting(shown_columns(columns, &[]), room, narrow.get())
+        }
+    });
+    let pilot = Pilot::new(&model, shown, if coarse_pointer() { COARSE_ROW_PX } else { ROW_PX });
     let lines = pilot.lines;
     let row_px = pilot.row_px;
     let count = Memo::new(move |_| lines.with(|l| l.len()));
@@ -110,11 +127,13 @@ where
         let id = id.clone();
         move || pilot.cursor_line().map(|at| format!("{id}-{}", at % slots.get().max(1)))
     };
-    let indent = model.indent;
-    let rule = move |narrow| move || shown.with(|c| template(c, narrow, indent.get()));
-    let width = move || {
-        let columns = shown.with(|c| c.iter().map(|c| u32::from(c.width)).sum::<u32>());
-        format!("{}px", columns + u32::from(indent.get()))
+    let phone = move || narrow.get() && chosen.with(Option::is_none);
+    let rule = move || shown.with(|c| template(c, phone(), indent.get()));
+    // Columns that a person chose may need more than there is: then it scrolls.
+    let least = move || {
+        let columns = shown.with(|c| c.iter().map(|c| f64::from(c.width)).sum::<f64>());
+        let units = if phone() { 0.0 } else { columns + f64::from(indent.get()) + SIDES };
+        format!("{:.2}rem", units * UNIT_REM)
     };
     view! {
         <div
@@ -126,9 +145,8 @@ where
             aria-rowcount=move || count.get() + 1
             aria-colcount=move || shown.with(Vec::len)
             aria-activedescendant=active
-            style:--columns=rule(false)
-            style:--columns-narrow=rule(true)
-            style:--width=width
+            style:--columns=rule
+            style:--width=least
             style:--row=format!("{row_px}px")
             on:keydown=move |event| pilot.key(&event)
         >

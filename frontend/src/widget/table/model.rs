@@ -7,6 +7,9 @@ pub trait Key: Clone + Eq + Hash + Send + Sync + 'static {}
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static> Key for K {}
 
+/// What widths of columns count in: at the page's usual size of type it is one CSS pixel, and it grows with the type.
+pub(super) const UNIT_REM: f64 = 1.0 / 13.0;
+
 /// How a column's cells look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -31,27 +34,42 @@ pub struct Column {
     pub title: &'static str,
     /// Meaning, unit and kernel source, shown over the heading.
     pub hint: &'static str,
-    /// Width in CSS pixels; it never follows the contents.
+    /// Width in units of [`UNIT_REM`]; it never follows the contents.
     pub width: u16,
+    /// Width on a phone, in the same units; 0 leaves it out there.
+    pub narrow: u16,
+    /// Takes a share of the room that is left.
+    pub grows: bool,
+    /// Leaves when there is no room: the greatest first, among equals the rightmost.
+    pub spare: u8,
     /// How its cells look.
     pub kind: Kind,
     /// Largest first when a person first sorts by it.
     pub descending: bool,
     /// Shown until a person chooses otherwise.
     pub shown: bool,
-    /// Kept at phone width.
-    pub narrow: bool,
 }
 
 impl Column {
     /// A column of text, shown by default.
     pub const fn text(id: &'static str, title: &'static str, width: u16, hint: &'static str) -> Self {
-        Self { id, title, hint, width, kind: Kind::Text, descending: false, shown: true, narrow: false }
+        Self {
+            id,
+            title,
+            hint,
+            width,
+            narrow: 0,
+            grows: false,
+            spare: 0,
+            kind: Kind::Text,
+            descending: false,
+            shown: true,
+        }
     }
 
     /// A column of figures, shown by default, largest first.
     pub const fn number(id: &'static str, title: &'static str, width: u16, hint: &'static str) -> Self {
-        Self { id, title, hint, width, kind: Kind::Number, descending: true, shown: true, narrow: false }
+        Self { kind: Kind::Number, descending: true, ..Self::text(id, title, width, hint) }
     }
 
     /// Another look.
@@ -72,9 +90,21 @@ impl Column {
         self
     }
 
-    /// Kept at phone width.
-    pub const fn narrow(mut self) -> Self {
-        self.narrow = true;
+    /// Kept on a phone, at this width.
+    pub const fn narrow(mut self, width: u16) -> Self {
+        self.narrow = width;
+        self
+    }
+
+    /// Takes a share of the room that is left.
+    pub const fn grow(mut self) -> Self {
+        self.grows = true;
+        self
+    }
+
+    /// Leaves before others when there is no room: the greatest first.
+    pub const fn spare(mut self, rank: u8) -> Self {
+        self.spare = rank;
         self
     }
 }
@@ -169,6 +199,22 @@ pub fn shown_columns(all: &'static [Column], chosen: &[String]) -> Vec<&'static 
         .collect()
 }
 
+/// The columns of a table nobody chose columns for: on a phone those meant for it, else as many as `room` (in units of
+/// [`UNIT_REM`]) holds, so that none is cut.
+pub(super) fn fitting(mut columns: Vec<&'static Column>, room: f64, narrow: bool) -> Vec<&'static Column> {
+    if narrow {
+        columns.retain(|c| c.narrow > 0);
+        return columns;
+    }
+    let width = |columns: &[&'static Column]| columns.iter().map(|c| f64::from(c.width)).sum::<f64>();
+    while columns.len() > 1 && width(&columns) > room {
+        let last = columns.iter().enumerate().skip(1).max_by_key(|(i, c)| (c.spare, *i));
+        let Some((at, _)) = last else { break };
+        columns.remove(at);
+    }
+    columns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +235,24 @@ mod tests {
         assert_eq!(ids(&[]), ["name", "b"]);
         assert_eq!(ids(&["b", "a"]), ["name", "a", "b"]);
         assert_eq!(ids(&["gone"]), ["name"]);
+    }
+
+    #[test]
+    fn columns_leave_whole_and_in_their_order() {
+        static COLUMNS: [Column; 4] = [
+            Column::text("name", "Name", 100, "").narrow(90),
+            Column::text("image", "Image", 100, "").spare(1),
+            Column::number("cpu", "CPU", 50, "").narrow(40),
+            Column::number("up", "Up", 50, ""),
+        ];
+        let ids = |room, narrow| {
+            let all = COLUMNS.iter().collect();
+            fitting(all, room, narrow).iter().map(|c| c.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(300.0, false), ["name", "image", "cpu", "up"]);
+        assert_eq!(ids(299.0, false), ["name", "cpu", "up"]);
+        assert_eq!(ids(199.0, false), ["name", "cpu"]);
+        assert_eq!(ids(10.0, false), ["name"]);
+        assert_eq!(ids(10.0, true), ["name", "cpu"]);
     }
 }

@@ -268,9 +268,6 @@ fn make_cell(document: &Document, column: &Column) -> Option<Nodes> {
     };
     let cell = element(document, "div", class)?;
     attr(&cell, "role", "gridcell");
-    if !column.narrow {
-        let _ = cell.class_list().add_1("wide-only");
-    }
     let text =
         if column.kind == Kind::Spark { make_spark(document, &cell)? } else { make_text(document, &cell)? };
     let (mut bar, mut mark) = (None, None);
