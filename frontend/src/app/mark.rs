@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use glasshull_shared::domain::event::{Event, EventKind};
+use glasshull_shared::domain::host::HostStat;
 
 use crate::store::history::HostSample;
 
@@ -11,8 +12,10 @@ use crate::store::history::HostSample;
 pub(super) const BARS: u64 = 225;
 /// Time of one bar, nanoseconds: 15 minutes in all.
 pub(super) const BAR_NANOS: u64 = 4_000_000_000;
+/// Bars that share one mark: signs closer than that would lie on each other.
+const CELL_BARS: u64 = 8;
 /// A label needs this many bars to the next mark.
-const LABEL_BARS: u64 = 26;
+const LABEL_BARS: u64 = 32;
 
 /// The number of the bar an instant falls into. Counted from the epoch, so that bars do not change as time goes on.
 pub(super) fn bar_of(at: u64) -> u64 {
@@ -28,6 +31,19 @@ pub(super) struct Bar {
     pub(super) iowait_ratio: Option<f32>,
     /// Memory used, 0..1; `None` without a sample.
     pub(super) memory_ratio: Option<f32>,
+}
+
+impl Bar {
+    /// One reading.
+    pub(super) fn now(stat: &HostStat) -> Self {
+        let memory = stat.memory;
+        let known = memory.total_bytes > 0;
+        Self {
+            busy_ratio: stat.cpu_ratio.map(|r| r.busy()),
+            iowait_ratio: stat.cpu_ratio.map(|r| r.iowait),
+            memory_ratio: known.then(|| memory.used_bytes as f32 / memory.total_bytes as f32),
+        }
+    }
 }
 
 /// The bars up to `last`, oldest first, [`BARS`] of them.
@@ -72,11 +88,15 @@ pub(super) fn paths(bars: &[Bar]) -> (String, String) {
     (busy_path, iowait_path)
 }
 
-/// One mark: the events within one bar.
+/// One mark: the events within [`CELL_BARS`] bars.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mark {
-    /// Its bar.
+    /// The bar it stands at.
     pub(super) bar: u64,
+    /// When what it tells of happened.
+    pub(super) at: u64,
+    /// How many events it stands for.
+    pub(super) count: usize,
     /// The gravest that happened.
     pub(super) kind: EventKind,
     /// Container of that; `None` for engines.
@@ -91,8 +111,10 @@ pub(super) struct Mark {
 pub(super) fn marks<'a>(events: impl Iterator<Item = &'a Event>, last: u64) -> Vec<Mark> {
     let first = (last + 1).saturating_sub(BARS);
     let mut grouped: BTreeMap<u64, (&Event, usize)> = BTreeMap::new();
-    for event in events.filter(|e| (first..=last).contains(&bar_of(e.at))) {
-        let told = grouped.entry(bar_of(event.at)).or_insert((event, 0));
+    // Whole cells only: the sign stands where its cell begins.
+    for event in events.filter(|e| (first..=last).contains(&cell_of(e.at)) && bar_of(e.at) <= last) {
+        // Counted from the epoch like the bars, so that what shares a mark does not change.
+        let told = grouped.entry(cell_of(event.at)).or_insert((event, 0));
         let graver = gravity(event.kind) >= gravity(told.0.kind);
         *told = (if graver { event } else { told.0 }, told.1 + 1);
     }
@@ -103,10 +125,16 @@ pub(super) fn marks<'a>(events: impl Iterator<Item = &'a Event>, last: u64) -> V
         next = bar;
         let text =
             if count > 1 { format!("{} and {} more", event.text, count - 1) } else { event.text.clone() };
-        marks.push(Mark { bar, kind: event.kind, container: event.container.clone(), text, labelled });
+        let container = event.container.clone();
+        marks.push(Mark { bar, at: event.at, count, kind: event.kind, container, text, labelled });
     }
     marks.reverse();
     marks
+}
+
+/// The bar where the mark of an instant stands.
+fn cell_of(at: u64) -> u64 {
+    bar_of(at) / CELL_BARS * CELL_BARS
 }
 
 /// Which of several events is told.
@@ -120,15 +148,18 @@ fn gravity(kind: EventKind) -> u8 {
     }
 }
 
-/// How a kind of event looks: a sign and a style class. Shapes differ, colour is never the only sign.
+/// How a kind of event looks: a sign of its own, and a style class.
 pub(super) fn look(kind: EventKind) -> (&'static str, &'static str) {
     match kind {
-        EventKind::ContainerStarted | EventKind::ContainerUnpaused | EventKind::EngineUp => ("▲", "ok"),
-        EventKind::ContainerDied | EventKind::ContainerRemoved => ("▼", "dim"),
-        EventKind::ContainerPaused => ("■", "warn"),
-        EventKind::HealthChanged => ("◆", "warn"),
-        EventKind::OomKill => ("✕", "bad"),
-        EventKind::EngineDown => ("▼", "bad"),
+        EventKind::ContainerStarted => ("▲", "ok"),
+        EventKind::ContainerUnpaused => ("►", "ok"),
+        EventKind::ContainerPaused => ("‖", "warn"),
+        EventKind::ContainerDied => ("✕", "warn"),
+        EventKind::ContainerRemoved => ("○", "dim"),
+        EventKind::HealthChanged => ("◆", "dim"),
+        EventKind::OomKill => ("!", "bad"),
+        EventKind::EngineUp => ("△", "ok"),
+        EventKind::EngineDown => ("▽", "bad"),
     }
 }
 
@@ -179,7 +210,7 @@ mod tests {
             (0..50).map(|i| event(NOW + i, EventKind::ContainerDied, &format!("w{i} exited"))).collect();
         let marks = marks(events.iter(), bar_of(NOW));
         assert_eq!(marks.len(), 1);
-        assert_eq!(marks[0].text, "w49 exited and 49 more");
+        assert_eq!((marks[0].text.as_str(), marks[0].count), ("w49 exited and 49 more", 50));
     }
 
     #[test]
@@ -198,11 +229,32 @@ mod tests {
     }
 
     #[test]
+    fn no_two_kinds_share_a_sign() {
+        use EventKind::{
+            ContainerDied, ContainerPaused, ContainerRemoved, ContainerStarted, ContainerUnpaused,
+            EngineDown, EngineUp, HealthChanged, OomKill,
+        };
+        let kinds = [
+            ContainerDied,
+            ContainerPaused,
+            ContainerRemoved,
+            ContainerStarted,
+            ContainerUnpaused,
+            EngineDown,
+            EngineUp,
+            HealthChanged,
+            OomKill,
+        ];
+        let signs: std::collections::BTreeSet<_> = kinds.into_iter().map(|kind| look(kind).0).collect();
+        assert_eq!(signs.len(), kinds.len());
+    }
+
+    #[test]
     fn labels_do_not_run_into_the_next_mark() {
         let events = [
-            event(NOW - 60 * BAR_NANOS, EventKind::ContainerStarted, "a"),
-            event(NOW - 30 * BAR_NANOS, EventKind::ContainerStarted, "b"),
-            event(NOW - 28 * BAR_NANOS, EventKind::OomKill, "c"),
+            event(NOW - 90 * BAR_NANOS, EventKind::ContainerStarted, "a"),
+            event(NOW - 36 * BAR_NANOS, EventKind::ContainerStarted, "b"),
+            event(NOW - 20 * BAR_NANOS, EventKind::OomKill, "c"),
             event(NOW - BARS * BAR_NANOS * 2, EventKind::OomKill, "long ago"),
         ];
         let marks = marks(events.iter(), bar_of(NOW));

@@ -53,7 +53,8 @@ pub(super) fn palette() -> impl IntoView {
                 node_ref=palette.input
                 type="search"
                 role="combobox"
-                placeholder="/ find a pid, process, container, image …"
+                placeholder="/ search"
+                title="A pid, process, container, image or view"
                 aria-label="Search"
                 aria-autocomplete="list"
                 aria-expanded=move || open.get().to_string()

@@ -10,9 +10,9 @@ pub(super) fn rail() -> impl IntoView {
     let choice = use_choice();
     let overlay = expect_context::<Overlay>();
     let theme = move || match choice.theme.get() {
-        Theme::Auto => "Auto",
-        Theme::Dark => "Dark",
-        Theme::Light => "Light",
+        Theme::Auto => "Theme: auto",
+        Theme::Dark => "Theme: dark",
+        Theme::Light => "Theme: light",
     };
     view! {
         <nav class="rail" aria-label="Views">

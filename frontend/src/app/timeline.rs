@@ -1,6 +1,7 @@
 //! The timeline: what the host did in the last 15 minutes, with marks of what happened. Pointing at a moment shows its
 //! values; arrow keys do the same.
 
+use glasshull_shared::domain::agent::Single;
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::ev::KeyboardEvent;
@@ -49,10 +50,18 @@ impl Timeline {
             let at = self.pointed.get().map_or_else(|| self.store.tick().get().at, |bar| bar * BAR_NANOS);
             if at == 0 { unit::UNKNOWN.to_owned() } else { browser::date_and_time(at).1 }
         };
-        let values = Memo::new(move |_| {
-            let bar = self.pointed.get().unwrap_or_else(|| self.last.get());
-            let position = (bar + BARS).checked_sub(self.last.get() + 1);
-            self.bars.with(|bars| position.and_then(|i| bars.get(i as usize).copied())).unwrap_or_default()
+        let values = Memo::new(move |_| match self.pointed.get() {
+            Some(bar) => {
+                let position = (bar + BARS).checked_sub(self.last.get() + 1);
+                self.bars
+                    .with(|bars| position.and_then(|i| bars.get(i as usize).copied()))
+                    .unwrap_or_default()
+            }
+            // The newest reading, as the top bar shows it.
+            None => self
+                .store
+                .read(&[Topic::HostStat], |s| s.host_stat.get(&Single).map(|h| Bar::now(h)))
+                .unwrap_or_default(),
         });
         let percent = |ratio: Option<f32>| unit::or_unknown(ratio.map(|r| format!("{:.0} %", r * 100.0)));
         view! {
@@ -97,6 +106,9 @@ impl Timeline {
                     <path class="busy" d=move || shapes.with(|s| s.0.clone())></path>
                     <path class="iowait" d=move || shapes.with(|s| s.1.clone())></path>
                 </svg>
+                <div class="ticks" aria-hidden="true">
+                    {["−15 min", "−10", "−5", "now"].map(|text| view! { <i>{text}</i> })}
+                </div>
                 {cursor}
                 <For
                     each=move || found.get()
@@ -112,7 +124,12 @@ impl Timeline {
         let choice = use_choice();
         let container = mark.container.map(Selection::Container);
         let href = move || container.as_ref().map(|selection| choice.selection_link(selection));
-        let (_, time) = browser::date_and_time(mark.bar * BAR_NANOS);
+        let (_, time) = browser::date_and_time(mark.at);
+        let beside = match (mark.labelled, mark.count) {
+            (true, _) => Some(mark.text.clone()),
+            (false, 1) => None,
+            (false, n) => Some(format!("×{n}")),
+        };
         view! {
             <a
                 class=format!("event {class}")
@@ -121,7 +138,7 @@ impl Timeline {
                 style:left=move || self.left(mark.bar)
             >
                 {sign}
-                {mark.labelled.then(|| view! { <span>{mark.text.clone()}</span> })}
+                {beside.map(|text| view! { <span>{text}</span> })}
             </a>
         }
     }

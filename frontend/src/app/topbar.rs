@@ -88,11 +88,20 @@ fn vitals(store: Store) -> impl IntoView {
         move |f: fn(&HostStat) -> Option<f64>| Memo::new(move |_| stat.with(|s| s.as_deref().and_then(f)));
     let cpu = of(|s| Some(f64::from(s.cpu_ratio?.busy())));
     let iowait = of(|s| Some(f64::from(s.cpu_ratio?.iowait)));
-    let psi = of(|s| Some(f64::from(s.psi_io?.some.avg10_ratio)));
+    let psi = Memo::new(move |_| stat.with(|s| worst_pressure(s.as_deref()?)));
+    let psi_ratio = Memo::new(move |_| psi.get().map(|(_, ratio)| ratio));
+    let psi_name = Signal::derive(move || psi.get().map_or("psi", |(name, _)| name));
     let memory = of(|s| Some(s.memory.used_bytes as f64 / s.memory.total_bytes.max(1) as f64));
-    let memory_text =
-        move || stat.with(|s| s.as_deref().map(|s| of_total(s.memory.used_bytes, s.memory.total_bytes)));
-    let load = move || stat.with(|s| s.as_deref().map(|s| format!("{:.2}", s.load[0])));
+    let memory_text = move || {
+        stat.with(|s| s.as_deref().map(|s| unit::bytes_of(s.memory.used_bytes, s.memory.total_bytes)))
+    };
+    let load = of(|s| Some(f64::from(s.load[0])));
+    let cpus = Memo::new(move |_| store.host().map_or(0, |h| h.cpus));
+    let load_text = move || {
+        let of = if cpus.get() > 0 { format!(" / {} cpu", cpus.get()) } else { String::new() };
+        load.get().map(|load| format!("{load:.2}{of}"))
+    };
+    let busy = move || cpus.get() > 0 && load.get().is_some_and(|load| load > f64::from(cpus.get()));
     let containers = move || store.read(&[Topic::Container], |s| running(s).to_string());
     let percent = |m: Memo<Option<f64>>| move || m.get().map(whole_percent);
     let over = |m: Memo<Option<f64>>, limit: f64| Signal::derive(move || m.get().is_some_and(|v| v >= limit));
@@ -124,13 +133,20 @@ fn vitals(store: Store) -> impl IntoView {
         ),
         vital(
             "psi",
-            "psi io",
+            psi_name,
             "?view=host",
-            "Share of the last 10 s in which a task was stalled on I/O",
-            percent(psi),
-            over(psi, ATTENTION_RATIO),
+            "Share of the last 10 s in which some task waited for a cpu, for memory or for I/O: the worst of the three",
+            percent(psi_ratio),
+            over(psi_ratio, ATTENTION_RATIO),
         ),
-        vital("load", "load", "?view=host", "Load average of the last minute", load, calm),
+        vital(
+            "load",
+            "load",
+            "?view=host",
+            "Load average of the last minute: tasks that run or wait; more than one for each cpu asks for attention",
+            load_text,
+            Signal::derive(busy),
+        ),
         vital(
             "containers",
             "containers",
@@ -144,7 +160,7 @@ fn vitals(store: Store) -> impl IntoView {
 
 fn vital<F>(
     class: &str,
-    name: &'static str,
+    name: impl Into<Signal<&'static str>>,
     href: &'static str,
     meaning: &'static str,
     text: F,
@@ -154,6 +170,7 @@ where
     F: Fn() -> Option<String> + Send + 'static,
 {
     let class = format!("vital v-{class}");
+    let name = name.into();
     view! {
         <a class=class class:warn=warn href=href title=meaning>
             <span class="name">{name}</span>
@@ -173,7 +190,11 @@ fn cost(store: Store) -> impl IntoView {
         Some(pid) => format!("?view=processes&f=pid:{pid}"),
         None => "?view=host".into(),
     };
-    let received = move || unit::or_unknown(store.received_bytes_per_sec.get().map(unit::bytes_per_sec));
+    let received = move || {
+        // Until a rate is measured: something came already, so it is known to be little.
+        let first = (store.received_bytes.get() > 0).then_some(0.0);
+        unit::or_unknown(store.received_bytes_per_sec.get().or(first).map(unit::bytes_per_sec))
+    };
     view! {
         <a class="cost" href=href title="What Glasshull itself costs: CPU and memory on the host, bytes to this browser">
             <span class="name">"own"</span>
@@ -193,22 +214,28 @@ fn whole_percent(ratio: f64) -> String {
     format!("{:.0} %", ratio * 100.0)
 }
 
-/// `9.1 / 24.0 GiB`: the unit once when it is the same.
-fn of_total(used: u64, total: u64) -> String {
-    let (used, total) = (unit::bytes(used), unit::bytes(total));
-    match (used.split_once(' '), total.split_once(' ')) {
-        (Some((number, a)), Some((_, b))) if a == b => format!("{number} / {total}"),
-        _ => format!("{used} / {total}"),
-    }
+/// The resource that tasks wait for most, and how much; `None` where the kernel tells no pressure.
+fn worst_pressure(stat: &HostStat) -> Option<(&'static str, f64)> {
+    [("psi cpu", stat.psi_cpu), ("psi mem", stat.psi_memory), ("psi io", stat.psi_io)]
+        .into_iter()
+        .filter_map(|(name, psi)| Some((name, f64::from(psi?.some.avg10_ratio))))
+        // The first of equals.
+        .reduce(|worst, next| if next.1 > worst.1 { next } else { worst })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glasshull_shared::domain::host::{Psi, PsiLine};
 
     #[test]
-    fn the_unit_is_written_once_when_it_is_the_same() {
-        assert_eq!(of_total(9 << 30, 24 << 30), "9.0 / 24.0 GiB");
-        assert_eq!(of_total(512 << 20, 24 << 30), "512 MiB / 24.0 GiB");
+    fn the_worst_pressure_is_named() {
+        let psi =
+            |avg10_ratio| Some(Psi { some: PsiLine { avg10_ratio, ..PsiLine::default() }, ..Psi::default() });
+        let mut stat = HostStat { psi_cpu: psi(0.5), psi_io: psi(0.25), ..HostStat::default() };
+        assert_eq!(worst_pressure(&stat), Some(("psi cpu", 0.5)));
+        stat.psi_memory = psi(0.75);
+        assert_eq!(worst_pressure(&stat), Some(("psi mem", 0.75)));
+        assert_eq!(worst_pressure(&HostStat::default()), None);
     }
 }

@@ -31,7 +31,7 @@ pub const VIEWS: &[View] = &[
     View {
         id: "containers",
         title: "Containers",
-        short: "Cont",
+        short: "Containers",
         key: 'c',
         topics: &[Topic::Container, Topic::ContainerStat],
         render: container::render,
@@ -39,7 +39,7 @@ pub const VIEWS: &[View] = &[
     View {
         id: "processes",
         title: "Processes",
-        short: "Procs",
+        short: "Processes",
         key: 'p',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
         render: process::render,
@@ -47,7 +47,7 @@ pub const VIEWS: &[View] = &[
     View {
         id: "scoreboard",
         title: "Scoreboard",
-        short: "Score",
+        short: "Board",
         key: 's',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container, Topic::ContainerStat],
         render: scoreboard::render,
