@@ -28,6 +28,11 @@ impl Glyph {
     pub fn open() -> Self {
         Self { text: "·", tone: "open" }
     }
+
+    /// A place left empty until somebody takes it.
+    pub fn hole() -> Self {
+        Self { text: "", tone: "open" }
+    }
 }
 
 /// The letter pointed at: its number, and the middle of its lower edge in the window.

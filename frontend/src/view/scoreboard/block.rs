@@ -12,6 +12,7 @@ use crate::store::{Choice, Selection, Store};
 use crate::widget::letters::{Letters, Pointed};
 
 use super::board::{Block, Board, wait_channel};
+use super::fit::Fit;
 
 /// Whom a person points at, and where.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +25,7 @@ pub(super) struct Tip {
 pub(super) fn block(
     choice: Choice,
     board: Memo<Board>,
+    fit: Memo<Fit>,
     tip: RwSignal<Option<Tip>>,
     owner: Owner,
 ) -> impl IntoView {
@@ -58,13 +60,17 @@ pub(super) fn block(
             class="block"
             class:host=host
             class:selected=chosen
+            style:--span=move || fit.get().span(mine.with(|b| b.as_ref().map_or(0, |b| b.glyphs.len()))).to_string()
             data-tone=move || mine.with(|b| b.as_ref().map_or("", |b| b.tone))
         >
             <header>
                 <h3><a href=link title=part(|b| b.name.clone())>{part(|b| b.name.clone())}</a></h3>
-                <span class="block-detail" title=part(|b| b.detail.clone())>{part(|b| b.detail.clone())}</span>
+                <span class="block-state" data-tone="attention">{part(|b| b.state.clone())}</span>
                 <span class="block-summary">{part(|b| b.summary.clone())}</span>
             </header>
+            <p class="block-image" title=part(|b| b.image.clone()) hidden=move || mine.with(|b| b.as_ref().is_none_or(|b| b.image.is_empty()))>
+                {part(|b| b.image.clone())}
+            </p>
             <Letters
                 glyphs=Signal::derive(move || mine.with(|b| b.as_ref().map_or_else(Arc::default, |b| b.glyphs.clone())))
                 label=Signal::derive(part(|b| format!("{}: {}", b.name, b.summary)))

@@ -1,6 +1,6 @@
 //! The blocks of the scoreboard, made from the tables and from the board before. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat, ContainerState};
@@ -24,8 +24,10 @@ const RANK_TICKS: u64 = 10;
 pub(super) struct Block {
     /// Container's name, or the host's.
     pub(super) name: String,
-    /// Image and state where it is not simply running.
-    pub(super) detail: String,
+    /// State where it is not simply running.
+    pub(super) state: String,
+    /// Image; empty where nobody told, and when all blocks have the same.
+    pub(super) image: String,
     /// `R1 S4 · 11 %`.
     pub(super) summary: String,
     /// Letters, then dots for open slots.
@@ -83,7 +85,7 @@ pub(super) fn board(snapshot: &Snapshot, shown: Shown, before: Option<&Board>, t
             owners.entry(Some(key.id.clone())).or_default();
         }
     }
-    let blocks: BTreeMap<Owner, Block> = owners
+    let mut blocks: BTreeMap<Owner, Block> = owners
         .into_iter()
         .map(|(owner, tasks)| {
             let was = before.and_then(|b| b.blocks.get(&owner)).map(|b| &*b.places);
@@ -92,6 +94,11 @@ pub(super) fn board(snapshot: &Snapshot, shown: Shown, before: Option<&Board>, t
             (owner, block)
         })
         .collect();
+    let images: BTreeSet<&str> =
+        blocks.values().map(|b| b.image.as_str()).filter(|i| !i.is_empty()).collect();
+    if images.len() < 2 {
+        blocks.values_mut().for_each(|b| b.image.clear());
+    }
     let mut totals: BTreeMap<ProcessState, usize> = BTreeMap::new();
     for (state, n) in blocks.values().flat_map(|b| &b.counts) {
         *totals.entry(*state).or_default() += n;
@@ -147,7 +154,7 @@ fn block(snapshot: &Snapshot, owner: Option<&str>, places: Places, tasks: &[Task
                 let frozen = paused && state == ProcessState::D;
                 Glyph::new(word::letter(state), if frozen { "attention" } else { word::process_tone(state) })
             }
-            None => Glyph::open(),
+            None => Glyph::hole(),
         })
         .collect();
     // pids.max counts threads: what is used of it is not the number of letters.
@@ -156,13 +163,10 @@ fn block(snapshot: &Snapshot, owner: Option<&str>, places: Places, tasks: &[Task
     glyphs.extend(std::iter::repeat_n(Glyph::open(), dots));
     let own_state = row.map(word::container_state).filter(|w| w.tone != "fine").map(|w| w.line());
     let image = row.and_then(|r| r.image.clone());
-    let detail = match owner {
-        Some(_) => [image, own_state].into_iter().flatten().collect::<Vec<_>>().join(" · "),
-        None => "processes in no container".into(),
-    };
     Block {
-        name: owner.map_or_else(|| host_name(snapshot), |id| container_name(snapshot, id)),
-        detail,
+        name: owner.map_or_else(|| "host (no container)".into(), |id| container_name(snapshot, id)),
+        state: own_state.unwrap_or_default(),
+        image: image.unwrap_or_default(),
         summary: summary(&counts, stat, shown),
         glyphs: Arc::new(glyphs),
         places: Arc::new(places),
@@ -172,16 +176,6 @@ fn block(snapshot: &Snapshot, owner: Option<&str>, places: Places, tasks: &[Task
         paused,
         counts,
     }
-}
-
-fn host_name(snapshot: &Snapshot) -> String {
-    snapshot
-        .host
-        .values()
-        .next()
-        .map(|h| h.hostname.clone())
-        .filter(|n| !n.is_empty())
-        .unwrap_or_else(|| "host".into())
 }
 
 fn summary(counts: &[(ProcessState, usize)], stat: Option<&ContainerStat>, shown: Shown) -> String {

@@ -70,7 +70,8 @@ fn a_letter_stays_where_it_is_when_its_elder_ends() {
     let first = board(&s, Shown::default(), None, 1);
     s.process.remove(&ProcessKey { pid: 10, start_time: 10 });
     let second = board(&s, Shown::default(), Some(&first), 2);
-    assert_eq!(drawn(&second.blocks[&Some("web".into())]), "·S······");
+    let web = &second.blocks[&Some("web".into())];
+    assert_eq!((web.glyphs[0], drawn(web).as_str()), (Glyph::hole(), "S······"));
 }
 
 #[test]
@@ -86,4 +87,33 @@ fn an_order_by_trouble_stands_for_a_while() {
     let soon = board(&s, shown, Some(&first), 5);
     assert_eq!(soon.order, first.order);
     assert_eq!(board(&s, shown, Some(&soon), 12).order[0].as_deref(), Some("web"));
+}
+
+#[test]
+fn an_image_that_all_have_is_not_said() {
+    let mut s = snapshot();
+    let images = |s: &Snapshot| {
+        let board = board(s, Shown::default(), None, 1);
+        board.order.iter().map(|o| board.blocks[o].image.clone()).collect::<Vec<_>>()
+    };
+    for (name, image) in [("db", "a:1"), ("web", "a:1")] {
+        let key = ContainerKey { id: name.into() };
+        let row = Container {
+            name: name.into(),
+            image: Some(image.into()),
+            state: ContainerState::Running,
+            ..Container::default()
+        };
+        s.container.insert(key, Arc::new(row));
+    }
+    assert_eq!(images(&s), ["", ""]);
+    let key = ContainerKey { id: "web".into() };
+    let row = Container {
+        name: "web".into(),
+        image: Some("b:1".into()),
+        state: ContainerState::Running,
+        ..Container::default()
+    };
+    s.container.insert(key, Arc::new(row));
+    assert_eq!(images(&s), ["a:1", "b:1"]);
 }

@@ -21,24 +21,37 @@ const ENDS: f64 = 20.0;
 const HEADING: f64 = 1.5;
 /// Height of a line under the letters (what D waits in, slots not drawn), in the size of the heading.
 const NOTE: f64 = 1.2;
-/// A block is at least so many letters wide.
-const MIN_LETTERS: f64 = 14.0;
+/// A block is at least so wide, in the size of the page's type.
+const MIN_BLOCK_REM: f64 = 15.0;
+/// A block with more lines of letters goes across more columns.
+const MOST_LINES: f64 = 3.0;
 /// Name and counts of a block need so much, in the size of the heading.
-const MIN_HEADING: f64 = 18.0;
+const MIN_HEADING: f64 = 14.0;
 
 /// How the blocks are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Fit {
     /// Size of a letter, CSS pixels.
     pub(super) letter: f64,
+    /// Size of a block's heading, CSS pixels.
+    pub(super) heading: f64,
     /// Blocks side by side.
     pub(super) columns: usize,
+    /// Width of one, CSS pixels.
+    width: f64,
 }
 
 impl Fit {
-    /// Size of a block's heading.
-    pub(super) fn heading(self) -> f64 {
-        (self.letter * 0.72).clamp(13.0, 24.0)
+    /// How many columns a block goes across, so that it has some lines at most.
+    pub(super) fn span(self, letters: usize) -> usize {
+        let fits = |span: &usize| self.lines(letters, *span) <= MOST_LINES;
+        (1..=self.columns).find(fits).unwrap_or(self.columns)
+    }
+
+    fn lines(self, letters: usize, span: usize) -> f64 {
+        let width = self.width * span as f64 + GAP * (span.saturating_sub(1)) as f64;
+        let per_line = ((width - SIDES) / (self.letter * ADVANCE)).floor().max(1.0);
+        (letters as f64 / per_line).ceil().max(1.0)
     }
 }
 
@@ -59,51 +72,42 @@ pub(super) struct Sizes {
 }
 
 /// The fit for a field of that size; the one before stays as long as it fits and is not far too small.
-pub(super) fn fit(width: f64, height: f64, sizes: &Sizes, before: Option<Fit>) -> Fit {
-    let best = best(width, height, sizes);
-    match before {
-        Some(before) if before.columns <= most_columns(width, before.letter) => {
-            let still = board_height(width, sizes, before) <= height;
-            if still && best.letter <= before.letter * 1.3 { before } else { best }
-        }
+pub(super) fn fit((width, height): (f64, f64), rem: f64, sizes: &Sizes, before: Option<Fit>) -> Fit {
+    // As many as there is room for: the board gets flat, and so its letters large.
+    let most = (width + GAP) / (MIN_BLOCK_REM * rem + GAP);
+    let columns = (most as usize).clamp(1, sizes.blocks.len().max(1));
+    let of = |letter: f64| {
+        let width = (width - GAP * (columns - 1) as f64) / columns as f64;
+        let heading = (letter * 0.72).min((width - SIDES) / MIN_HEADING).clamp(rem.min(24.0), 24.0);
+        Fit { letter, heading, columns, width }
+    };
+    let best = SIZES.into_iter().map(of).find(|fit| board_height(sizes, *fit) <= height);
+    let best = best.unwrap_or_else(|| of(SCROLLING));
+    match before.filter(|b| b.columns == columns).map(|b| of(b.letter)) {
+        Some(before) if best.letter <= before.letter * 1.3 && board_height(sizes, before) <= height => before,
         Some(_) | None => best,
     }
 }
 
-fn best(width: f64, height: f64, sizes: &Sizes) -> Fit {
-    let fits = SIZES.iter().map(|letter| flattest(width, sizes, *letter)).find(|(h, _)| *h <= height);
-    fits.unwrap_or_else(|| flattest(width, sizes, SCROLLING)).1
+fn block_height(content: Content, span: usize, fit: Fit) -> f64 {
+    let heading = fit.heading * (HEADING + NOTE * content.notes as f64);
+    ENDS + heading + fit.lines(content.letters, span) * (fit.letter * LINE).ceil()
 }
 
-/// The number of columns that makes the flattest board: it leaves room for what comes.
-fn flattest(width: f64, sizes: &Sizes, letter: f64) -> (f64, Fit) {
-    (1..=most_columns(width, letter))
-        .map(|columns| Fit { letter, columns })
-        .map(|fit| (board_height(width, sizes, fit), fit))
-        .min_by(|(a, _), (b, _)| a.total_cmp(b))
-        .unwrap_or((f64::MAX, Fit { letter, columns: 1 }))
-}
-
-fn most_columns(width: f64, letter: f64) -> usize {
-    let heading = Fit { letter, columns: 1 }.heading();
-    let block = (MIN_LETTERS * letter * ADVANCE).max(MIN_HEADING * heading) + SIDES;
-    (((width + GAP) / (block + GAP)) as usize).max(1)
-}
-
-fn block_height(width: f64, content: Content, fit: Fit) -> f64 {
-    let per_line = ((width - SIDES) / (fit.letter * ADVANCE)).floor().max(1.0);
-    let lines = (content.letters as f64 / per_line).ceil().max(1.0);
-    let heading = fit.heading() * (HEADING + NOTE * content.notes as f64);
-    ENDS + heading + lines * (fit.letter * LINE).ceil()
-}
-
-fn board_height(width: f64, sizes: &Sizes, fit: Fit) -> f64 {
-    let columns = fit.columns.max(1);
-    let block_width = (width - GAP * (columns - 1) as f64) / columns as f64;
-    let rows = sizes.blocks.chunks(columns).map(|row| {
-        row.iter().map(|content| block_height(block_width, *content, fit)).fold(0.0, f64::max) + GAP
-    });
-    rows.sum::<f64>() + sizes.host.map_or(0.0, |content| block_height(width, content, fit))
+/// Blocks fill rows in their order; who does not fit in what is left of one begins the next.
+fn board_height(sizes: &Sizes, fit: Fit) -> f64 {
+    let (mut height, mut row, mut used) = (0.0, 0.0f64, 0);
+    for content in &sizes.blocks {
+        let span = fit.span(content.letters);
+        if used + span > fit.columns {
+            height += row + GAP;
+            (row, used) = (0.0, 0);
+        }
+        row = row.max(block_height(*content, span, fit));
+        used += span;
+    }
+    let blocks = if used > 0 { height + row + GAP } else { height };
+    blocks + sizes.host.map_or(0.0, |content| block_height(content, fit.columns, fit))
 }
 
 #[cfg(test)]
@@ -121,38 +125,45 @@ mod tests {
 
     #[test]
     fn few_blocks_get_large_letters() {
-        let few = fit(1_800.0, 900.0, &sizes(&[5, 20, 8], 40), None);
-        let many = fit(1_800.0, 900.0, &sizes(&[30; 100], 400), None);
-        assert!(few.letter >= 32.0, "{few:?}");
-        assert!(many.letter <= 20.0, "{many:?}");
+        let few = fit((1_800.0, 900.0), 15.0, &sizes(&[5, 20, 8], 40), None);
+        let many = fit((1_800.0, 900.0), 15.0, &sizes(&[30; 100], 400), None);
+        assert!(few.letter >= 32.0 && few.columns == 3, "{few:?}");
+        assert!(many.letter <= 20.0 && many.columns == 7, "{many:?}");
     }
 
     #[test]
     fn a_phone_has_one_column() {
-        assert_eq!(fit(370.0, 500.0, &sizes(&[10; 40], 100), None).columns, 1);
+        assert_eq!(fit((370.0, 500.0), 14.0, &sizes(&[10; 40], 100), None).columns, 1);
     }
 
     #[test]
     fn one_letter_less_changes_nothing() {
-        let before = fit(1_400.0, 700.0, &sizes(&[20; 12], 60), None);
-        assert_eq!(fit(1_400.0, 700.0, &sizes(&[19; 12], 60), Some(before)), before);
+        let field = (1_400.0, 700.0);
+        let before = fit(field, 13.0, &sizes(&[20; 12], 60), None);
+        assert_eq!(fit(field, 13.0, &sizes(&[19; 12], 60), Some(before)), before);
     }
 
     #[test]
     fn a_line_under_the_letters_takes_room() {
-        let fit = Fit { letter: 20.0, columns: 1 };
-        let with = block_height(500.0, Content { letters: 5, notes: 1 }, fit);
-        assert!(with > block_height(500.0, content(5), fit));
+        let fit = Fit { letter: 20.0, heading: 14.0, columns: 1, width: 500.0 };
+        let with = block_height(Content { letters: 5, notes: 1 }, 1, fit);
+        assert!(with > block_height(content(5), 1, fit));
+    }
+
+    #[test]
+    fn a_block_with_many_letters_goes_across() {
+        let fit = Fit { letter: 20.0, heading: 14.0, columns: 4, width: 198.0 };
+        assert_eq!([5, 30, 31, 200].map(|letters| fit.span(letters)), [1, 1, 2, 4]);
     }
 
     proptest! {
         #[test]
-        fn what_is_said_to_fit_fits(width in 200.0..4_000.0, height in 100.0..2_200.0,
+        fn what_is_said_to_fit_fits(width in 200.0..4_000.0, height in 100.0..2_200.0, rem in 13.0..19.0,
                                     blocks in proptest::collection::vec(0usize..300, 0..60), host in 0usize..500) {
             let sizes = sizes(&blocks, host);
-            let fit = fit(width, height, &sizes, None);
+            let fit = fit((width, height), rem, &sizes, None);
             prop_assert!(fit.columns >= 1 && fit.letter >= 14.0);
-            let overflows = board_height(width, &sizes, fit) > height;
+            let overflows = board_height(&sizes, fit) > height;
             prop_assert!(!overflows || fit.letter == SCROLLING);
         }
     }

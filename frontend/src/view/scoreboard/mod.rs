@@ -13,7 +13,7 @@ use leptos::prelude::*;
 use crate::store::scoreboard::Owner;
 use crate::store::word;
 use crate::store::{Choice, Sort, Store, use_choice, use_store};
-use crate::widget::measure::size_of;
+use crate::widget::measure::{rem_px, size_of};
 use crate::widget::segments::{Segments, Toggle};
 
 use block::{Tip, block, tip_line};
@@ -21,7 +21,7 @@ use board::{Board, Shown, board};
 use fit::{Content, Fit, Sizes, fit};
 
 const TOPICS: &[Topic] =
-    &[Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::Container, Topic::ContainerStat, Topic::Host];
+    &[Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::Container, Topic::ContainerStat];
 const ORDERS: &[(&str, &str)] = &[("", "By name"), ("trouble", "By trouble")];
 
 /// The view.
@@ -70,7 +70,8 @@ fn header(choice: Choice, board: Memo<Board>) -> impl IntoView {
             if wanted == ProcessState::D { all - b.frozen.min(all) } else { all }
         })
     };
-    let sum = move |state: ProcessState, noun: &'static str| {
+    let sum = move |state: ProcessState, one: &'static str, many: &'static str| {
+        let noun = move || if of_state(state) == 1 { one } else { many };
         let tone = move || if of_state(state) > 0 { word::process_tone(state) } else { "" };
         view! {
             <span data-tone=tone><b>{move || of_state(state)}</b>" "{noun}</span>
@@ -83,8 +84,8 @@ fn header(choice: Choice, board: Memo<Board>) -> impl IntoView {
             <p class="board-sums" class:unread=move || board.with(|b| b.blocks.is_empty())>
                 <span><b>{containers}</b>" containers up"</span>
                 <span><b>{letters}</b>" "{noun}</span>
-                {sum(ProcessState::D, "waiting")}
-                {sum(ProcessState::Z, "zombies")}
+                {sum(ProcessState::D, "waiting", "waiting")}
+                {sum(ProcessState::Z, "zombie", "zombies")}
                 <span hidden=move || frozen() == 0 data-tone="attention"><b>{frozen}</b>" frozen"</span>
                 <span hidden=move || stopped() == 0><b>{stopped}</b>" stopped, not drawn"</span>
             </p>
@@ -119,7 +120,9 @@ fn grid(store: Store, choice: Choice, board: Memo<Board>, tip: RwSignal<Option<T
         board.with(|b| {
             let content = |owner| {
                 let block = b.blocks.get(owner)?;
-                let notes = usize::from(!block.waits.is_empty()) + usize::from(block.more_open > 0);
+                let notes = usize::from(!block.waits.is_empty())
+                    + usize::from(block.more_open > 0)
+                    + usize::from(!block.image.is_empty());
                 Some(Content { letters: block.glyphs.len(), notes })
             };
             Sizes { blocks: b.order.iter().filter_map(content).collect(), host: content(&None) }
@@ -128,7 +131,7 @@ fn grid(store: Store, choice: Choice, board: Memo<Board>, tip: RwSignal<Option<T
     let fitted = Memo::new(move |before: Option<&Fit>| {
         // Padding of the field; clientWidth is without the scroll bar.
         let (width, height) = (width.get() - 24.0, height.get() - 14.0);
-        sizes.with(|sizes| fit(width.max(1.0), height.max(1.0), sizes, before.copied()))
+        sizes.with(|sizes| fit((width.max(1.0), height.max(1.0)), rem_px(), sizes, before.copied()))
     });
     let owners = move || board.with(|b| b.order.clone());
     let has_host = Memo::new(move |_| board.with(|b| b.blocks.contains_key(&None)));
@@ -138,12 +141,12 @@ fn grid(store: Store, choice: Choice, board: Memo<Board>, tip: RwSignal<Option<T
             class="board"
             node_ref=field
             style:--letter=move || format!("{}px", fitted.get().letter)
-            style:--heading=move || format!("{:.1}px", fitted.get().heading())
+            style:--heading=move || format!("{:.1}px", fitted.get().heading)
             style:--blocks=move || fitted.get().columns.to_string()
         >
             <div class="board-grid">
-                <For each=owners key=Owner::clone let:owner>{block(choice, board, tip, owner)}</For>
-                {move || has_host.get().then(|| block(choice, board, tip, None))}
+                <For each=owners key=Owner::clone let:owner>{block(choice, board, fitted, tip, owner)}</For>
+                {move || has_host.get().then(|| block(choice, board, fitted, tip, None))}
             </div>
             <p class="board-empty" hidden=move || !empty()>
                 {move || if store.is_fresh(Topic::Process) {
