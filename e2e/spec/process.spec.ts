@@ -35,7 +35,7 @@ test.describe('the filter', () => {
     await expect.poll(async () => (await grid.column('PID')).map(Number)).toEqual(lab.pids('worker'));
     for (const row of await grid.rows()) {
       const inside = readProc(Number(row.cells['PID']), 'status').match(/^NSpid:.*\t(\d+)$/m)![1]!;
-      expect(row.cells['inside'], `pid inside of ${row.cells['PID']}`).toBe(inside);
+      expect(row.cells['PID inside'], `pid inside of ${row.cells['PID']}`).toBe(inside);
     }
   });
 
@@ -179,6 +179,22 @@ test('a row opens the inspector with what the kernel says of it', { tag: '@lab' 
     const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/${kind}`))![1]!;
     await expect(inspector.root.getByRole('row').filter({ has: page.getByText(kind, { exact: true }) })).toContainText(inode);
   }
+});
+
+test('who can say more is asked again, a zombie is not', { tag: '@lab' }, async ({ page, lab }) => {
+  const again = page.getByRole('button', { name: 'read again' });
+  await open(page, `f=container:*&sel=${processSelection(lab.inspect('worker').State.Pid)}`);
+  await expect(again).toBeVisible();
+  await open(page, `f=container:*&sel=${processSelection(lab.pidOf('zombie', 'never-reaped'))}`);
+  await expect(new Inspector(page).root.locator('.heading')).toContainText('zombie · container zombie');
+  await expect(again).toBeHidden();
+});
+
+test('a recording is not asked again', { tag: '@replay' }, async ({ page, scene }) => {
+  const grid = await open(page, `f=${scene.processes('worker')}`);
+  await grid.root.locator('[role=row][data-slot]:not([hidden])').first().click();
+  await expect(page.getByText('Binary and directories')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'read again' })).toBeHidden();
 });
 
 test('the host path of a container\'s binary is that very file, in the layer that holds it', { tag: '@lab' }, async ({ page, lab }) => {

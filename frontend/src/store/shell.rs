@@ -6,6 +6,7 @@ use std::fmt::Write;
 use glasshull_shared::domain::container::{Container, Runtime};
 use glasshull_shared::domain::host::CgroupMode;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
+use glasshull_shared::unit;
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +120,11 @@ pub fn for_process(
             "nothing: Glasshull does not enter it",
         ));
         lines.extend(engine(row).map(|cli| {
-            command("its container", format!("{cli} top {}", quote(id)), format!("/proc/{pid}/cgroup"))
+            command(
+                "its container",
+                format!("{cli} top {}", quote(unit::short_id(id))),
+                format!("/proc/{pid}/cgroup"),
+            )
         }));
     }
     lines
@@ -128,7 +133,8 @@ pub fn for_process(
 /// The commands about a container.
 pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command> {
     let mut lines = Vec::new();
-    let word = quote(id);
+    // Engines take the beginning of an id, as they print it.
+    let word = quote(unit::short_id(id));
     match (engine(row), row.runtime) {
         (Some(cli), _) => {
             lines.push(command(

@@ -57,7 +57,8 @@ pub fn CopyButton(
     };
     view! {
         <button type="button" class="copy" class:done=move || done.get() title=label aria-label=label on:click=copy>
-            <span aria-live="polite">{move || if done.get() { "copied" } else { "copy" }}</span>
+            // Its usual word comes from the style sheet: it is no part of the text it stands beside.
+            <span aria-live="polite">{move || if done.get() { "copied" } else { "" }}</span>
         </button>
     }
 }

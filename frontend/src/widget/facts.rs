@@ -1,6 +1,14 @@
-//! Names and values one under the other: the body of most panels. Long values are cut; a click shows the whole.
+//! Names and values one under the other: the body of most panels. What is longer than some lines is cut; a click shows
+//! the whole.
 
 use leptos::prelude::*;
+
+use super::copy::CopyButton;
+
+/// Up to this length a value is shown whole, over several lines where it must.
+const WHOLE: usize = 130;
+/// A word longer than this is to be copied.
+const WORD: usize = 28;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,28 +64,26 @@ pub fn live_fact(name: &'static str, fact: impl Fn() -> Fact + Send + Sync + 'st
 /// Compiled once for all facts of all panels, whatever they compute.
 fn boxed_fact(name: &'static str, fact: Box<dyn Fn() -> Fact + Send + Sync>) -> AnyView {
     let fact = Memo::new(move |_| fact());
-    let text = move || fact.with(|f| f.text.clone());
+    let text = Signal::derive(move || fact.with(|f| f.text.clone()));
     let title = move || fact.with(|f| if f.title.is_empty() { f.text.clone() } else { f.title.clone() });
     let tone = move || fact.with(|f| f.tone);
-    let whole = RwSignal::new(false);
+    let opened = RwSignal::new(false);
+    let whole = move || opened.get() || fact.with(|f| f.text.len() <= WHOLE);
+    // An id or a path: one word that nobody wants to type.
+    let copied = Memo::new(move |_| fact.with(|f| f.text.len() > WORD && !f.text.contains(' ')));
     view! {
         <dt>{name}</dt>
-        <dd data-tone=tone title=title class:whole=whole on:click=move |_| whole.update(|w| *w = !*w)>{text}</dd>
+        <dd data-tone=tone title=title class:whole=whole on:click=move |_| opened.update(|o| *o = !*o)>
+            {text}
+            {move || copied.get().then(|| view! { <CopyButton text=text label="copy the value" /> })}
+        </dd>
     }
     .into_any()
 }
 
 /// A value that does not change while it is shown.
 pub fn fact(name: &'static str, fact: Fact) -> AnyView {
-    let title = if fact.title.is_empty() { fact.text.clone() } else { fact.title };
-    let whole = RwSignal::new(false);
-    view! {
-        <dt>{name}</dt>
-        <dd data-tone=fact.tone title=title class:whole=whole on:click=move |_| whole.update(|w| *w = !*w)>
-            {fact.text}
-        </dd>
-    }
-    .into_any()
+    boxed_fact(name, Box::new(move || fact.clone()))
 }
 
 /// A value of its own making: links, meters. Long ones go over several lines.

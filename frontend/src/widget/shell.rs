@@ -26,14 +26,23 @@ pub fn Shell(
         let command = line.command.clone();
         view! {
             <li class="shell-line">
-                <p class="shell-comment">{format!("# {}", line.comment)}</p>
-                <div class="shell-command">
-                    <code>{line.command}</code>
+                <div class="shell-comment">
+                    <p>{format!("# {}", line.comment)}</p>
                     <CopyButton text=Signal::stored(command) label="copy the command" />
                 </div>
+                <p class="shell-command"><code>{breakable(&line.command)}</code></p>
                 <p class="shell-reads"><span>"we read "</span><code>{line.reads}</code></p>
             </li>
         }
     };
     view! { <ul class="shell">{move || lines.get().into_iter().map(line).collect_view()}</ul> }
+}
+
+/// A command whose lines end at its spaces, and within a word too long for a line at its slashes.
+fn breakable(command: &str) -> impl IntoView + use<> {
+    let part = |part: &str| view! { {part.to_owned()} <wbr /> };
+    let word = |(i, word): (usize, &str)| {
+        view! { {(i > 0).then_some(" ")} <span>{word.split_inclusive('/').map(part).collect_view()}</span> }
+    };
+    command.split(' ').enumerate().map(word).collect_view()
 }

@@ -70,12 +70,12 @@ pub(super) fn memory(store: Store) -> impl IntoView {
 }
 
 pub(super) fn pressure(store: Store) -> impl IntoView {
-    let row = move |name: &'static str, psi: fn(&HostStat) -> Option<Psi>| {
+    let row = move |name: &'static str, has_full: bool, psi: fn(&HostStat) -> Option<Psi>| {
         let now = Memo::new(move |_| of_host(store, psi).flatten());
         let cell = move |full: bool, i: usize| {
             let ratio = move || {
                 let psi = now.get()?;
-                let line = if full { psi.full? } else { psi.some };
+                let line = if full { psi.full.filter(|_| has_full)? } else { psi.some };
                 [line.avg10_ratio, line.avg60_ratio, line.avg300_ratio].get(i).copied()
             };
             let text =
@@ -89,6 +89,9 @@ pub(super) fn pressure(store: Store) -> impl IntoView {
             };
             let why = move || match (now.get(), ratio()) {
                 (None, _) => "the kernel has pressure information off or lacks it (psi=1)",
+                (Some(_), None) if !has_full => {
+                    "of a whole host this is 0 by definition: some task has the cpu"
+                }
                 (Some(_), None) => "the kernel tells no full line for this",
                 (Some(_), Some(_)) => "",
             };
@@ -119,9 +122,9 @@ pub(super) fn pressure(store: Store) -> impl IntoView {
                 </tr>
             </thead>
             <tbody>
-                {row("cpu", |h| h.psi_cpu)}
-                {row("memory", |h| h.psi_memory)}
-                {row("io", |h| h.psi_io)}
+                {row("cpu", false, |h| h.psi_cpu)}
+                {row("memory", true, |h| h.psi_memory)}
+                {row("io", true, |h| h.psi_io)}
             </tbody>
         </table>
     }

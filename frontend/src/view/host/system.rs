@@ -47,7 +47,7 @@ pub(super) fn system(store: Store) -> impl IntoView {
                 let pid = h.agent_pid.map_or_else(|| "in a pid namespace of its own".into(), |p| format!("pid {p}"));
                 Fact::new(format!("glasshull {}, {pid}", h.agent_version))
             })}
-            {is("arguments", |h| Fact::new(if h.args_masked { "masked by --mask-args" } else { "shown" }))}
+            {is("process arguments", |h| Fact::new(if h.args_masked { "masked by --mask-args" } else { "visible" }))}
             {is("capabilities", capabilities)}
         </Facts>
     }

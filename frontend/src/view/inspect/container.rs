@@ -14,7 +14,6 @@ use crate::store::lookup::container_name;
 use crate::store::shell::for_container;
 use crate::store::{Selection, Store, use_choice, use_store, word};
 use crate::widget::facts::{Fact, Facts, fact, live_fact, row};
-use crate::widget::measure::zone_offset_nanos;
 use crate::widget::meter::tone_of_fill;
 use crate::widget::shell::{Shell, ShellLine};
 
@@ -125,7 +124,14 @@ fn usage_facts(store: Store, key: ContainerKey) -> AnyView {
 }
 
 fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
-    let is = of_row(store, key);
+    let is = of_row(store, key.clone());
+    let started = live_fact("started", move || {
+        let at = who(store, &key).and_then(|r| r.started_at);
+        at.map_or_else(
+            || Fact::unknown("never, or no engine told"),
+            |at| super::since(at, store.tick().get().at),
+        )
+    });
     [
         is("cgroup", |r| Fact::or(r.cgroup.clone(), "it does not run, or is hidden")),
         is("networks", |r| Fact::or(networks(r), NOT_TOLD)),
@@ -135,7 +141,7 @@ fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
         }),
         is("image", |r| Fact::or(r.image.clone(), NOT_TOLD)),
         is("command", |r| Fact::or(r.command.clone(), "masked, or no engine told")),
-        is("started", |r| Fact::or(r.started_at.map(local), "never, or no engine told")),
+        started,
         is("restarts", |r| Fact::or(r.restart_count.map(|n| n.to_string()), NOT_TOLD)),
         is("runtime", |r| Fact::new(r.runtime.name()).title(known_from(r))),
         is("project", |r| match (&r.compose_project, &r.compose_service) {
@@ -147,16 +153,12 @@ fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
     .into_any()
 }
 
-fn local(nanos: u64) -> String {
-    unit::date_time(nanos.saturating_add_signed(zone_offset_nanos()))
-}
-
 fn cpu(uses: &ContainerStat) -> Fact {
     let Some(ratio) = uses.cpu_ratio else { return Fact::unknown(FIRST) };
     let share = unit::percent(f64::from(ratio));
     match uses.cpu_limit_cores {
-        Some(cores) => Fact::new(format!("{share} of {cores:.1} limit"))
-            .title("share of one core; the limit counts in cores")
+        Some(cores) => Fact::new(format!("{share} of {} allowed", unit::percent(f64::from(cores))))
+            .title(format!("share of one core; the limit is {cores:.2} cores"))
             .tone(tone_of_fill(ratio / cores.max(0.001))),
         None => Fact::new(format!("{share}, no limit")).title("share of one core"),
     }
@@ -164,7 +166,7 @@ fn cpu(uses: &ContainerStat) -> Fact {
 
 fn throttled(uses: &ContainerStat) -> Fact {
     if uses.cpu_limit_cores.is_none() {
-        return Fact::new("no limit");
+        return Fact::new("– (no cpu limit)");
     }
     let Some(periods) = uses.cpu_throttled_periods else { return Fact::unknown(NO_FILE) };
     let now = uses.cpu_throttled_ratio.unwrap_or(0.0);
@@ -209,8 +211,8 @@ fn pressure(uses: &ContainerStat) -> Fact {
         return Fact::unknown("pressure is told by control groups v2 only");
     }
     let (cpu, memory, io) = (figure(uses.psi_cpu), figure(uses.psi_memory), figure(uses.psi_io));
-    Fact::new(format!("cpu {cpu}  mem {memory}  io {io}"))
-        .title("per cent of the last 10 s in which some task waited")
+    Fact::new(format!("cpu {cpu} · mem {memory} · io {io} % of 10 s"))
+        .title("share of the last 10 s in which some task waited")
 }
 
 fn networks(row: &Container) -> Option<String> {

@@ -129,7 +129,7 @@ pub(super) fn processes(selection: Selection) -> AnyView {
                 <tr>
                     <th>"S"</th>
                     <th class="number">"pid"</th>
-                    <th class="number">"inside"</th>
+                    <th class="number">"pid inside"</th>
                     <th>"name"</th>
                     <th class="number">"cpu %"</th>
                     <th class="number">"rss"</th>

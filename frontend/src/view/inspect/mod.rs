@@ -8,9 +8,12 @@ mod process;
 mod process_detail;
 
 use glasshull_shared::snapshot::Topic;
+use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use crate::store::Selection;
+use crate::widget::facts::Fact;
+use crate::widget::measure::zone_offset_nanos;
 
 /// One tab of the inspector.
 #[derive(Clone, Copy)]
@@ -57,6 +60,13 @@ fn heading(
         </div>
     }
     .into_any()
+}
+
+/// `4 min 40 s ago (20:35:39)`; the whole date on hover.
+fn since(at: u64, now: u64) -> Fact {
+    let local = |at: u64| at.saturating_add_signed(zone_offset_nanos());
+    let ago = unit::duration(now.saturating_sub(at));
+    Fact::new(format!("{ago} ago ({})", unit::since(local(at), local(now)))).title(unit::date_time(local(at)))
 }
 
 /// A part of a tab with a title of its own.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use glasshull_shared::domain::process::{Process, ProcessDetail, ProcessKey, ProcessStat, ProcessState};
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
-use glasshull_shared::wire::{Answer, Question};
+use glasshull_shared::wire::{Answer, Origin, Question};
 use leptos::prelude::*;
 
 use super::process_detail::{file_facts, memory_facts, namespaces_table};
 use super::{Inspect, Tab, part};
-use crate::store::lookup::{ancestors, container, container_name};
+use crate::store::lookup::{ancestors, container, container_name, state_of};
 use crate::store::shell::for_process;
 use crate::store::{Selection, Store, use_choice, use_store, word};
 use crate::widget::facts::{Fact, Facts, live_fact, row};
-use crate::widget::measure::zone_offset_nanos;
 use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
@@ -52,7 +51,8 @@ fn heading(selection: Selection) -> AnyView {
             None => format!("pid {} · ended", key.pid),
             Some((who, does)) => {
                 let state = does.map_or_else(String::new, |d| format!(" · {}", d.state.meaning()));
-                let owner = who.container.as_ref().map(|id| store.with(|s| container_name(s, id)));
+                let owner = who.container.as_ref();
+                let owner = owner.map(|id| store.with(|s| format!("container {}", container_name(s, id))));
                 let owner =
                     owner.unwrap_or_else(|| if who.kernel_thread { "kernel".into() } else { "host".into() });
                 format!("pid {}{state} · {owner}", key.pid)
@@ -79,13 +79,21 @@ fn answered(
     draw: impl Fn(&ProcessDetail) -> AnyView + Send + Sync + 'static,
 ) -> impl IntoView {
     let asked = RwSignal::new(0u32);
+    // Asked again, a zombie and a recording say the same: they have no more.
+    let mute = Memo::new(move |_| {
+        store.origin().with(|o| *o != Origin::Live)
+            || store.read(&[Topic::ProcessStat], |s| state_of(s, key) == ProcessState::Z)
+    });
     let answer = Memo::new(move |_| {
         asked.track();
         untrack(|| ask(store, key))
     });
     let body = move || match answer.get().get() {
         None => view! { <p class="dim">"asking the agent…"</p> }.into_any(),
-        Some(Err(why)) => view! { <p class="bad">{why}</p> }.into_any(),
+        Some(Err(why)) => {
+            let class = if mute.get() { "dim" } else { "bad" };
+            view! { <p class=class>{why}</p> }.into_any()
+        }
         Some(Ok(detail)) => {
             let missing = detail.missing.iter().map(|m| view! { <li>{m.clone()}</li> }).collect_view();
             view! {
@@ -97,7 +105,7 @@ fn answered(
     };
     view! {
         {body}
-        <button type="button" class="again" on:click=move |_| asked.update(|n| *n += 1)>"read again"</button>
+        <button type="button" class="again" hidden=mute on:click=move |_| asked.update(|n| *n += 1)>"read again"</button>
     }
 }
 
@@ -195,8 +203,7 @@ fn disk(does: &ProcessStat) -> Fact {
 fn started(store: Store, key: ProcessKey) -> Fact {
     let now = store.tick().get().at;
     let Some((who, _)) = rows(store, key) else { return Fact::unknown(GONE) };
-    let at = unit::date_time(who.started_at.saturating_add_signed(zone_offset_nanos()));
-    Fact::new(format!("{at}, {} ago", unit::duration(now.saturating_sub(who.started_at))))
+    super::since(who.started_at, now)
 }
 
 /// Links to the ancestors, nearest first.

@@ -13,7 +13,7 @@ const HIDDEN: &str = "not permitted: CAP_SYS_PTRACE would show it";
 pub(super) fn file_facts(detail: &ProcessDetail) -> AnyView {
     let count = |n: Option<u32>| Fact::or(n.map(|n| unit::count(n.into())), HIDDEN);
     let switches = detail.context_switches.map(|(voluntary, forced)| {
-        format!("{} waited, {} pushed off", unit::count(voluntary), unit::count(forced))
+        format!("{} voluntary, {} involuntary", unit::count(voluntary), unit::count(forced))
     });
     let binary = detail.exe.as_ref().map_or_else(|| fact("binary", Fact::unknown(HIDDEN)), binary);
     let score = Fact::or(detail.oom_score_adj.map(|n| n.to_string()), HIDDEN);
@@ -103,8 +103,8 @@ fn namespace(link: &NamespaceLink) -> impl IntoView + use<> {
         <tr>
             <td class="code">{link.kind.clone()}</td>
             <td class="number code">{link.inode}</td>
-            <td data-tone=if link.same_as_agent { "quiet" } else { "special" }>
-                {if link.same_as_agent { "the agent's" } else { "not the agent's" }}
+            <td class:dim=link.same_as_agent title="the host's is the one that the agent has too">
+                {if link.same_as_agent { "host's" } else { "its own" }}
             </td>
         </tr>
     }
