@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 
-import { outside, pale } from './support/layout';
+import { cut, outside, pale } from './support/layout';
 import { OUT } from './support/stage';
 import { type Page, expect, test } from './support/test';
 
@@ -73,6 +73,7 @@ for (const theme of THEMES) {
 async function look(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: path.join(OUT, 'shots', `${name}.png`) });
   expect.soft(await outside(page), `what of ${name} is outside the page`).toEqual([]);
+  expect.soft(await cut(page), `what of the tables of ${name} is cut`).toEqual([]);
   expect.soft(await pale(page), `what of ${name} is too pale, with its contrast`).toEqual([]);
 }
 

@@ -77,3 +77,12 @@ export async function outside(page: Page): Promise<string[]> {
     return sideways ? [`the page scrolls sideways: ${document.documentElement.scrollWidth} of ${width}`, ...lines] : lines;
   });
 }
+
+/** Headings of tables that do not fit over their column, and tables whose columns do not fit; empty when all do. */
+export async function cut(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const headings = [...document.querySelectorAll('.table-title')].filter((title) => title.scrollWidth > title.clientWidth);
+    const tables = [...document.querySelectorAll('.table-scroll')].filter((table) => table.scrollWidth > table.clientWidth);
+    return [...headings.map((title) => title.textContent!), ...tables.map((table) => `${table.scrollWidth} of ${table.clientWidth}`)];
+  });
+}
