@@ -18,16 +18,16 @@ const FIRST: &str = "first sample: a rate needs two";
 
 /// All columns.
 pub(super) static COLUMNS: [Column; 20] = [
-    Column::text("name", "Name", 150, "container's name; its id while nobody told one").narrow(76).grow(),
-    Column::text("state", "State", 138, "life cycle, with exit code and whether the OOM killer ended it")
+    Column::text("name", "Name", 130, "container's name; its id while nobody told one").narrow(72).grow(),
+    Column::text("state", "State", 135, "life cycle, with exit code and whether the OOM killer ended it")
         .narrow(86),
-    Column::text("image", "Image", 142, "image reference as the user gave it")
+    Column::text("image", "Image", 126, "image reference as the user gave it")
         .kind(Kind::Code)
         .spare(1)
         .grow(),
     Column::text("runtime", "Runtime", 84, "who runs it").extra(),
     Column::text("project", "Project", 96, "compose project").extra(),
-    Column::text("health", "Health", 94, "outcome of the image's health check").spare(2),
+    Column::text("health", "Health", 92, "outcome of the image's health check").spare(2),
     Column::number(
         "cpu_ratio",
         "CPU %",
@@ -35,12 +35,12 @@ pub(super) static COLUMNS: [Column; 20] = [
         "share of one core / its limit; bar: of its limit, or of one core; red: throttled",
     )
     .kind(Kind::Meter)
-    .narrow(61),
+    .narrow(69),
     Column::number("cpu_line", "2 min", 84, "cpu over the last two minutes").kind(Kind::Spark).spare(3),
     Column::number("memory_bytes", "Memory", 130, "working set (usage without inactive file cache) / limit")
         .kind(Kind::Meter)
         .narrow(118),
-    Column::number("pids", "Tasks", 84, "tasks (threads count) / pids.max").kind(Kind::Meter),
+    Column::number("pids", "Tasks", 80, "tasks (threads count) / pids.max").kind(Kind::Meter),
     Column::number("read", "Read/s", 78, "bytes read from block devices"),
     Column::number("write", "Write/s", 78, "bytes written to block devices"),
     Column::number("psi_cpu", "PSI cpu", 64, "some task waited for a cpu, mean of 10 s: cpu.pressure")
@@ -48,11 +48,11 @@ pub(super) static COLUMNS: [Column; 20] = [
     Column::number("psi_memory", "PSI mem", 66, "some task waited for memory, mean of 10 s: memory.pressure")
         .extra(),
     Column::number("psi_io", "PSI io", 66, "some task waited for a disk, mean of 10 s: io.pressure"),
-    Column::number("uptime", "Up", 120, "time since its present run began, or since it ended"),
+    Column::number("uptime", "Up", 116, "time since its present run began, or since it ended"),
     Column::number("restart_count", "Restarts", 68, "how often the engine restarted it").extra(),
     Column::text("id", "Id", 112, "engine's id").kind(Kind::Code).extra(),
     Column::text("project_service", "Service", 96, "compose service").extra(),
-    Column::text("ports", "Ports", 120, "host port → container port").kind(Kind::Code).grow(),
+    Column::text("ports", "Ports", 136, "host port → container port").kind(Kind::Code).grow(),
 ];
 
 /// The cells of one container.

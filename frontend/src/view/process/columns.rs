@@ -16,15 +16,15 @@ const NO_IO: &str = "not permitted: CAP_SYS_PTRACE would show it; or the first s
 
 /// All columns.
 pub(super) static COLUMNS: [Column; 20] = [
-    Column::text("comm", "Name", 152, "command name, at most 15 bytes: /proc/PID/stat field 2").narrow(96),
-    Column::number("pid", "PID", 72, "process id on the host").ascending().narrow(70),
+    Column::text("comm", "Name", 152, "command name, at most 15 bytes: /proc/PID/stat field 2").narrow(88),
+    Column::number("pid", "PID", 72, "process id on the host").ascending().narrow(66),
     Column::number("pid_in_ns", "PID inside", 84, "pid in its own pid namespace: /proc/PID/status NSpid")
         .ascending()
         .spare(6),
     Column::number("ppid", "PPID", 74, "parent's pid on the host: /proc/PID/stat field 4")
         .ascending()
         .extra(),
-    Column::text("user", "User", 84, "effective user, by the container's own passwd where readable").spare(2),
+    Column::text("user", "User", 80, "effective user, by the container's own passwd where readable").spare(2),
     Column::text(
         "state",
         "S",
@@ -33,7 +33,7 @@ pub(super) static COLUMNS: [Column; 20] = [
     )
     .kind(Kind::Code)
     .narrow(32),
-    Column::text("wait_channel", "Waits in", 102, "kernel function a D process waits in: /proc/PID/wchan")
+    Column::text("wait_channel", "Waits in", 98, "kernel function a D process waits in: /proc/PID/wchan")
         .kind(Kind::Code)
         .spare(5),
     Column::number(
@@ -42,7 +42,7 @@ pub(super) static COLUMNS: [Column; 20] = [
         74,
         "share of one core over the last interval; 200 = two cores full",
     )
-    .narrow(62),
+    .narrow(70),
     Column::number("rss_bytes", "RSS", 84, "resident memory: /proc/PID/stat field 24").narrow(82),
     Column::number("virtual_bytes", "VSZ", 84, "virtual size: /proc/PID/stat field 23").extra(),
     Column::number("threads", "Thr", 46, "threads: /proc/PID/stat field 20").spare(7),
@@ -54,17 +54,17 @@ pub(super) static COLUMNS: [Column; 20] = [
     Column::number(
         "cpu_nanos",
         "TIME+",
-        82,
+        78,
         "cpu time of all its threads since start: minutes, seconds, hundredths",
     )
     .spare(4),
-    Column::number("read", "Read/s", 80, "bytes fetched from block devices: /proc/PID/io read_bytes")
+    Column::number("read", "Read/s", 76, "bytes fetched from block devices: /proc/PID/io read_bytes")
         .spare(3),
-    Column::number("write", "Write/s", 80, "bytes sent towards block devices: /proc/PID/io write_bytes")
+    Column::number("write", "Write/s", 78, "bytes sent towards block devices: /proc/PID/io write_bytes")
         .spare(3),
     Column::text("tty", "TTY", 66, "controlling terminal").extra(),
-    Column::text("container", "Container", 112, "the container it runs in").spare(1),
-    Column::text("cmdline", "Command", 200, "arguments: /proc/PID/cmdline").kind(Kind::Code).grow(),
+    Column::text("container", "Container", 108, "the container it runs in").spare(1),
+    Column::text("cmdline", "Command", 190, "arguments: /proc/PID/cmdline").kind(Kind::Code).grow(),
 ];
 
 /// The cells of one process.
