@@ -30,6 +30,7 @@ Examples:
   glasshull snapshot --json --tables process | jq '.tables.process[] | select(.state == \"D\")'
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
+  glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
   glasshull replay --demo                     look around without a host, root or Docker
 
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// Tell what a pid or a container is: pid → container, container → pids
     Who(Who),
+    /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
+    Veth(Veth),
     /// Record what the dashboard would show into a file
     Record(Record),
     /// Play a recording in the dashboard, on any machine
@@ -85,7 +88,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source…)
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -102,6 +105,20 @@ pub(crate) struct Who {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which veth pairs.
+#[derive(Debug, Args)]
+pub(crate) struct Veth {
+    /// Only pairs with this container, address, MAC, link on the host, bridge or network
+    #[arg(value_name = "WHAT")]
+    pub what: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Time between the two samples that rates are made from
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
 }
 
 /// What to record.

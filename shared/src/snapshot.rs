@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
-use crate::domain::{agent::*, container::*, engine::*, event::*, host::*, process::*, source::*};
+use crate::domain::{
+    agent::*, container::*, engine::*, event::*, host::*, network::*, process::*, source::*,
+};
 use crate::wire::WireError;
 
 macro_rules! tables {
@@ -118,6 +120,16 @@ tables! {
     source / Source: SourceKey => Source,
     /// What the agent costs.
     agent / Agent: Single => AgentStat,
+    /// Network namespaces.
+    netns / Netns: NetnsKey => Netns,
+    /// Network interfaces.
+    link / Link: LinkKey => Link,
+    /// What passes over them.
+    link_stat / LinkStat: LinkKey => LinkStat,
+    /// Who answers for which address.
+    neighbour / Neighbour: NeighbourKey => Neighbour,
+    /// Where packets go.
+    route / Route: RouteKey => Route,
 }
 
 impl Topic {

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use anyhow::Result;
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::host::Host;
+use glasshull_shared::domain::network::NetnsKey;
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
 use super::part::container::ContainerPart;
 use super::part::host::HostPart;
+use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
+use super::part::sees_all;
 use super::source::{Troubles, sources};
 use crate::collect;
 use crate::collect::cgroup::CgroupReader;
@@ -51,6 +54,7 @@ pub(crate) struct Live {
     host: HostPart,
     process: ProcessPart,
     container: ContainerPart,
+    network: NetworkPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -72,6 +76,7 @@ impl Live {
             host: HostPart::default(),
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
+            network: NetworkPart::new(root.clone(), sees_all(&identity)),
             root,
             common,
             identity: Arc::new(identity),
@@ -104,6 +109,7 @@ impl Live {
         self.host = HostPart::default();
         self.process.release();
         self.container.release();
+        self.network.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -138,6 +144,9 @@ impl Live {
         if collect::CGROUP.needed(demand) {
             self.container.read_cgroups(&self.process, &mut next, troubles);
         }
+        if collect::NETWORK.needed(demand) {
+            self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -171,4 +180,8 @@ fn leave_out_host(next: &mut Snapshot) {
     next.process_stat.retain(|key, _| kept.contains_key(key));
     next.thread.retain(|key, _| kept.contains_key(&key.process()));
     next.exited_process.retain(|_, row| row.container.is_some());
+    // Its links stay: cables of containers end in them.
+    let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);
+    next.neighbour.retain(|key, _| !hosts(key.netns));
+    next.route.retain(|key, _| !hosts(key.netns));
 }

@@ -6,6 +6,7 @@ pub(crate) mod cgroup;
 pub(crate) mod container;
 pub(crate) mod file;
 pub(crate) mod host;
+pub(crate) mod network;
 pub(crate) mod own_cost;
 pub(crate) mod process;
 pub(crate) mod process_events;
@@ -52,6 +53,9 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::ExitedProcess,
         Topic::Container,
         Topic::ContainerStat,
+        Topic::Netns,
+        Topic::Link,
+        Topic::Neighbour,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -78,7 +82,15 @@ pub(crate) const THREAD: Collector = Collector {
 pub(crate) const ENGINE: Collector = Collector {
     name: "engine",
     fills: &[Topic::Engine, Topic::Container, Topic::Event],
-    needed_by: &[Topic::Engine, Topic::Container, Topic::ContainerStat, Topic::Event],
+    needed_by: &[
+        Topic::Engine,
+        Topic::Container,
+        Topic::ContainerStat,
+        Topic::Event,
+        Topic::Netns,
+        Topic::Link,
+        Topic::Neighbour,
+    ],
     misses: None,
 };
 
@@ -86,7 +98,7 @@ pub(crate) const ENGINE: Collector = Collector {
 pub(crate) const RUNTIME: Collector = Collector {
     name: "runtime",
     fills: &[Topic::Container],
-    needed_by: &[Topic::Container, Topic::ContainerStat],
+    needed_by: &[Topic::Container, Topic::ContainerStat, Topic::Netns, Topic::Link, Topic::Neighbour],
     misses: Some("stopped containers, and names only an engine knows"),
 };
 
@@ -100,10 +112,20 @@ pub(crate) const CGROUP: Collector = Collector {
     ),
 };
 
+/// The network: rtnetlink in each namespace.
+pub(crate) const NETWORK: Collector = Collector {
+    name: "network",
+    fills: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
+    needed_by: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
+    misses: Some(
+        "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, OWN_COST];

@@ -4,6 +4,7 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
+pub(crate) mod veth;
 pub(crate) mod who;
 
 use std::future::Future;

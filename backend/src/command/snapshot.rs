@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use glasshull_shared::delta::Table;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet, merge};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -22,6 +24,10 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("cpu", &[Topic::Cpu]),
     ("engine", &[Topic::Engine]),
     ("source", &[Topic::Source]),
+    ("netns", &[Topic::Netns]),
+    ("link", &[Topic::Link, Topic::LinkStat]),
+    ("neighbour", &[Topic::Neighbour]),
+    ("route", &[Topic::Route]),
 ];
 /// What is left out unless asked for by name.
 const ON_DEMAND: &[&str] = &["thread"];
@@ -36,8 +42,8 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
         demand.insert(topic);
     }
-    // A process row names its container.
-    if demand.contains(Topic::Process) {
+    // Rows of processes and links name their containers.
+    if demand.contains(Topic::Process) || demand.contains(Topic::Link) {
         demand.insert(Topic::Container);
     }
     let wake = Arc::new(Notify::new());
@@ -88,33 +94,29 @@ fn document(
 
 /// Rows of the first table, each with the fields of the rows that have the same key in the others.
 fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
-    let rows = match topics {
-        [Topic::Process, ..] => {
-            let stat = |key| snapshot.process_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
-            let rows = snapshot.process.iter().map(|(key, row)| {
-                merge(&[
-                    serde_json::to_value(key)?,
-                    serde_json::to_value(row)?,
-                    serde_json::to_value(stat(key))?,
-                ])
-            });
-            rows.collect::<Result<Vec<_>, _>>()?
-        }
-        [Topic::Container, ..] => {
-            let stat = |key| snapshot.container_stat.get(key).map(|s| s.as_ref().clone()).unwrap_or_default();
-            let rows = snapshot.container.iter().map(|(key, row)| {
-                merge(&[
-                    serde_json::to_value(key)?,
-                    serde_json::to_value(row)?,
-                    serde_json::to_value(stat(key))?,
-                ])
-            });
-            rows.collect::<Result<Vec<_>, _>>()?
-        }
-        [only, ..] => snapshot.rows_json(*only)?,
-        [] => Vec::new(),
-    };
-    Ok(rows)
+    match topics {
+        [Topic::Process, ..] => with_stat(&snapshot.process, &snapshot.process_stat),
+        [Topic::Container, ..] => with_stat(&snapshot.container, &snapshot.container_stat),
+        [Topic::Link, ..] => with_stat(&snapshot.link, &snapshot.link_stat),
+        [only, ..] => Ok(snapshot.rows_json(*only)?),
+        [] => Ok(Vec::new()),
+    }
+}
+
+fn with_stat<K, V, S>(rows: &Table<K, V>, stats: &Table<K, S>) -> Result<Vec<Value>>
+where
+    K: Ord + Serialize,
+    V: Serialize,
+    S: Serialize + Default,
+{
+    let merged = rows.iter().map(|(key, row)| {
+        let stat = match stats.get(key) {
+            Some(stat) => serde_json::to_value(stat)?,
+            None => serde_json::to_value(S::default())?,
+        };
+        Ok(merge(&[serde_json::to_value(key)?, serde_json::to_value(row)?, stat])?)
+    });
+    merged.collect()
 }
 
 #[cfg(test)]

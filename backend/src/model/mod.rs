@@ -2,4 +2,5 @@
 
 pub(crate) mod exit;
 pub(crate) mod join;
+pub(crate) mod network;
 pub(crate) mod rate;

@@ -10,6 +10,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
+use glasshull_shared::domain::network::{LinkKey, LinkStat};
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
 
 /// Growth per second; `None` when the counter went back or no time passed.
@@ -110,6 +111,15 @@ impl Rated for ContainerStat {
     }
 }
 
+impl Rated for LinkStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.rx_bytes_per_sec = per_sec(before.rx_bytes, self.rx_bytes, nanos);
+        self.tx_bytes_per_sec = per_sec(before.tx_bytes, self.tx_bytes, nanos);
+        self.rx_packets_per_sec = per_sec(before.rx_packets, self.rx_packets, nanos);
+        self.tx_packets_per_sec = per_sec(before.tx_packets, self.tx_packets, nanos);
+    }
+}
+
 /// Every wake-up adds some microseconds to the totals of pressure: idle containers would change at every tick. Totals move
 /// when an average does, which is when 1 ms was lost in 10 s.
 fn settle_psi(now: &mut Option<Psi>, shown: Option<&Psi>) {
@@ -197,6 +207,16 @@ pub(crate) fn rate_cpus(
     now: &Table<CpuKey, CpuStat>,
 ) -> Table<CpuKey, CpuStat> {
     rate_table(before, now, &Table::new(), |_| 0)
+}
+
+/// Rates of links.
+pub(crate) fn rate_links(
+    before: &Table<LinkKey, LinkStat>,
+    now: &Table<LinkKey, LinkStat>,
+    last: &Table<LinkKey, LinkStat>,
+    nanos: u64,
+) -> Table<LinkKey, LinkStat> {
+    rate_table(before, now, last, |_| nanos)
 }
 
 /// Rates of containers.

@@ -2,6 +2,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod limits;
+pub(crate) mod netlink;
+pub(crate) mod netns;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;

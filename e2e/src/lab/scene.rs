@@ -72,10 +72,11 @@ fn life() -> String {
     LIFE_SECS.to_string()
 }
 
+/// Busybox's own `-T` crashes in Debian's static build.
 fn fetch_loop(url: &str, pause_secs: u32) -> String {
     let rounds = LIFE_SECS / pause_secs;
     format!(
-        "i=0; while [ $i -lt {rounds} ]; do wget -q -T 5 -O /dev/null {url}; i=$((i+1)); sleep {pause_secs}; done"
+        "i=0; while [ $i -lt {rounds} ]; do timeout 5 wget -q -O /dev/null {url}; i=$((i+1)); sleep {pause_secs}; done"
     )
 }
 

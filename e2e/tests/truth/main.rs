@@ -9,6 +9,7 @@ mod agent;
 mod container;
 mod engine;
 mod host;
+mod network;
 mod process;
 mod runner;
 mod ship;
@@ -35,6 +36,10 @@ const CASES: &[Case] = &[
     ("container::health_is_that_of_docker", container::health),
     ("container::limits_and_throttling_are_those_of_the_cgroup", container::limits),
     ("engine::a_given_engine_is_connected", engine::connected),
+    ("network::links_are_those_of_ip_in_each_namespace", network::links),
+    ("network::a_veth_pair_is_known_from_both_ends", network::pairs),
+    ("network::a_namespace_knows_who_shares_it", network::namespaces),
+    ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -83,7 +83,7 @@ impl Palette {
         if !self.open.get() {
             return;
         }
-        self.store.want_here(&[Topic::Process, Topic::Container]);
+        self.store.want_here(&[Topic::Process, Topic::Container, Topic::Netns, Topic::Link]);
         let Some(input) = self.input.get_untracked() else { return };
         let before = document().active_element();
         if before.as_ref() != Some(&**input) {

@@ -1,11 +1,13 @@
-//! What the search box finds: views, containers, processes. Pure: a snapshot and words in, hits out.
+//! What the search box finds: views, containers, links, processes. Pure: a snapshot and words in, hits out.
 
 use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::network::{Link, LinkKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 
 use crate::store::Selection;
+use crate::store::network::netns_name;
 use crate::view::View;
 
 /// No more than these are shown.
@@ -45,7 +47,7 @@ enum Fit {
 /// The best hits for some words, all of which must occur. Without words: the views.
 pub(super) fn find(snapshot: &Snapshot, views: &'static [View], query: &str) -> Vec<Hit> {
     let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-    // One list per fit, in this order: views before containers before processes, each in the order of its keys.
+    // One list per fit, in this order: views before containers before links before processes, each in the order of its keys.
     let mut hits: [Vec<Hit>; 4] = Default::default();
     let mut add = |found: Option<(Fit, Hit)>| {
         if let Some((fit, hit)) = found
@@ -57,6 +59,7 @@ pub(super) fn find(snapshot: &Snapshot, views: &'static [View], query: &str) -> 
     views.iter().for_each(|row| add(view(&words, row)));
     if !words.is_empty() {
         snapshot.container.iter().for_each(|(key, row)| add(container(&words, key, row)));
+        snapshot.link.iter().for_each(|(key, row)| add(link(snapshot, &words, *key, row)));
         snapshot.process.iter().for_each(|(key, row)| add(process(snapshot, &words, *key, row)));
     }
     hits.into_iter().flatten().take(HITS).collect()
@@ -75,6 +78,18 @@ fn container(words: &[String], key: &ContainerKey, row: &Container) -> Option<(F
     let detail = format!("{} {} {image}", unit::short_id(&key.id), row.state.name());
     let target = Target::Select(Selection::Container(key.id.clone()));
     Some((fit, Hit { target, kind: "container", name: row.name.clone(), detail: detail.trim().into() }))
+}
+
+fn link(snapshot: &Snapshot, words: &[String], key: LinkKey, row: &Link) -> Option<(Fit, Hit)> {
+    let mac = row.mac.as_deref().unwrap_or_default();
+    let network = row.network.as_deref().unwrap_or_default();
+    let addresses = row.addresses.join(" ");
+    let fit = fit(words, &[&row.name, &addresses, mac], &[network])?;
+    let detail = format!("in {} {addresses}", netns_name(snapshot, key.netns));
+    Some((
+        fit,
+        Hit { target: Target::Select(Selection::Link(key)), kind: "link", name: row.name.clone(), detail },
+    ))
 }
 
 fn process(snapshot: &Snapshot, words: &[String], key: ProcessKey, row: &Process) -> Option<(Fit, Hit)> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::engine::EngineKey;
+use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::ProcessKey;
 
 /// What the inspector shows.
@@ -17,6 +18,8 @@ pub enum Selection {
     Container(String),
     /// `e:ENDPOINT`
     Engine(String),
+    /// `l:NETNS:IFINDEX`
+    Link(LinkKey),
     /// `h`
     Host,
 }
@@ -37,6 +40,11 @@ impl Selection {
         if let Self::Engine(endpoint) = self { Some(EngineKey { endpoint: endpoint.clone() }) } else { None }
     }
 
+    /// The link, if it is one.
+    pub fn link(&self) -> Option<LinkKey> {
+        if let Self::Link(key) = self { Some(*key) } else { None }
+    }
+
     /// Whether both are of the same kind, so that a tab of one exists in the other.
     pub fn same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -48,6 +56,7 @@ impl Selection {
             Self::Process(key) => format!("p:{}:{}", key.pid, key.start_time),
             Self::Container(id) => format!("c:{id}"),
             Self::Engine(endpoint) => format!("e:{endpoint}"),
+            Self::Link(key) => format!("l:{}:{}", key.netns, key.ifindex),
             Self::Host => "h".into(),
         }
     }
@@ -63,6 +72,10 @@ impl Selection {
                 let (pid, start) = rest.split_once(':')?;
                 let key = ProcessKey { pid: pid.parse().ok()?, start_time: start.parse().ok()? };
                 Some(Self::Process(key))
+            }
+            "l" => {
+                let (netns, ifindex) = rest.split_once(':')?;
+                Some(Self::Link(LinkKey { netns: netns.parse().ok()?, ifindex: ifindex.parse().ok()? }))
             }
             "c" if !rest.is_empty() => Some(Self::Container(rest.into())),
             "e" if !rest.is_empty() => Some(Self::Engine(rest.into())),
@@ -258,6 +271,8 @@ mod tests {
                 .prop_map(|(pid, start_time)| Selection::Process(ProcessKey { pid, start_time })),
             ".+".prop_map(Selection::Container),
             ".+".prop_map(Selection::Engine),
+            (any::<u64>(), any::<u32>())
+                .prop_map(|(netns, ifindex)| Selection::Link(LinkKey { netns, ifindex })),
             Just(Selection::Host),
         ]
     }

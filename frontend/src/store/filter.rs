@@ -113,10 +113,11 @@ struct Range {
 
 impl Range {
     fn holds(self, n: f64) -> bool {
-        // Ratios arrive as f32: 6.2 % must still be 6.2 %.
-        let (below, above) = (self.low - self.low.abs() * 1e-6, self.high + self.high.abs() * 1e-6);
-        let within = n >= below && n <= above;
-        let at_an_end = n <= self.low + self.low.abs() * 1e-6 || n >= self.high - self.high.abs() * 1e-6;
+        // Ratios arrive as f32: 6.2 % must still be 6.2 %. Pids and inodes are whole, and neighbours are others.
+        let slack = |end: f64| if n.fract() == 0.0 && end.fract() == 0.0 { 0.0 } else { end.abs() * 1e-6 };
+        let (low, high) = (slack(self.low), slack(self.high));
+        let within = n >= self.low - low && n <= self.high + high;
+        let at_an_end = n <= self.low + low || n >= self.high - high;
         within && !(self.open && at_an_end)
     }
 }

@@ -91,6 +91,15 @@ fn each_operator_lets_through_what_it_says() {
 }
 
 #[test]
+fn whole_numbers_are_compared_as_they_are() {
+    let inode = |text: &str| range(Kind::Number, ":", text).unwrap();
+    assert!(inode("4026532334").holds(4_026_532_334.0));
+    assert!(!inode("4026532334").holds(4_026_532_335.0));
+    assert!(range(Kind::Percent, ":", "6.2").unwrap().holds(f64::from(0.062_f32)));
+    assert!(!range(Kind::Number, ">", "5").unwrap().holds(5.0));
+}
+
+#[test]
 fn quoted_operators_are_text() {
     let (query, problems) = Query::parse("\"state:D\"", &FIELDS);
     assert_eq!(problems, []);

@@ -19,7 +19,7 @@ pub struct Command {
     pub reads: String,
 }
 
-fn command(comment: &str, command: impl Into<String>, reads: impl Into<String>) -> Command {
+pub(super) fn command(comment: &str, command: impl Into<String>, reads: impl Into<String>) -> Command {
     Command { comment: comment.into(), command: command.into(), reads: reads.into() }
 }
 

@@ -2,6 +2,7 @@
 
 use glasshull_shared::domain::container::{Container, ContainerState, Health, Port};
 use glasshull_shared::domain::engine::EngineState;
+use glasshull_shared::domain::network::{Link, OperState};
 use glasshull_shared::domain::process::ProcessState;
 use glasshull_shared::domain::source::SourceState;
 
@@ -62,6 +63,20 @@ pub fn exit_meaning(code: i32) -> Option<&'static str> {
         143 => "ended by SIGTERM",
         _ => return None,
     })
+}
+
+/// Whether packets pass over a link. `unknown` is usual for links without a carrier to lose (lo, tun): up counts there.
+pub fn link_state(row: &Link) -> Word {
+    match row.state {
+        OperState::Up => Word::new("●", "up", "fine"),
+        OperState::Unknown if row.up => Word::new("●", "up", "fine"),
+        OperState::Unknown | OperState::Down if !row.up => Word::new("○", "down", "quiet"),
+        OperState::Unknown | OperState::Down => Word::new("✕", "no carrier", "attention"),
+        OperState::LowerLayerDown => Word::new("✕", "lower down", "attention"),
+        OperState::Dormant => Word::new("◌", "dormant", "attention"),
+        OperState::Testing => Word::new("?", "testing", "attention"),
+        OperState::NotPresent => Word::new("✕", "not there", "trouble"),
+    }
 }
 
 /// Outcome of a health check; `None` without one.

@@ -3,6 +3,7 @@
 mod container;
 mod host;
 pub mod inspect;
+mod network;
 mod process;
 mod scoreboard;
 
@@ -43,6 +44,14 @@ pub const VIEWS: &[View] = &[
         key: 'p',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
         render: process::render,
+    },
+    View {
+        id: "network",
+        title: "Network",
+        short: "Network",
+        key: 'n',
+        topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
+        render: network::render,
     },
     View {
         id: "scoreboard",

@@ -6,5 +6,6 @@ pub mod engine;
 pub mod event;
 pub mod file;
 pub mod host;
+pub mod network;
 pub mod process;
 pub mod source;

@@ -1,5 +1,7 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use glasshull_shared::domain::file::{FileFate, HostFile, Layer};
 use glasshull_shared::domain::host::{
     CgroupMode, CpuKey, CpuRatios, CpuStat, CpuTimes, Host, HostStat, Memory, Psi, PsiLine,
 };
+use glasshull_shared::domain::network::NetnsKey;
 use glasshull_shared::domain::process::{
     ExitKey, ExitedProcess, MemoryDetail, NamespaceLink, Process, ProcessDetail, ProcessKey, ProcessStat,
     ProcessState, Thread, ThreadKey,
@@ -39,6 +42,11 @@ pub(crate) fn snapshot() -> Snapshot {
         event: [(EventKey { sequence: 3 }, Arc::new(event()))].into(),
         source: [(SourceKey { name: "process".into() }, Arc::new(source()))].into(),
         agent: [(Single, Arc::new(agent()))].into(),
+        netns: [(NetnsKey { netns: network::WEB }, Arc::new(network::netns()))].into(),
+        link: [(network::link_key(), Arc::new(network::link()))].into(),
+        link_stat: [(network::link_key(), Arc::new(network::link_stat()))].into(),
+        neighbour: [(network::neighbour_key(), Arc::new(network::neighbour()))].into(),
+        route: [(network::route_key(), Arc::new(network::route()))].into(),
     }
 }
 

@@ -5,9 +5,13 @@
 
 pub(crate) mod container;
 pub(crate) mod host;
+pub(crate) mod network;
 pub(crate) mod process;
 
+use std::sync::Arc;
+
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::host::Host;
 
 use crate::sys::clock;
 
@@ -47,4 +51,20 @@ impl<K, V> Raw<K, V> {
         *self = Self { at: now, rows };
         rated
     }
+}
+
+/// A new reading with the rows of the one before where they are equal, so that a delta recognises them at a glance.
+fn keep_rows<K: Ord, V: PartialEq>(mut now: Table<K, V>, before: &Table<K, V>) -> Table<K, V> {
+    for (key, row) in &mut now {
+        if let Some(kept) = before.get(key).filter(|kept| **kept == *row) {
+            *row = Arc::clone(kept);
+        }
+    }
+    now
+}
+
+/// Whether we hold both capabilities that show other users' processes whole.
+pub(crate) fn sees_all(host: &Host) -> bool {
+    let capable = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
+    capable.iter().all(|c| host.capabilities.iter().any(|have| have == c))
 }

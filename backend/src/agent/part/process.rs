@@ -7,7 +7,7 @@ use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, Thread
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
-use super::Raw;
+use super::{Raw, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::process::{ProcessReader, Scale, thread};
@@ -41,7 +41,6 @@ impl Setting {
     /// Raises our limit of open files on the way: a descriptor is kept per process.
     pub(crate) fn new(root: Root, host: &Host, mask_args: bool) -> Self {
         let limit = limits::raise_open_files();
-        let capable = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
         Self {
             root,
             scale: Scale {
@@ -51,7 +50,7 @@ impl Setting {
             },
             mask_args,
             keep_at_most: limit.saturating_sub(DESCRIPTORS_SPARED).max(limit / 2),
-            sees_all: capable.iter().all(|c| host.capabilities.iter().any(|have| have == c)),
+            sees_all: sees_all(host),
         }
     }
 }

@@ -173,9 +173,11 @@ impl Book {
             }
             (_, Exited | Dead | Restarting | Created | Removing | Unknown) => {}
         }
-        let health_before = before.and_then(|before| before.health);
-        if let Some(health) = row.health.filter(|health| Some(*health) != health_before)
-            && (health != Health::Starting)
+        // A health that was not known before is no news: the list does not tell it, the first inspection does.
+        let before = before.and_then(|before| before.health);
+        if let (Some(before), Some(health)) = (before, row.health)
+            && before != health
+            && health != Health::Starting
         {
             let word = if health == Health::Healthy { "healthy" } else { "unhealthy" };
             self.note(EventKind::HealthChanged, Some(id), format!("{name} is {word}"));

@@ -4,6 +4,7 @@ mod container;
 mod container_tasks;
 mod engine;
 mod host;
+mod network;
 mod process;
 mod process_detail;
 
@@ -43,6 +44,7 @@ pub fn inspect(selection: &Selection) -> Inspect {
         Selection::Process(_) => process::INSPECT,
         Selection::Container(_) => container::INSPECT,
         Selection::Engine(_) => engine::INSPECT,
+        Selection::Link(_) => network::INSPECT,
         Selection::Host => host::INSPECT,
     }
 }

@@ -1,0 +1,143 @@
+//! Which network namespaces there are: the agent's own, those of processes (`/proc/PID/ns/net`), and those that a bind mount
+//! gives a name (`/run/netns`, as `ip netns` makes them; `/run/docker/netns`, as engines do).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::process::{Process, ProcessKey};
+use glasshull_shared::unit::printable_bytes as printable;
+
+use crate::sys::netns::Target;
+use crate::sys::root::Root;
+
+/// Folders of named namespaces; only the first gives names that a person chose.
+const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+/// Readings after which a process is asked again where it is: `setns` and `unshare` raise no event.
+const RECHECK: u64 = 60;
+
+/// Finds network namespaces and remembers where each process is.
+pub(super) struct Namespaces {
+    root: Root,
+    own: u64,
+    reading: u64,
+    /// Inode, or `None` when it is hidden.
+    of: HashMap<ProcessKey, Option<u64>>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Inode of the agent's own.
+    pub(super) own: u64,
+    /// How to get into each, the agent's own first.
+    pub(super) targets: Vec<Target>,
+    /// Its processes, oldest first.
+    pub(super) members: BTreeMap<u64, Vec<ProcessKey>>,
+    /// Names below `/run/netns`.
+    pub(super) names: BTreeMap<u64, String>,
+    /// Processes whose namespace is hidden.
+    pub(super) hidden: usize,
+}
+
+impl Namespaces {
+    pub(super) fn new(root: Root) -> Self {
+        Self { root, own: 0, reading: 0, of: HashMap::new() }
+    }
+
+    /// Inode of the agent's own namespace.
+    pub(super) fn own(&self) -> u64 {
+        self.own
+    }
+
+    pub(super) fn read(&mut self, processes: &Table<ProcessKey, Process>) -> io::Result<Found> {
+        self.reading += 1;
+        let own_path = self.root.proc_path("self/ns/net");
+        self.own = fs::metadata(&own_path)?.ino();
+        let mut found = Found { own: self.own, ..Found::default() };
+        let mut paths = BTreeMap::from([(self.own, own_path)]);
+        self.of.retain(|key, _| processes.contains_key(key));
+        for (key, _) in processes.iter().filter(|(_, row)| !row.kernel_thread) {
+            let turn = (self.reading + u64::from(key.pid)).is_multiple_of(RECHECK);
+            let path = self.root.proc_path(format!("{}/ns/net", key.pid));
+            let inode = match self.of.get(key) {
+                Some(inode) if !turn => *inode,
+                Some(_) | None => *self.of.entry(*key).insert_entry(inode_of(&path)).get(),
+            };
+            let Some(inode) = inode else {
+                found.hidden += 1;
+                continue;
+            };
+            paths.entry(inode).or_insert(path);
+            found.members.entry(inode).or_default().push(*key);
+        }
+        self.read_named(&mut paths, &mut found);
+        let own = paths.remove_entry(&self.own);
+        found.targets = own.into_iter().chain(paths).map(|(inode, path)| Target { inode, path }).collect();
+        Ok(found)
+    }
+
+    fn read_named(&self, paths: &mut BTreeMap<u64, PathBuf>, found: &mut Found) {
+        // A bind mount is on another device than the folder it is in; a file left behind by a dead one is not.
+        let mut seen = HashSet::new();
+        for (i, folder) in NAMED.iter().enumerate() {
+            let folder = self.root.host_path(folder);
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            let device = device_of(&folder);
+            for entry in entries.flatten() {
+                let Ok(meta) = fs::metadata(entry.path()) else { continue };
+                if Some(meta.dev()) == device || !seen.insert((i, meta.ino())) {
+                    continue;
+                }
+                paths.entry(meta.ino()).or_insert_with(|| entry.path());
+                if i == 0 {
+                    found.names.insert(meta.ino(), printable(entry.file_name().as_encoded_bytes()));
+                }
+            }
+        }
+    }
+}
+
+/// Inode of the namespace a `/proc/PID/ns` link names, from its text: `net:[4026531840]`.
+fn inode_of(path: &Path) -> Option<u64> {
+    let text = fs::read_link(path).ok()?;
+    text.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn device_of(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|meta| meta.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_process_is_found_where_it_is_and_forgotten_when_it_ends() {
+        let mut namespaces = Namespaces::new(Root::host());
+        let key = ProcessKey { pid: std::process::id(), start_time: 1 };
+        let table = Table::from([(key, Arc::new(Process::default()))]);
+        let found = namespaces.read(&table).unwrap();
+        assert_eq!(found.targets[0].inode, found.own);
+        assert_eq!(found.members[&found.own], [key]);
+        let found = namespaces.read(&Table::new()).unwrap();
+        assert!(found.members.is_empty() && namespaces.of.is_empty());
+    }
+
+    #[test]
+    fn a_link_of_another_kind_is_no_namespace() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("net");
+        for (text, inode) in [("net:[12]", Some(12)), ("mnt:[12]", None), ("net:[x]", None), ("", None)] {
+            let _ = fs::remove_file(&link);
+            if !text.is_empty() {
+                std::os::unix::fs::symlink(text, &link).unwrap();
+            }
+            assert_eq!(inode_of(&link), inode, "{text}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Working inside other network namespaces without ever leaving a thread behind in one.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A namespace to go to: its inode and a path that leads to it (`/proc/PID/ns/net`, `/run/netns/NAME`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Inode in `nsfs` that the path must lead to: a pid may be in use again.
+    pub inode: u64,
+    /// Where to open it.
+    pub path: PathBuf,
+}
+
+/// Calls `work` once in each namespace, one after the other, on a thread of its own that ends afterwards: no other code
+/// ever runs on a thread that was elsewhere. Nothing that `work` opens may outlive the call, or it pins the namespace.
+///
+/// # Errors
+/// For the whole: when no thread can be made. Per target: `ENOENT` or `ESTALE` when the namespace has gone, `EPERM` without
+/// CAP_SYS_ADMIN, `EACCES` without CAP_SYS_PTRACE over the process the path leads through.
+pub(crate) fn visit<T: Send + 'static>(
+    targets: Vec<Target>,
+    work: impl Fn(&Target) -> io::Result<T> + Send + 'static,
+) -> io::Result<Vec<io::Result<T>>> {
+    let visitor = move || targets.iter().map(|target| enter(target).and_then(|()| work(target))).collect();
+    let thread = std::thread::Builder::new().name("netns".into()).spawn(visitor)?;
+    thread.join().map_err(|_| io::Error::other("reading a network namespace failed unexpectedly"))
+}
+
+fn enter(target: &Target) -> io::Result<()> {
+    let namespace = File::open(&target.path)?;
+    if namespace.metadata()?.ino() != target.inode {
+        return Err(rustix::io::Errno::STALE.into());
+    }
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Target {
+        let path = PathBuf::from("/proc/thread-self/ns/net");
+        Target { inode: std::fs::metadata(&path).unwrap().ino(), path }
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_refused() {
+        let wrong = Target { inode: 1, ..own() };
+        let gone = Target { path: "/proc/0/ns/net".into(), ..own() };
+        let results = visit(vec![wrong, gone], |_| Ok(())).unwrap();
+        let errors: Vec<_> = results.into_iter().map(|r| r.unwrap_err()).collect();
+        assert_eq!(errors[0].raw_os_error(), Some(libc::ESTALE));
+        assert_eq!(errors[1].kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_caller_stays_where_it_is_whatever_becomes_of_the_visit() {
+        let before = own().inode;
+        let _ = visit(vec![own()], |target| Ok(target.inode)).unwrap();
+        assert_eq!(own().inode, before);
+    }
+}
