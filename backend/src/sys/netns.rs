@@ -8,13 +8,32 @@ use std::path::PathBuf;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// A namespace to go to: its inode and a path that leads to it (`/proc/PID/ns/net`, `/run/netns/NAME`).
+/// A namespace to go to: its inode and paths that lead to it (`/run/netns/NAME`, `/proc/PID/ns/net`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Inode in `nsfs` that the path must lead to: a pid may be in use again.
+    /// Inode in `nsfs` that a path must lead to: a pid may be in use again.
     pub inode: u64,
-    /// Where to open it.
-    pub path: PathBuf,
+    /// Where to open it: the first that still leads there counts. One process may be gone while the namespace lives on.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Target {
+    /// Opens the namespace.
+    ///
+    /// # Errors
+    /// That of the last path: `ENOENT` or `ESTALE` when the namespace has gone, `EACCES` without CAP_SYS_PTRACE over the
+    /// process the path leads through.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        let mut error = io::Error::from(io::ErrorKind::NotFound);
+        for path in &self.paths {
+            match File::open(path).and_then(|file| Ok((file.metadata()?.ino(), file))) {
+                Ok((inode, file)) if inode == self.inode => return Ok(file),
+                Ok(_) => error = rustix::io::Errno::STALE.into(),
+                Err(other) => error = other,
+            }
+        }
+        Err(error)
+    }
 }
 
 /// Calls `work` once in each namespace, one after the other, on a thread of its own that ends afterwards: no other code
@@ -33,10 +52,7 @@ pub(crate) fn visit<T: Send + 'static>(
 }
 
 fn enter(target: &Target) -> io::Result<()> {
-    let namespace = File::open(&target.path)?;
-    if namespace.metadata()?.ino() != target.inode {
-        return Err(rustix::io::Errno::STALE.into());
-    }
+    let namespace = target.open()?;
     Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
@@ -46,17 +62,25 @@ mod tests {
 
     fn own() -> Target {
         let path = PathBuf::from("/proc/thread-self/ns/net");
-        Target { inode: std::fs::metadata(&path).unwrap().ino(), path }
+        Target { inode: std::fs::metadata(&path).unwrap().ino(), paths: vec![path] }
     }
 
     #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
         let wrong = Target { inode: 1, ..own() };
-        let gone = Target { path: "/proc/0/ns/net".into(), ..own() };
+        let gone = Target { paths: vec!["/proc/0/ns/net".into()], ..own() };
         let results = visit(vec![wrong, gone], |_| Ok(())).unwrap();
         let errors: Vec<_> = results.into_iter().map(|r| r.unwrap_err()).collect();
         assert_eq!(errors[0].raw_os_error(), Some(libc::ESTALE));
         assert_eq!(errors[1].kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_path_that_has_gone_leaves_the_others() {
+        let mut target = own();
+        target.paths.insert(0, "/proc/0/ns/net".into());
+        target.paths.insert(1, "/proc/self/ns/mnt".into());
+        assert!(target.open().is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod container;
 mod host;
 pub mod inspect;
+mod map;
 mod network;
 mod process;
 mod scoreboard;
@@ -44,6 +45,14 @@ pub const VIEWS: &[View] = &[
         key: 'p',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
         render: process::render,
+    },
+    View {
+        id: "map",
+        title: "Map",
+        short: "Map",
+        key: 'm',
+        topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat],
+        render: map::render,
     },
     View {
         id: "network",

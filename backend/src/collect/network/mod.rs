@@ -191,7 +191,7 @@ fn ask(target: &Target, want: Want, all: &[Target], known: &HashMap<(u64, i32), 
 /// Which id each namespace has here; those without one are not seen by any link here.
 fn nsids(socket: &mut RouteSocket, all: &[Target]) -> Vec<(i32, u64)> {
     let id = |target: &Target| {
-        let namespace = fs::File::open(&target.path).ok()?;
+        let namespace = target.open().ok()?;
         let fd = u32::try_from(namespace.as_raw_fd()).ok()?;
         let mut request = NsidMessage::default();
         request.attributes.push(NsidAttribute::Fd(fd));

@@ -16,6 +16,8 @@ use crate::sys::root::Root;
 
 /// Folders of named namespaces; only the first gives names that a person chose.
 const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+/// Processes of a namespace through which it is tried to be entered.
+const WAYS_AT_MOST: usize = 8;
 /// Readings after which a process is asked again where it is: `setns` and `unshare` raise no event.
 const RECHECK: u64 = 60;
 
@@ -58,7 +60,7 @@ impl Namespaces {
         let own_path = self.root.proc_path("self/ns/net");
         self.own = fs::metadata(&own_path)?.ino();
         let mut found = Found { own: self.own, ..Found::default() };
-        let mut paths = BTreeMap::from([(self.own, own_path)]);
+        let mut paths = BTreeMap::from([(self.own, vec![own_path])]);
         self.of.retain(|key, _| processes.contains_key(key));
         for (key, _) in processes.iter().filter(|(_, row)| !row.kernel_thread) {
             let turn = (self.reading + u64::from(key.pid)).is_multiple_of(RECHECK);
@@ -71,16 +73,22 @@ impl Namespaces {
                 found.hidden += 1;
                 continue;
             };
-            paths.entry(inode).or_insert(path);
             found.members.entry(inode).or_default().push(*key);
         }
         self.read_named(&mut paths, &mut found);
+        for (inode, members) in &mut found.members {
+            // The oldest is the least likely to end before we are there.
+            members.sort_unstable_by_key(|key| (key.start_time, key.pid));
+            let ways = members.iter().take(WAYS_AT_MOST);
+            let ways = ways.map(|key| self.root.proc_path(format!("{}/ns/net", key.pid)));
+            paths.entry(*inode).or_default().extend(ways);
+        }
         let own = paths.remove_entry(&self.own);
-        found.targets = own.into_iter().chain(paths).map(|(inode, path)| Target { inode, path }).collect();
+        found.targets = own.into_iter().chain(paths).map(|(inode, paths)| Target { inode, paths }).collect();
         Ok(found)
     }
 
-    fn read_named(&self, paths: &mut BTreeMap<u64, PathBuf>, found: &mut Found) {
+    fn read_named(&self, paths: &mut BTreeMap<u64, Vec<PathBuf>>, found: &mut Found) {
         // A bind mount is on another device than the folder it is in; a file left behind by a dead one is not.
         let mut seen = HashSet::new();
         for (i, folder) in NAMED.iter().enumerate() {
@@ -92,7 +100,7 @@ impl Namespaces {
                 if Some(meta.dev()) == device || !seen.insert((i, meta.ino())) {
                     continue;
                 }
-                paths.entry(meta.ino()).or_insert_with(|| entry.path());
+                paths.entry(meta.ino()).or_default().push(entry.path());
                 if i == 0 {
                     found.names.insert(meta.ino(), printable(entry.file_name().as_encoded_bytes()));
                 }

@@ -1,0 +1,244 @@
+//! The parts of the picture as SVG. What changes each second (rates, measures) changes attributes; elements stay.
+
+use glasshull_shared::domain::network::LinkKey;
+use glasshull_shared::unit;
+use leptos::prelude::*;
+
+use super::Lit;
+use super::scene::{self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, STACK, Scene, TALL, TOP, WIRE, Wire};
+use crate::store::{Choice, Selection};
+use crate::widget::meter::tone_of_fill;
+
+/// Letters of 12 units that fit into a box beside its measures.
+const TITLE_CHARS: usize = 22;
+
+/// At most so many characters.
+fn fit(text: &str, chars: usize) -> String {
+    if text.chars().count() <= chars {
+        return unit::printable(text);
+    }
+    let short: String = text.chars().take(chars.saturating_sub(1)).collect();
+    unit::printable(&format!("{short}…"))
+}
+
+/// A link inside the picture: goes by mouse, keyboard and "open in a new tab".
+fn linked(choice: Choice, to: Selection, label: String, body: impl IntoView + 'static) -> AnyView {
+    let href = move || choice.selection_link(&to);
+    let body = body.into_any();
+    // In `view!` an `a` of its own would be HTML's.
+    leptos::svg::a().attr("href", href).attr("aria-label", label).child(body).into_any()
+}
+
+pub(super) fn wire(choice: Choice, wire: Memo<Option<Wire>>) -> AnyView {
+    let get = move || wire.get();
+    let Some(first) = wire.get_untracked() else { return ().into_any() };
+    let key = first.key;
+    let rates = move || {
+        get().map(|w| {
+            let rate = |r: Option<f32>| unit::or_unknown(r.map(|r| unit::bytes_per_sec(f64::from(r))));
+            (format!("↓ {}", rate(w.flow.rx)), format!("↑ {}", rate(w.flow.tx)))
+        })
+    };
+    let place = move || get().map(|w| format!("translate({} {})", WIRE.0, w.y));
+    let body = view! {
+        <g class="map-box map-wire" class:is-down=move || get().is_some_and(|w| !w.up) transform=place>
+            <rect width=WIRE.1 height=TALL></rect>
+            <text class="map-name" x="10" y="19">{fit(&first.name, 15)}</text>
+            <text class="map-detail" x="10" y="34">{move || get().map(|w| fit(&w.detail, 20))}</text>
+            <text class="map-rx" x="10" y="49">{move || rates().map(|r| r.0)}</text>
+            <text class="map-tx" x="80" y="49">{move || rates().map(|r| r.1)}</text>
+        </g>
+    };
+    linked(choice, Selection::Link(key), format!("wire {}", first.name), body)
+}
+
+pub(super) fn bridge(choice: Choice, lit: Memo<Lit>, bridge: Memo<Option<Bridge>>) -> AnyView {
+    let Some(first) = bridge.get_untracked() else { return ().into_any() };
+    let key = first.key;
+    let get = move || bridge.get();
+    let middle =
+        move || get().map(|b| format!("translate({} {}) rotate(-90)", BRIDGE.1 / 2.0 + 4.5, b.height / 2.0));
+    // Beside the bar, where a long name would not fit on it.
+    let title = move || get().map(|b| fit(&b.title, (b.height / 7.5) as usize));
+    let body = view! {
+        <g
+            class="map-bridge"
+            class:is-lit=move || lit.with(|l| l.bridges.contains(&key))
+            transform=move || get().map(|b| format!("translate({} {})", BRIDGE.0, b.y))
+        >
+            <text class="map-detail" x="0" y="-6">{move || get().map(|b| fit(&b.detail, 34))}</text>
+            <rect width=BRIDGE.1 height=move || get().map(|b| b.height)></rect>
+            <text class="map-name" text-anchor="middle" transform=middle>{title}</text>
+        </g>
+    };
+    linked(choice, Selection::Link(key), format!("bridge {}", first.title), body)
+}
+
+pub(super) fn cable(choice: Choice, lit: Memo<Lit>, cable: Memo<Option<Cable>>) -> AnyView {
+    let Some(first) = cable.get_untracked() else { return ().into_any() };
+    let (key, labelled) = (first.key, !first.label.is_empty());
+    let get = move || cable.get();
+    let strand = move |class: &'static str, shift: f64, rate: fn(&Cable) -> Option<f32>| {
+        let path = move || get().map(|c| c.path(shift));
+        let width = move || get().map(|c| format!("{:.1}", scene::thickness(rate(&c)).max(0.6)));
+        let idle = move || get().is_none_or(|c| scene::thickness(rate(&c)) == 0.0);
+        let pace = move || get().map(|c| format!("{:.2}s", scene::pace(rate(&c))));
+        view! {
+            <path class=class class:is-idle=idle d=path stroke-width=width style:animation-duration=pace></path>
+        }
+    };
+    let (is_lit, is_dim) = (
+        move || lit.with(|l| l.cables.contains(&key)),
+        move || lit.with(|l| l.any && !l.cables.contains(&key)),
+    );
+    let lost = move || get().is_some_and(|c| c.flow.lost > 0);
+    let body = view! {
+        <g
+            class="map-cable"
+            class:is-lit=is_lit
+            class:is-dim=is_dim
+            class:is-down=move || get().is_some_and(|c| !c.up)
+        >
+            <path class="map-grip" d=move || get().map(|c| c.path(0.0))></path>
+            {strand("map-strand rx", -2.5, |c| c.flow.rx)}
+            {strand("map-strand tx", 2.5, |c| c.flow.tx)}
+            {labelled.then(|| label(cable, lost))}
+        </g>
+    };
+    linked(choice, Selection::Link(key), format!("cable {} {}", first.kind, first.label), body)
+}
+
+fn label(cable: Memo<Option<Cable>>, lost: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
+    let get = move || cable.get();
+    let place = move || get().map(|c| format!("translate({} {})", LABEL.0, c.to.1 - 13.0));
+    view! {
+        <g class="map-label" class:has-lost=lost transform=place>
+            <rect width=LABEL.1 height="26"></rect>
+            <text class="map-detail" text-anchor="middle" x=LABEL.1 / 2.0 y="11">
+                {move || get().map(|c| {
+                    let kind = if c.kind == "veth" { String::new() } else { format!("{} ", c.kind) };
+                    let lost = if c.flow.lost > 0 { format!(" ✕{}", unit::count(c.flow.lost)) } else { String::new() };
+                    fit(&format!("{kind}{}{lost}", c.label), 21)
+                })}
+            </text>
+            <text class="map-rx" x="8" y="22">{move || get().map(|c| c.rates().0)}</text>
+            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{move || get().map(|c| c.rates().1)}</text>
+        </g>
+    }
+    .into_any()
+}
+
+pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) -> AnyView {
+    let Some(first) = frame.get_untracked() else { return ().into_any() };
+    let netns = first.netns;
+    let get = move || frame.get();
+    let target = first.containers.first().cloned().map(Selection::Container);
+    let place = move || get().map(|f| format!("translate({} {})", BOX.0, f.y));
+    let cpu = move || get().and_then(|f| f.cpu);
+    let memory = move || get().and_then(|f| f.memory);
+    let processes = move || {
+        get().map(|f| format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" }))
+    };
+    let shared = move || get().is_some_and(|f| f.containers.len() > 1);
+    let about =
+        move || get().map(|f| format!("{} · network namespace {}", unit::printable(&f.detail), f.netns));
+    let body = view! {
+        <g
+            class="map-box map-frame"
+            class:is-lit=move || lit.with(|l| l.frames.contains(&netns))
+            class:is-dim=move || lit.with(|l| l.any && !l.frames.contains(&netns))
+            class:is-empty=move || get().is_some_and(|f| f.containers.is_empty())
+            transform=place
+        >
+            {leptos::svg::title().child(about)}
+            <rect width=BOX.1 height=TALL></rect>
+            {move || shared().then(|| view! { <rect class="map-shared" x="3" y="3" width=BOX.1 - 6.0 height=TALL - 6.0></rect> })}
+            <text class="map-name" x="12" y="21">{move || get().map(|f| fit(&f.title, TITLE_CHARS))}</text>
+            <text class="map-detail" x="12" y="37">{move || get().map(|f| fit(&f.detail, 30))}</text>
+            <text class="map-detail quiet" x="12" y="50">{processes}</text>
+            {measure("cpu", 14.0, move || cpu().map(|(used, of_limit)| {
+                let text = unit::percent(f64::from(used));
+                (text, of_limit.unwrap_or(used).min(1.0), of_limit.is_some())
+            }))}
+            {measure("mem", 36.0, move || memory().map(|(used, of_limit)| {
+                (unit::bytes(used), of_limit.unwrap_or(0.0).min(1.0), of_limit.is_some())
+            }))}
+        </g>
+    };
+    match target {
+        Some(target) => linked(choice, target, first.title, body),
+        None => body.into_any(),
+    }
+}
+
+/// Text, filled part and whether there is a limit.
+fn measure(
+    name: &'static str,
+    y: f64,
+    of: impl Fn() -> Option<(String, f32, bool)> + Copy + Send + Sync + 'static,
+) -> AnyView {
+    // A bar needs something to be a part of: a limit, or a core.
+    let barred = move || of().is_some_and(|(_, part, limited)| limited || part > 0.0);
+    let width = move || of().map(|(_, part, _)| format!("{:.1}", f64::from(part) * 84.0));
+    let tone = move || of().map_or("", |(_, part, limited)| if limited { tone_of_fill(part) } else { "" });
+    view! {
+        <g class="map-measure" transform=format!("translate(232 {y})")>
+            <text class="map-detail quiet" x="0" y="9">{name}</text>
+            <rect class="map-track" class:is-hidden=move || !barred() x="32" y="2" width="84" height="7"></rect>
+            <rect class="map-fill" data-tone=tone x="32" y="2" width=width height="7"></rect>
+            <text class="map-figure" x="200" y="9" text-anchor="end">{move || unit::or_unknown(of().map(|o| o.0))}</text>
+        </g>
+    }
+    .into_any()
+}
+
+/// What those hang on that hang on no bridge.
+pub(super) fn note(note: Memo<Option<(f64, &'static str)>>) -> AnyView {
+    let y = move || note.get().map(|(y, _)| y + TALL / 2.0 + 4.0);
+    view! {
+        <text class="map-detail quiet" x=LABEL.0 + LABEL.1 y=y text-anchor="end">
+            {move || note.get().map(|(_, text)| text)}
+        </text>
+    }
+    .into_any()
+}
+
+/// The host itself: what routes, and who uses its network.
+pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
+    let height = move || scene.with(|s| (s.height - TOP - 20.0).max(0.0));
+    let forwards = move || {
+        scene.with(|s| match s.forwards {
+            Some(true) => ("ip_forward 1", "fine"),
+            Some(false) => ("ip_forward 0", "attention"),
+            None => ("ip_forward –", "quiet"),
+        })
+    };
+    let on_host = move || scene.with(|s| s.on_host.clone()).into_iter().enumerate();
+    let chip = move |(i, (id, name)): (usize, (String, String))| {
+        let label = format!("{name}, on the host's network");
+        let body = view! {
+            <g class="map-chip" transform=format!("translate(10 {})", 84 + i * 24)>
+                <rect width=STACK.1 - 20.0 height="20"></rect>
+                <text class="map-detail" x="8" y="14">{fit(&name, 19)}</text>
+            </g>
+        };
+        linked(choice, Selection::Container(id), label, body)
+    };
+    view! {
+        <g class="map-box map-stack" transform=format!("translate({} {TOP})", STACK.0)>
+            <rect width=STACK.1 height=height></rect>
+            <text class="map-detail quiet" x="10" y="20">"routing"</text>
+            <text class="map-figure" data-tone=move || forwards().1 x="10" y="36">{move || forwards().0}</text>
+            <text class="map-detail quiet" x="10" y="68">
+                {move || if scene.with(|s| s.on_host.is_empty()) { "no container on host network" } else { "on the host's network" }}
+            </text>
+            <For each=on_host key=|(i, (id, _))| (*i, id.clone()) children=chip />
+        </g>
+    }
+    .into_any()
+}
+
+/// Whether a cable ends in this link, at either side.
+pub(super) fn ends_in(cable: &Cable, key: LinkKey) -> bool {
+    cable.key == key || cable.far == Some(key)
+}

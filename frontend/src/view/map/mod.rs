@@ -1,0 +1,186 @@
+//! The map: the path of a packet from the wire through the host to the containers, left to right, with what passes.
+
+mod draw;
+mod plan;
+mod scene;
+
+use std::collections::BTreeSet;
+
+use glasshull_shared::domain::network::LinkKey;
+use glasshull_shared::snapshot::Topic;
+use glasshull_shared::unit;
+use leptos::prelude::*;
+
+use crate::store::{Choice, Selection, Store, use_choice, use_store};
+use plan::Plan;
+use scene::{BOX, BRIDGE, LABEL, STACK, Scene, WIDTH, WIRE, groups, members};
+
+const TOPICS: &[Topic] =
+    &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat];
+
+/// What the selection lights.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Lit {
+    any: bool,
+    cables: BTreeSet<LinkKey>,
+    bridges: BTreeSet<LinkKey>,
+    frames: BTreeSet<u64>,
+}
+
+/// The view.
+pub(super) fn render() -> AnyView {
+    let (store, choice) = (use_store(), use_choice());
+    let anew = RwSignal::new(0_u32);
+    let plan = Memo::new(move |before: Option<&(u32, Plan)>| {
+        let turn = anew.get();
+        let kept = before.filter(|(then, _)| *then == turn).map(|(_, plan)| plan.clone()).unwrap_or_default();
+        let next = store
+            .read(&[Topic::Netns, Topic::Link, Topic::Container], |s| kept.advance(&members(s), &groups(s)));
+        (turn, next)
+    });
+    let scene = Memo::new(move |_| plan.with(|(_, plan)| store.read(TOPICS, |s| scene::scene(s, plan))));
+    let lit = Memo::new(move |_| choice.selected.with(|sel| scene.with(|s| lit(s, sel.as_ref()))));
+    let empty = move || scene.with(|s| s.frames.is_empty() && s.wires.is_empty());
+    view! {
+        <div class="view map">
+            {toolbar(scene, plan, anew)}
+            <div class="map-scroll" tabindex="-1">
+                {picture(choice, scene, lit)}
+                <p class="map-none" hidden=move || !empty()>{move || why_empty(store)}</p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn toolbar(scene: Memo<Scene>, plan: Memo<(u32, Plan)>, anew: RwSignal<u32>) -> impl IntoView {
+    let count = move |n: fn(&Scene) -> usize, one: &'static str| {
+        view! {
+            <span>
+                <b>{move || scene.with(|s| unit::count(n(s) as u64))}</b>
+                {move || format!(" {one}{}", if scene.with(n) == 1 { "" } else { "s" })}
+            </span>
+        }
+    };
+    let untidy = move || plan.with(|(_, plan)| plan.is_untidy());
+    view! {
+        <div class="toolbar map-bar">
+            {count(|s| s.frames.len(), "namespace")}
+            {count(|s| s.bridges.len(), "bridge")}
+            {count(|s| s.wires.len(), "wire")}
+            <span class="map-key"><i class="rx"></i>"received"<i class="tx"></i>"sent, seen from the container; as thick as the logarithm of bytes/s"</span>
+            <span class="gap"></span>
+            <button
+                type="button"
+                class="toggle"
+                disabled=move || !untidy()
+                title="Rows stay where they are while things come and go; this closes the gaps"
+                on:click=move |_| anew.update(|n| *n += 1)
+            >
+                "Tidy up"
+            </button>
+            <a class="map-table" href="?view=network&f=kind:veth">"As a table"</a>
+        </div>
+    }
+}
+
+fn picture(choice: Choice, scene: Memo<Scene>, lit: Memo<Lit>) -> AnyView {
+    let heads = [
+        (WIRE.0, "WIRE"),
+        (STACK.0, "HOST STACK"),
+        (BRIDGE.0, "BRIDGES"),
+        (LABEL.0, "VETH PAIRS"),
+        (BOX.0, "NETWORK NAMESPACES"),
+    ];
+    let head = |(x, text): (f64, &'static str)| view! { <text class="map-head" x=x y="22">{text}</text> };
+    let find = move |key: LinkKey, to: f64| {
+        Memo::new(move |_| {
+            // A bridge's own cable and a container's never share a key, but a wire may be a bridge's port too.
+            scene.with(|s| s.cables.iter().find(|c| c.key == key && c.to.0 == to).cloned())
+        })
+    };
+    view! {
+        <svg
+            class="map-picture"
+            class:has-lit=move || lit.with(|l| l.any)
+            role="group"
+            aria-label="Map of the host's network"
+            viewBox=move || scene.with(|s| format!("0 0 {WIDTH} {:.0}", s.height))
+        >
+            {heads.into_iter().map(head).collect::<Vec<_>>()}
+            {draw::stack(choice, scene)}
+            <For
+                each=move || scene.with(|s| s.cables.iter().map(|c| (c.key, c.to.0)).collect::<Vec<_>>())
+                key=|(key, to)| (*key, *to as i64)
+                children=move |(key, to)| draw::cable(choice, lit, find(key, to))
+            />
+            {(0..3).map(|i| draw::note(Memo::new(move |_| scene.with(|s| s.notes.get(i).copied())))).collect::<Vec<_>>()}
+            <For
+                each=move || scene.with(|s| s.wires.iter().map(|w| w.key).collect::<Vec<_>>())
+                key=|key| *key
+                children=move |key| {
+                    let wire = Memo::new(move |_| scene.with(|s| s.wires.iter().find(|w| w.key == key).cloned()));
+                    draw::wire(choice, wire)
+                }
+            />
+            <For
+                each=move || scene.with(|s| s.bridges.iter().map(|b| b.key).collect::<Vec<_>>())
+                key=|key| *key
+                children=move |key| {
+                    let bridge = Memo::new(move |_| scene.with(|s| s.bridges.iter().find(|b| b.key == key).cloned()));
+                    draw::bridge(choice, lit, bridge)
+                }
+            />
+            <For
+                each=move || scene.with(|s| s.frames.iter().map(|f| f.netns).collect::<Vec<_>>())
+                key=|netns| *netns
+                children=move |netns| {
+                    let frame = Memo::new(move |_| scene.with(|s| s.frames.iter().find(|f| f.netns == netns).cloned()));
+                    draw::frame(choice, lit, frame)
+                }
+            />
+        </svg>
+    }
+    .into_any()
+}
+
+/// The path of what is selected: its frames, their cables, and the bridges these hang on.
+fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
+    let mut lit = Lit::default();
+    match selected {
+        Some(Selection::Container(id)) => {
+            let frames = scene.frames.iter().filter(|f| f.containers.contains(id));
+            lit.frames = frames.map(|f| f.netns).collect();
+            let cables = scene.cables.iter().filter(|c| lit.frames.contains(&c.netns));
+            lit.cables = cables.map(|c| c.key).collect();
+        }
+        Some(Selection::Link(key)) => {
+            // A bridge lights all that hang on it.
+            let of = |c: &&scene::Cable| draw::ends_in(c, *key) || c.bridge == Some(*key);
+            for cable in scene.cables.iter().filter(of) {
+                lit.cables.insert(cable.key);
+                lit.frames.insert(cable.netns);
+            }
+        }
+        Some(Selection::Process(_) | Selection::Engine(_) | Selection::Host) | None => return lit,
+    }
+    lit.any = !lit.cables.is_empty() || !lit.frames.is_empty();
+    for cable in &scene.cables {
+        if lit.cables.contains(&cable.key) {
+            lit.bridges.extend(cable.bridge);
+        }
+    }
+    let bridges = lit.bridges.clone();
+    lit.cables.extend(bridges); // and the cable from the host to the bridge
+    lit
+}
+
+fn why_empty(store: Store) -> String {
+    if !store.is_fresh(Topic::Link) {
+        return "Waiting for the links of this host.".into();
+    }
+    let why = store.read(&[Topic::Source], |s| {
+        s.source.iter().find(|(key, _)| key.name == "network").and_then(|(_, row)| row.reason.clone())
+    });
+    why.unwrap_or_else(|| "No link is known.".into())
+}

@@ -1,0 +1,104 @@
+//! Tests of the map's picture: who hangs on what, and that nothing lies over anything else.
+
+use std::sync::Arc;
+
+use glasshull_shared::domain::container::Container;
+use glasshull_shared::domain::network::NetnsKey;
+
+use super::*;
+
+const HOST: u64 = 1;
+
+fn add(s: &mut Snapshot, netns: u64, ifindex: u32, row: Link) {
+    s.link.insert(LinkKey { netns, ifindex }, Arc::new(row));
+}
+
+fn kind(kind: &str, name: &str) -> Link {
+    Link { kind: kind.into(), name: name.into(), up: true, ..Link::default() }
+}
+
+/// A wire, two bridges with three containers on the first, one on both, one alone.
+fn snapshot() -> Snapshot {
+    let mut s = Snapshot::default();
+    s.netns.insert(NetnsKey { netns: HOST }, Arc::new(Netns { host: true, ..Netns::default() }));
+    add(&mut s, HOST, 1, kind("loopback", "lo"));
+    add(&mut s, HOST, 2, kind("physical", "eth0"));
+    add(&mut s, HOST, 10, Link { network: Some("front".into()), ..kind("bridge", "br-f") });
+    add(&mut s, HOST, 11, Link { network: Some("back".into()), ..kind("bridge", "br-b") });
+    let mut next = 20;
+    for (netns, name, bridges) in
+        [(2, "web", vec![10]), (3, "api", vec![10, 11]), (4, "cache", vec![10]), (5, "alone", vec![])]
+    {
+        let id = format!("{name}-id");
+        let row = Container { name: name.into(), ..Container::default() };
+        s.container.insert(ContainerKey { id: id.clone() }, Arc::new(row));
+        s.netns.insert(NetnsKey { netns }, Arc::new(Netns { containers: vec![id], ..Netns::default() }));
+        add(&mut s, netns, 1, kind("loopback", "lo"));
+        for (i, bridge) in bridges.into_iter().enumerate() {
+            let inside = 2 + u32::try_from(i).unwrap();
+            let near = Link { peer_netns: Some(HOST), peer_ifindex: Some(next), ..kind("veth", "eth0") };
+            let far = Link {
+                master: Some(bridge),
+                peer_netns: Some(netns),
+                peer_ifindex: Some(inside),
+                ..kind("veth", "vethx")
+            };
+            add(&mut s, netns, inside, near);
+            add(&mut s, HOST, next, far);
+            next += 1;
+        }
+    }
+    s
+}
+
+fn drawn() -> Scene {
+    let s = snapshot();
+    scene(&s, &Plan::default().advance(&members(&s), &groups(&s)))
+}
+
+#[test]
+fn each_hangs_on_its_bridge_and_names_are_in_order() {
+    let scene = drawn();
+    let mut frames: Vec<_> = scene.frames.iter().map(|f| (f.y as i64, f.title.as_str())).collect();
+    frames.sort_unstable();
+    // `api` is on both networks; its row is with the one whose bridge comes first.
+    assert_eq!(frames.iter().map(|f| f.1).collect::<Vec<_>>(), ["api", "cache", "web", "alone"]);
+    let bridge = scene.bridges.iter().find(|b| b.title == "front").unwrap();
+    for cable in scene.cables.iter().filter(|c| c.bridge == Some(bridge.key) && c.netns != HOST) {
+        assert!(cable.from.1 >= bridge.y && cable.from.1 <= bridge.y + bridge.height);
+        assert_eq!(cable.label, "vethx");
+    }
+    let back = scene.bridges.iter().find(|b| b.title == "back").unwrap();
+    assert!(scene.cables.iter().any(|c| c.bridge == Some(back.key) && c.netns == 3));
+    assert_eq!(scene.wires.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["eth0"]);
+}
+
+#[test]
+fn nothing_lies_over_anything_else() {
+    let scene = drawn();
+    let mut spans: Vec<(f64, f64)> = scene.frames.iter().map(|f| (f.y, f.y + TALL)).collect();
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0));
+    assert!(spans.last().unwrap().1 < scene.height);
+    let columns = [WIRE, STACK, BRIDGE, LABEL, BOX];
+    assert!(columns.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0));
+    assert!(BOX.0 + BOX.1 <= WIDTH);
+    for frame in &scene.frames {
+        let ends: Vec<f64> = scene.cables.iter().filter(|c| c.netns == frame.netns).map(|c| c.to.1).collect();
+        assert!(ends.iter().all(|y| *y > frame.y && *y < frame.y + TALL));
+        assert!(ends.windows(2).all(|pair| pair[1] - pair[0] >= 12.0), "{ends:?}");
+    }
+}
+
+#[test]
+fn strands_grow_with_the_logarithm_and_stop_at_nothing() {
+    assert_eq!((thickness(None), thickness(Some(0.0))), (0.0, 0.0));
+    let widths = [1.0, 1e3, 1e6, 1e9].map(|rate| thickness(Some(rate)));
+    assert!(widths.windows(2).all(|pair| pair[0] < pair[1]), "{widths:?}");
+    assert!(pace(Some(1e6)) < pace(Some(1e3)));
+}
+
+#[test]
+fn without_a_host_there_is_no_picture() {
+    assert_eq!(scene(&Snapshot::default(), &Plan::default()), Scene::default());
+}
