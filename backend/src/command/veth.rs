@@ -44,6 +44,12 @@ pub(crate) async fn run(common: Common, args: Veth) -> Result<ExitCode> {
         [Topic::Process, Topic::Container, Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Source];
     let sample = sample_twice(&mut live, &wake, demand.into_iter().collect(), args.interval).await;
     let snapshot = &sample.snapshot;
+    let source = snapshot.source.iter().find(|(key, _)| key.name == collect::NETWORK.name);
+    let trouble = source.filter(|(_, row)| row.state != SourceState::Ok).map(|(_, row)| row);
+    let reason = trouble.and_then(|row| row.reason.as_deref()).unwrap_or("links cannot be read");
+    if trouble.is_some_and(|row| row.state != SourceState::Limited) {
+        bail!("{reason}");
+    }
     let mut pairs = pairs(snapshot);
     if let Some(what) = &args.what {
         pairs.retain(|pair| pair.matches(what));
@@ -58,9 +64,8 @@ pub(crate) async fn run(common: Common, args: Veth) -> Result<ExitCode> {
     } else {
         print_line(table(&pairs).trim_end())?;
     }
-    let source = snapshot.source.iter().find(|(key, _)| key.name == collect::NETWORK.name);
-    if let Some((_, row)) = source.filter(|(_, row)| row.state != SourceState::Ok) {
-        eprintln!("glasshull: {}", row.reason.as_deref().unwrap_or("links cannot be read"));
+    if trouble.is_some() {
+        eprintln!("glasshull: {reason}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -40,6 +40,7 @@ const CASES: &[Case] = &[
     ("network::a_veth_pair_is_known_from_both_ends", network::pairs),
     ("network::a_namespace_knows_who_shares_it", network::namespaces),
     ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
+    ("network::namespaces_that_come_and_go_disturb_nothing", network::churn),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

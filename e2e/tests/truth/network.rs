@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::lab::process::wait_until;
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, number, same};
@@ -328,5 +330,37 @@ pub(crate) fn neighbours_and_routes(context: &mut Context) -> Result<()> {
             same(row, "kind", route.get("type").unwrap_or(&json!("unicast")))?;
         }
     }
+    Ok(())
+}
+
+/// Namespaces with links come and go some twenty times a second while the agent reads: nothing else is lost, no snapshot
+/// fails, and no namespace outlives its end on our account.
+pub(crate) fn churn(context: &mut Context) -> Result<()> {
+    let stem = format!("gh{}c", std::process::id());
+    // Names of their own: the kernel takes a namespace's links down some time after its end.
+    let round = format!(
+        "n={stem}$i; ip netns add $n && ip link add $n type veth peer name v1 netns $n; ip netns delete $n"
+    );
+    let script = format!("for i in $(seq 120); do {round}; sleep 0.02; done");
+    let mut churning = Command::new("sh").args(["-c", &script]).spawn().context("run sh")?;
+    let web = Place::container(context, "web")?;
+    let host = Place::host()?;
+    for _ in 0..3 {
+        let snapshot = context.agent.snapshot_with(&context.endpoint(), &TABLES)?;
+        for place in [&host, &web] {
+            let lo = row(&snapshot, place.netns, 1)?;
+            same(lo, "name", &json!("lo"))?;
+        }
+    }
+    ensure!(churning.wait()?.success(), "the churn failed");
+    let left = || {
+        let links = ip(&[], &["link"]).unwrap_or_default();
+        links.into_iter().find(|link| link["ifname"].as_str().is_some_and(|name| name.starts_with(&stem)))
+    };
+    ensure!(
+        wait_until(Duration::from_secs(20), || left().is_none()),
+        "a link outlived its namespace: {:?}",
+        left()
+    );
     Ok(())
 }

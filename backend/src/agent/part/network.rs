@@ -1,5 +1,7 @@
 //! Network namespaces, links, neighbours, routes: fills `netns`, `link`, `link_stat`, `neighbour`, `route`.
 
+use std::sync::Arc;
+
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::{LinkKey, LinkStat};
 use glasshull_shared::domain::process::{Process, ProcessKey};
@@ -60,8 +62,23 @@ impl NetworkPart {
             Some(trouble) => troubles.set(collect::NETWORK, trouble),
             None => troubles.none(collect::NETWORK),
         }
-        let NetworkReading { mut netns, members, mut link, across, link_stat, mut neighbour, route, .. } =
-            reading;
+        let NetworkReading {
+            mut netns,
+            members,
+            mut link,
+            across,
+            mut link_stat,
+            mut neighbour,
+            mut route,
+            failed,
+            ..
+        } = reading;
+        for inode in failed {
+            keep_of(inode, |key| key.netns, &next.link, &mut link);
+            keep_of(inode, |key| key.netns, &self.stat.rows, &mut link_stat);
+            keep_of(inode, |key| key.netns, &next.neighbour, &mut neighbour);
+            keep_of(inode, |key| key.netns, &next.route, &mut route);
+        }
         join_namespaces(&mut netns, &members, &next.process, &next.container);
         join_links(&mut link, &across, &netns, &next.container);
         if want.neighbours {
@@ -78,6 +95,13 @@ impl NetworkPart {
             .stat
             .advance_at(now, link_stat, |before, rows, nanos| rate::rate_links(before, rows, &shown, nanos));
     }
+}
+
+/// Takes over the rows of one namespace: a failure is stale, never empty.
+fn keep_of<K: Ord + Clone, V>(netns: u64, of: fn(&K) -> u64, from: &Table<K, V>, to: &mut Table<K, V>) {
+    to.extend(
+        from.iter().filter(|(key, _)| of(key) == netns).map(|(key, row)| (key.clone(), Arc::clone(row))),
+    );
 }
 
 fn trouble(reading: &NetworkReading, sees_all: bool) -> Option<Trouble> {

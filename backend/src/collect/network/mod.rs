@@ -53,6 +53,8 @@ pub(crate) struct NetworkReading {
     pub neighbour: Table<NeighbourKey, Neighbour>,
     /// Routing tables `main` and `default`.
     pub route: Table<RouteKey, Route>,
+    /// Namespaces that are there but could not be read now: what was known of them still holds.
+    pub failed: Vec<u64>,
     /// Processes whose namespace may not be asked for.
     pub hidden_processes: usize,
     /// What could not be read, for a person; at most one line per reason.
@@ -128,7 +130,13 @@ impl NetworkReader {
                 }
                 Err(error) if has_gone(&error) => continue,
                 Err(error) if netns == found.own => return Err(error),
-                Err(error) => row.hidden = Some(reason(&error)),
+                Err(error) => match refusal(&error) {
+                    Some(why) => row.hidden = Some(why.to_owned()),
+                    None => {
+                        reading.notices.push(format!("network namespace {netns}: {error}"));
+                        reading.failed.push(netns);
+                    }
+                },
             }
             reading.netns.insert(NetnsKey { netns }, Arc::new(row));
             reading.members.insert(netns, members);
@@ -214,10 +222,11 @@ fn has_gone(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(libc::ESTALE | libc::ESRCH | libc::EINVAL))
 }
 
-fn reason(error: &io::Error) -> String {
+/// What we lack to read a namespace; `None` for errors that are no refusal (out of descriptors or memory).
+fn refusal(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error() {
-        Some(libc::EPERM) => "entering needs CAP_SYS_ADMIN".into(),
-        Some(libc::EACCES) => "finding it needs CAP_SYS_PTRACE".into(),
-        Some(_) | None => error.to_string(),
+        Some(libc::EPERM) => Some("entering needs CAP_SYS_ADMIN"),
+        Some(libc::EACCES) => Some("finding it needs CAP_SYS_PTRACE"),
+        Some(_) | None => None,
     }
 }
