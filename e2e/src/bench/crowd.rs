@@ -36,6 +36,8 @@ pub enum Screen {
     Processes,
     /// All containers.
     Containers,
+    /// The map of the network.
+    Map,
 }
 
 impl Screen {
@@ -44,6 +46,7 @@ impl Screen {
         let own: &[Topic] = match self {
             Self::Processes => &[Topic::Process, Topic::ProcessStat],
             Self::Containers => &[Topic::ContainerStat],
+            Self::Map => &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::ContainerStat],
         };
         FRAME.iter().chain(own).copied().collect()
     }
@@ -53,6 +56,7 @@ impl Screen {
         match self {
             Self::Processes => Topic::ProcessStat,
             Self::Containers => Topic::ContainerStat,
+            Self::Map => Topic::LinkStat,
         }
     }
 }

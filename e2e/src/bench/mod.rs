@@ -79,10 +79,14 @@ const DOCKER_STATS: &str = "nobody, docker stats";
 /// Name of the phase that compares with it.
 const CONTAINERS: &str = "1 × containers";
 
-const IDLE: [Plan; 6] = [
+/// Name of the phase with the map open.
+const MAP: &str = "1 × map";
+
+const IDLE: [Plan; 7] = [
     plan(NOBODY, 0, None),
     plan(ONE, 1, Some(Screen::Processes)),
     plan(CONTAINERS, 1, Some(Screen::Containers)),
+    plan(MAP, 1, Some(Screen::Map)),
     plan(HUNDRED, 100, Some(Screen::Processes)),
     plan(NOBODY_AGAIN, 0, None),
     Plan { docker_stats: true, ..plan(DOCKER_STATS, 0, None) },

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::target::{Target, targets};
-use super::{Bundle, CONTAINERS, Cost, DOCKER_STATS, NOBODY, ONE, Options, Paint, Phase, TracedCalls};
+use super::{Bundle, CONTAINERS, Cost, DOCKER_STATS, MAP, NOBODY, ONE, Options, Paint, Phase, TracedCalls};
 use crate::lab::Lab;
 use crate::lab::process::pids;
 
@@ -210,7 +210,7 @@ impl Report {
 
     fn write_wire(&self, text: &mut String) -> Result<()> {
         writeln!(text, "What one client receives, bytes per second before compression:\n")?;
-        for phase in self.phases.iter().filter(|p| p.name == ONE || p.name == CONTAINERS) {
+        for phase in self.phases.iter().filter(|p| [ONE, CONTAINERS, MAP].contains(&p.name)) {
             let Some(traffic) = &phase.traffic else { continue };
             let tables: Vec<String> =
                 traffic.tables.iter().map(|(name, b)| format!("{name} {b:.0}")).collect();

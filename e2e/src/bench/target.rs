@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::report::{Measured, Report};
-use super::{HUNDRED, NOBODY, NOBODY_AGAIN, ONE, Phase};
+use super::{HUNDRED, MAP, NOBODY, NOBODY_AGAIN, ONE, Phase};
 
 /// One figure against its limit.
 #[derive(Debug, Clone, Serialize)]
@@ -66,6 +66,12 @@ pub(super) fn targets(report: &Report) -> Vec<Target> {
             value: scaled(wire, 1e3),
         },
         Target { name: "100 clients: CPU ÷ that with one", limit: 2.0, unit: "", value: crowd },
+        Target {
+            name: "the map open, no traffic: share of a core (wanted with 200 containers)",
+            limit: 3.0,
+            unit: "%",
+            value: idle(MAP).map_or_else(missing, |p| Measured::Got(p.agent.cpu_ratio * 100.0)),
+        },
         Target {
             name: "wasm + js + css, brotli",
             limit: 350.0,

@@ -34,7 +34,7 @@ struct Bench {
     /// Processes in all of them together
     #[arg(long, default_value_t = 2000)]
     processes: u32,
-    /// How long each of the nine phases is measured
+    /// How long each of the ten phases is measured
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Print one JSON object instead of Markdown

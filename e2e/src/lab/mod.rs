@@ -154,10 +154,8 @@ impl Lab {
             started
         })?;
         image::import(&self.layout).context("make the image")?;
-        if scene == Scene::Small {
-            let bridge = format!("com.docker.network.bridge.name={}", self.state.bridge);
-            self.docker(&["network", "create", "--opt", &bridge, scene::NETWORK])?;
-        }
+        let bridge = format!("com.docker.network.bridge.name={}", self.state.bridge);
+        self.docker(&["network", "create", "--opt", &bridge, scene::NETWORK])?;
         for wave in scene.waves() {
             self.start_all(wave)?;
         }

@@ -157,7 +157,7 @@ pub fn bench(containers: u32, processes: u32) -> Vec<Vec<ContainerSpec>> {
         let busy = share(processes / 50, i).min(children);
         ContainerSpec::new(
             &format!("bench-{i:03}"),
-            "none",
+            NETWORK,
             &["crowd", &children.to_string(), &busy.to_string()],
         )
         .compose(&format!("bench-{}", i % 10), &format!("service-{}", i / 10), 1)
