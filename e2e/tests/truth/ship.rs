@@ -1,6 +1,7 @@
 //! The agent as it is shipped: the static binary in the final stage of `Dockerfile`, run as a container in the lab's
 //! engine with the powers `compose.yaml` gives it, must show what it shows on the host.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -41,6 +42,8 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "DAC_READ_SEARCH",
         "--cap-add",
         "NET_ADMIN",
+        "--cap-add",
+        "SYS_ADMIN",
         "--security-opt",
         "no-new-privileges",
         "--pid",
@@ -59,7 +62,7 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "snapshot",
         "--json",
         "--tables",
-        "process,container",
+        "process,container,link",
     ];
     let inside = context.lab.docker(&arguments)?;
     let inside = Snapshot::parse(&inside)?;
@@ -85,7 +88,22 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         let (theirs, ours) = (inside.pids_of(id)?, outside.pids_of(id)?);
         ensure!(LIVELY.contains(&name) || theirs == ours, "{name}: pids {theirs:?} inside, {ours:?} outside");
     }
+    links(&inside, &outside)?;
     hosts_processes(&inside, &outside)
+}
+
+/// The links of all namespaces are seen from in there, too, with their other ends.
+fn links(inside: &Snapshot, outside: &Snapshot) -> Result<()> {
+    let veths = |snapshot: &Snapshot| {
+        let rows =
+            snapshot.rows("link")?.iter().filter(|row| row["kind"] == "veth" && row["container"].is_string());
+        let ends = rows
+            .map(|row| ["netns", "ifindex", "peer_netns", "peer_ifindex"].map(|field| row[field].as_u64()));
+        Ok::<_, anyhow::Error>(ends.collect::<BTreeSet<_>>())
+    };
+    let (theirs, ours) = (veths(inside)?, veths(outside)?);
+    ensure!(ours.len() > 5 && theirs == ours, "veth ends: {theirs:?} inside, {ours:?} outside");
+    Ok(())
 }
 
 /// The host's own processes are seen from in there, too.
