@@ -12,6 +12,22 @@ use crate::widget::meter::tone_of_fill;
 /// Letters of 12 units that fit into a box beside its measures.
 const TITLE_CHARS: usize = 22;
 
+/// Text that follows the tables. One type for all of them: each closure of its own would bring its own copy of leptos's
+/// machinery into the app.
+fn text(f: impl Fn() -> Option<String> + Send + Sync + 'static) -> Signal<String> {
+    Signal::derive(move || f().unwrap_or_default())
+}
+
+/// The same for lengths, which must never be empty.
+fn length(f: impl Fn() -> Option<f64> + Send + Sync + 'static) -> Signal<String> {
+    Signal::derive(move || format!("{:.1}", f().unwrap_or_default()))
+}
+
+/// The same for what is so or not.
+fn flag(f: impl Fn() -> bool + Send + Sync + 'static) -> Signal<bool> {
+    Signal::derive(f)
+}
+
 /// At most so many characters.
 fn fit(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
@@ -22,9 +38,8 @@ fn fit(text: &str, chars: usize) -> String {
 }
 
 /// A link inside the picture: goes by mouse, keyboard and "open in a new tab".
-fn linked(choice: Choice, to: Selection, label: String, body: impl IntoView + 'static) -> AnyView {
-    let href = move || choice.selection_link(&to);
-    let body = body.into_any();
+fn linked(choice: Choice, to: Selection, label: String, body: AnyView) -> AnyView {
+    let href = text(move || Some(choice.selection_link(&to)));
     // In `view!` an `a` of its own would be HTML's.
     leptos::svg::a().attr("href", href).attr("aria-label", label).child(body).into_any()
 }
@@ -39,16 +54,18 @@ pub(super) fn wire(choice: Choice, wire: Memo<Option<Wire>>) -> AnyView {
             (format!("↓ {}", rate(w.flow.rx)), format!("↑ {}", rate(w.flow.tx)))
         })
     };
-    let place = move || get().map(|w| format!("translate({} {})", WIRE.0, w.y));
+    let place = text(move || get().map(|w| format!("translate({} {})", WIRE.0, w.y)));
+    let down = flag(move || get().is_some_and(|w| !w.up));
     let body = view! {
-        <g class="map-box map-wire" class:is-down=move || get().is_some_and(|w| !w.up) transform=place>
+        <g class="map-box map-wire" class:is-down=down transform=place>
             <rect width=WIRE.1 height=TALL></rect>
             <text class="map-name" x="10" y="19">{fit(&first.name, 15)}</text>
-            <text class="map-detail" x="10" y="34">{move || get().map(|w| fit(&w.detail, 20))}</text>
-            <text class="map-rx" x="10" y="49">{move || rates().map(|r| r.0)}</text>
-            <text class="map-tx" x="80" y="49">{move || rates().map(|r| r.1)}</text>
+            <text class="map-detail" x="10" y="34">{text(move || get().map(|w| fit(&w.detail, 20)))}</text>
+            <text class="map-rx" x="10" y="49">{text(move || rates().map(|r| r.0))}</text>
+            <text class="map-tx" x="80" y="49">{text(move || rates().map(|r| r.1))}</text>
         </g>
-    };
+    }
+    .into_any();
     linked(choice, Selection::Link(key), format!("wire {}", first.name), body)
 }
 
@@ -56,21 +73,25 @@ pub(super) fn bridge(choice: Choice, lit: Memo<Lit>, bridge: Memo<Option<Bridge>
     let Some(first) = bridge.get_untracked() else { return ().into_any() };
     let key = first.key;
     let get = move || bridge.get();
-    let middle =
-        move || get().map(|b| format!("translate({} {}) rotate(-90)", BRIDGE.1 / 2.0 + 4.5, b.height / 2.0));
+    let middle = text(move || {
+        get().map(|b| format!("translate({} {}) rotate(-90)", BRIDGE.1 / 2.0 + 4.5, b.height / 2.0))
+    });
     // Beside the bar, where a long name would not fit on it.
-    let title = move || get().map(|b| fit(&b.title, (b.height / 7.5) as usize));
+    let title = text(move || get().map(|b| fit(&b.title, (b.height / 7.5) as usize)));
+    let place = text(move || get().map(|b| format!("translate({} {})", BRIDGE.0, b.y)));
+    let is_lit = flag(move || lit.with(|l| l.bridges.contains(&key)));
     let body = view! {
         <g
             class="map-bridge"
-            class:is-lit=move || lit.with(|l| l.bridges.contains(&key))
-            transform=move || get().map(|b| format!("translate({} {})", BRIDGE.0, b.y))
+            class:is-lit=is_lit
+            transform=place
         >
-            <text class="map-detail" x="0" y="-6">{move || get().map(|b| fit(&b.detail, 34))}</text>
-            <rect width=BRIDGE.1 height=move || get().map(|b| b.height)></rect>
+            <text class="map-detail" x="0" y="-6">{text(move || get().map(|b| fit(&b.detail, 34)))}</text>
+            <rect width=BRIDGE.1 height=length(move || get().map(|b| b.height))></rect>
             <text class="map-name" text-anchor="middle" transform=middle>{title}</text>
         </g>
-    };
+    }
+    .into_any();
     linked(choice, Selection::Link(key), format!("bridge {}", first.title), body)
 }
 
@@ -79,50 +100,57 @@ pub(super) fn cable(choice: Choice, lit: Memo<Lit>, cable: Memo<Option<Cable>>) 
     let (key, labelled) = (first.key, !first.label.is_empty());
     let get = move || cable.get();
     let strand = move |class: &'static str, shift: f64, rate: fn(&Cable) -> Option<f32>| {
-        let path = move || get().map(|c| c.path(shift));
-        let width = move || get().map(|c| format!("{:.1}", scene::thickness(rate(&c)).max(0.6)));
-        let idle = move || get().is_none_or(|c| scene::thickness(rate(&c)) == 0.0);
-        let pace = move || get().map(|c| format!("{:.2}s", scene::pace(rate(&c))));
+        let path = text(move || get().map(|c| c.path(shift)));
+        let width = length(move || get().map(|c| scene::thickness(rate(&c)).max(0.6)));
+        let idle = flag(move || get().is_none_or(|c| scene::thickness(rate(&c)) == 0.0));
+        let pace = text(move || get().map(|c| format!("{:.2}s", scene::pace(rate(&c)))));
         view! {
             <path class=class class:is-idle=idle d=path stroke-width=width style:animation-duration=pace></path>
         }
+        .into_any()
     };
     let (is_lit, is_dim) = (
-        move || lit.with(|l| l.cables.contains(&key)),
-        move || lit.with(|l| l.any && !l.cables.contains(&key)),
+        flag(move || lit.with(|l| l.cables.contains(&key))),
+        flag(move || lit.with(|l| l.any && !l.cables.contains(&key))),
     );
-    let lost = move || get().is_some_and(|c| c.flow.lost > 0);
+    let lost = flag(move || get().is_some_and(|c| c.flow.lost > 0));
+    let down = flag(move || get().is_some_and(|c| !c.up));
     let body = view! {
         <g
             class="map-cable"
             class:is-lit=is_lit
             class:is-dim=is_dim
-            class:is-down=move || get().is_some_and(|c| !c.up)
+            class:is-down=down
         >
-            <path class="map-grip" d=move || get().map(|c| c.path(0.0))></path>
+            <path class="map-grip" d=text(move || get().map(|c| c.path(0.0)))></path>
             {strand("map-strand rx", -2.5, |c| c.flow.rx)}
             {strand("map-strand tx", 2.5, |c| c.flow.tx)}
             {labelled.then(|| label(cable, lost))}
         </g>
-    };
+    }
+    .into_any();
     linked(choice, Selection::Link(key), format!("cable {} {}", first.kind, first.label), body)
 }
 
-fn label(cable: Memo<Option<Cable>>, lost: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
+fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
     let get = move || cable.get();
-    let place = move || get().map(|c| format!("translate({} {})", LABEL.0, c.to.1 - 13.0));
+    let place = text(move || get().map(|c| format!("translate({} {})", LABEL.0, c.to.1 - 13.0)));
+    let name = text(move || {
+        get().map(|c| {
+            let kind = if c.kind == "veth" { String::new() } else { format!("{} ", c.kind) };
+            let lost =
+                if c.flow.lost > 0 { format!(" ✕{}", unit::count(c.flow.lost)) } else { String::new() };
+            fit(&format!("{kind}{}{lost}", c.label), 21)
+        })
+    });
     view! {
         <g class="map-label" class:has-lost=lost transform=place>
             <rect width=LABEL.1 height="26"></rect>
             <text class="map-detail" text-anchor="middle" x=LABEL.1 / 2.0 y="11">
-                {move || get().map(|c| {
-                    let kind = if c.kind == "veth" { String::new() } else { format!("{} ", c.kind) };
-                    let lost = if c.flow.lost > 0 { format!(" ✕{}", unit::count(c.flow.lost)) } else { String::new() };
-                    fit(&format!("{kind}{}{lost}", c.label), 21)
-                })}
+                {name}
             </text>
-            <text class="map-rx" x="8" y="22">{move || get().map(|c| c.rates().0)}</text>
-            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{move || get().map(|c| c.rates().1)}</text>
+            <text class="map-rx" x="8" y="22">{text(move || get().map(|c| c.rates().0))}</text>
+            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{text(move || get().map(|c| c.rates().1))}</text>
         </g>
     }
     .into_any()
@@ -133,60 +161,64 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
     let netns = first.netns;
     let get = move || frame.get();
     let target = first.containers.first().cloned().map(Selection::Container);
-    let place = move || get().map(|f| format!("translate({} {})", BOX.0, f.y));
+    let place = text(move || get().map(|f| format!("translate({} {})", BOX.0, f.y)));
     let cpu = move || get().and_then(|f| f.cpu);
     let memory = move || get().and_then(|f| f.memory);
-    let processes = move || {
+    let processes = text(move || {
         get().map(|f| format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" }))
-    };
-    let shared = move || get().is_some_and(|f| f.containers.len() > 1);
-    let about =
-        move || get().map(|f| format!("{} · network namespace {}", unit::printable(&f.detail), f.netns));
+    });
+    let alone = flag(move || get().is_none_or(|f| f.containers.len() < 2));
+    let about = text(move || {
+        get().map(|f| format!("{} · network namespace {}", unit::printable(&f.detail), f.netns))
+    });
+    let is_lit = flag(move || lit.with(|l| l.frames.contains(&netns)));
+    let is_dim = flag(move || lit.with(|l| l.any && !l.frames.contains(&netns)));
+    let is_empty = flag(move || get().is_some_and(|f| f.containers.is_empty()));
     let body = view! {
         <g
             class="map-box map-frame"
-            class:is-lit=move || lit.with(|l| l.frames.contains(&netns))
-            class:is-dim=move || lit.with(|l| l.any && !l.frames.contains(&netns))
-            class:is-empty=move || get().is_some_and(|f| f.containers.is_empty())
+            class:is-lit=is_lit
+            class:is-dim=is_dim
+            class:is-empty=is_empty
             transform=place
         >
             {leptos::svg::title().child(about)}
             <rect width=BOX.1 height=TALL></rect>
-            {move || shared().then(|| view! { <rect class="map-shared" x="3" y="3" width=BOX.1 - 6.0 height=TALL - 6.0></rect> })}
-            <text class="map-name" x="12" y="21">{move || get().map(|f| fit(&f.title, TITLE_CHARS))}</text>
-            <text class="map-detail" x="12" y="37">{move || get().map(|f| fit(&f.detail, 30))}</text>
+            <rect class="map-shared" class:is-hidden=alone x="3" y="3" width=BOX.1 - 6.0 height=TALL - 6.0></rect>
+            <text class="map-name" x="12" y="21">{text(move || get().map(|f| fit(&f.title, TITLE_CHARS)))}</text>
+            <text class="map-detail" x="12" y="37">{text(move || get().map(|f| fit(&f.detail, 30)))}</text>
             <text class="map-detail quiet" x="12" y="50">{processes}</text>
-            {measure("cpu", 14.0, move || cpu().map(|(used, of_limit)| {
+            {measure("cpu", 14.0, Signal::derive(move || cpu().map(|(used, of_limit)| {
                 let text = unit::percent(f64::from(used));
                 (text, of_limit.unwrap_or(used).min(1.0), of_limit.is_some())
-            }))}
-            {measure("mem", 36.0, move || memory().map(|(used, of_limit)| {
+            })))}
+            {measure("mem", 36.0, Signal::derive(move || memory().map(|(used, of_limit)| {
                 (unit::bytes(used), of_limit.unwrap_or(0.0).min(1.0), of_limit.is_some())
-            }))}
+            })))}
         </g>
-    };
+    }
+    .into_any();
     match target {
         Some(target) => linked(choice, target, first.title, body),
-        None => body.into_any(),
+        None => body,
     }
 }
 
 /// Text, filled part and whether there is a limit.
-fn measure(
-    name: &'static str,
-    y: f64,
-    of: impl Fn() -> Option<(String, f32, bool)> + Copy + Send + Sync + 'static,
-) -> AnyView {
+fn measure(name: &'static str, y: f64, of: Signal<Option<(String, f32, bool)>>) -> AnyView {
     // A bar needs something to be a part of: a limit, or a core.
-    let barred = move || of().is_some_and(|(_, part, limited)| limited || part > 0.0);
-    let width = move || of().map(|(_, part, _)| format!("{:.1}", f64::from(part) * 84.0));
-    let tone = move || of().map_or("", |(_, part, limited)| if limited { tone_of_fill(part) } else { "" });
+    let bare = flag(move || of.get().is_none_or(|(_, part, limited)| !limited && part <= 0.0));
+    let width = length(move || of.get().map(|(_, part, _)| f64::from(part) * 84.0));
+    let tone = text(move || {
+        of.get().filter(|(_, _, limited)| *limited).map(|(_, part, _)| tone_of_fill(part).to_owned())
+    });
+    let figure = text(move || Some(unit::or_unknown(of.get().map(|o| o.0))));
     view! {
         <g class="map-measure" transform=format!("translate(232 {y})")>
             <text class="map-detail quiet" x="0" y="9">{name}</text>
-            <rect class="map-track" class:is-hidden=move || !barred() x="32" y="2" width="84" height="7"></rect>
+            <rect class="map-track" class:is-hidden=bare x="32" y="2" width="84" height="7"></rect>
             <rect class="map-fill" data-tone=tone x="32" y="2" width=width height="7"></rect>
-            <text class="map-figure" x="200" y="9" text-anchor="end">{move || unit::or_unknown(of().map(|o| o.0))}</text>
+            <text class="map-figure" x="200" y="9" text-anchor="end">{figure}</text>
         </g>
     }
     .into_any()
@@ -194,10 +226,10 @@ fn measure(
 
 /// What those hang on that hang on no bridge.
 pub(super) fn note(note: Memo<Option<(f64, &'static str)>>) -> AnyView {
-    let y = move || note.get().map(|(y, _)| y + TALL / 2.0 + 4.0);
+    let y = length(move || note.get().map(|(y, _)| y + TALL / 2.0 + 4.0));
     view! {
         <text class="map-detail quiet" x=LABEL.0 + LABEL.1 y=y text-anchor="end">
-            {move || note.get().map(|(_, text)| text)}
+            {text(move || note.get().map(|(_, text)| text.to_owned()))}
         </text>
     }
     .into_any()
@@ -205,7 +237,7 @@ pub(super) fn note(note: Memo<Option<(f64, &'static str)>>) -> AnyView {
 
 /// The host itself: what routes, and who uses its network.
 pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
-    let height = move || scene.with(|s| (s.height - TOP - 20.0).max(0.0));
+    let height = length(move || Some(scene.with(|s| (s.height - TOP - 20.0).max(0.0))));
     let forwards = move || {
         scene.with(|s| match s.forwards {
             Some(true) => ("ip_forward 1", "fine"),
@@ -221,16 +253,20 @@ pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
                 <rect width=STACK.1 - 20.0 height="20"></rect>
                 <text class="map-detail" x="8" y="14">{fit(&name, 19)}</text>
             </g>
-        };
+        }
+        .into_any();
         linked(choice, Selection::Container(id), label, body)
     };
     view! {
         <g class="map-box map-stack" transform=format!("translate({} {TOP})", STACK.0)>
             <rect width=STACK.1 height=height></rect>
             <text class="map-detail quiet" x="10" y="20">"routing"</text>
-            <text class="map-figure" data-tone=move || forwards().1 x="10" y="36">{move || forwards().0}</text>
+            <text class="map-figure" data-tone=text(move || Some(forwards().1.to_owned())) x="10" y="36">{text(move || Some(forwards().0.to_owned()))}</text>
             <text class="map-detail quiet" x="10" y="68">
-                {move || if scene.with(|s| s.on_host.is_empty()) { "no container on host network" } else { "on the host's network" }}
+                {text(move || {
+                    let nobody = scene.with(|s| s.on_host.is_empty());
+                    Some(if nobody { "no container on host network" } else { "on the host's network" }.to_owned())
+                })}
             </text>
             <For each=on_host key=|(i, (id, _))| (*i, id.clone()) children=chip />
         </g>

@@ -4,8 +4,6 @@ mod draw;
 mod plan;
 mod scene;
 
-use std::collections::BTreeSet;
-
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
@@ -22,9 +20,9 @@ const TOPICS: &[Topic] =
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Lit {
     any: bool,
-    cables: BTreeSet<LinkKey>,
-    bridges: BTreeSet<LinkKey>,
-    frames: BTreeSet<u64>,
+    cables: Vec<LinkKey>,
+    bridges: Vec<LinkKey>,
+    frames: Vec<u64>,
 }
 
 /// The view.
@@ -158,8 +156,8 @@ fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
             // A bridge lights all that hang on it.
             let of = |c: &&scene::Cable| draw::ends_in(c, *key) || c.bridge == Some(*key);
             for cable in scene.cables.iter().filter(of) {
-                lit.cables.insert(cable.key);
-                lit.frames.insert(cable.netns);
+                lit.cables.push(cable.key);
+                lit.frames.push(cable.netns);
             }
         }
         Some(Selection::Process(_) | Selection::Engine(_) | Selection::Host) | None => return lit,

@@ -1,7 +1,7 @@
 //! Which row of the map each network namespace has. Pure. A plan is made from the one before: nobody moves while the map is
 //! open. Who comes takes a row that is free in its group, else one at the end; a row that is left stays empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What the namespaces of a group hang on, in the order from the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,9 +73,9 @@ impl Plan {
             }
         }
         for ((_, _, group), mut newcomers) in coming {
-            newcomers.sort_by(|a, b| a.order.cmp(&b.order));
+            newcomers.sort_unstable_by(|a, b| a.order.cmp(&b.order));
             if let Some((first, rows)) = self.span(group) {
-                let taken: BTreeSet<usize> = plan.rows.values().copied().collect();
+                let taken: Vec<usize> = plan.rows.values().copied().collect();
                 let mut free = (first..first + rows).filter(|row| !taken.contains(row));
                 for member in newcomers {
                     let row = free.next().unwrap_or_else(|| {
@@ -116,6 +116,8 @@ fn rank(group: Group) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 

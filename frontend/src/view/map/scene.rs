@@ -1,7 +1,5 @@
 //! What the map draws, with places in user units of its picture: tables and a plan in, texts and coordinates out. Pure.
 
-use std::collections::BTreeMap;
-
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::network::{Link, LinkKey, LinkStat, Netns};
 use glasshull_shared::snapshot::Snapshot;
@@ -186,7 +184,6 @@ fn stat(s: &Snapshot, key: LinkKey) -> Option<&LinkStat> {
 pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
     let Some((host, host_row)) = host(s) else { return Scene::default() };
     let bridges = bridges(s, host, plan);
-    let places: BTreeMap<LinkKey, (f64, f64)> = bridges.iter().map(|b| (b.key, (b.y, b.height))).collect();
     let wires = wires(s, host);
     let mut scene = Scene {
         height: (row_y(plan.rows())).max(TOP + wires.len() as f64 * WIRE_PITCH).max(420.0) + 20.0,
@@ -219,7 +216,7 @@ pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
     for (key, row) in s.netns.iter().filter(|(_, row)| !row.host) {
         let Some(at) = plan.row(key.netns) else { continue };
         let frame = frame(s, key.netns, row, row_y(at));
-        scene.cables.extend(cables(s, host, &frame, &places));
+        scene.cables.extend(cables(s, host, &frame, &bridges));
         scene.frames.push(frame);
     }
     let named = [
@@ -307,7 +304,7 @@ fn frame(s: &Snapshot, netns: u64, row: &Netns, y: f64) -> Frame {
 }
 
 /// The cables of a frame: one per link but lo, spread over its height.
-fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &BTreeMap<LinkKey, (f64, f64)>) -> Vec<Cable> {
+fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &[Bridge]) -> Vec<Cable> {
     let links: Vec<_> = links_of(s, frame.netns).filter(|(_, row)| row.kind != "loopback").collect();
     let step = TALL / (links.len() + 1) as f64;
     let cable = |(i, (key, row)): (usize, &(LinkKey, &Link))| {
@@ -318,8 +315,8 @@ fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &BTreeMap<LinkKey, (f
             Group::Bridge(ifindex) => Some(LinkKey { netns: host, ifindex }),
             Group::Host | Group::Rides(_) | Group::Others | Group::Nothing => None,
         };
-        let from = match bridge.and_then(|bridge| bridges.get(&bridge)) {
-            Some((top, height)) => (BRIDGE.0 + BRIDGE.1, y.clamp(*top + 6.0, top + height - 6.0)),
+        let from = match bridges.iter().find(|b| Some(b.key) == bridge) {
+            Some(b) => (BRIDGE.0 + BRIDGE.1, y.clamp(b.y + 6.0, b.y + b.height - 6.0)),
             None if far.is_some_and(|far| far.netns == host) => (STACK.0 + STACK.1, y),
             None => (LABEL.0, y),
         };
