@@ -43,6 +43,8 @@ async function select(page: Page, selection: string): Promise<{ inspector: Inspe
   // The first tab is open; its last fact comes with the agent's answer where there is one.
   await expect(inspector.fact(selection.startsWith('p:') ? 'pid' : 'state')).toHaveText(/\w/);
   if (selection.startsWith('p:')) await expect(inspector.fact('directory')).toHaveText(/./);
+  // An engine is asked for the first time when the first page looks.
+  if (selection.startsWith('e:')) await expect(inspector.fact('version')).toHaveText(/\d/);
   return { inspector, facts: await inspector.facts() };
 }
 
