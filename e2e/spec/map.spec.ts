@@ -1,8 +1,7 @@
 // The map against the lab: who hangs on which bridge, what the selection lights, and that nobody moves when one comes.
 
-import { readFileSync } from 'node:fs';
-
 import { Inspector } from './support/inspector';
+import { type IpLink, ip } from './support/ip';
 import { type Locator, type Page, expect, test } from './support/test';
 
 const open = async (page: Page, query = ''): Promise<Locator> => {
@@ -26,12 +25,12 @@ const places = async (picture: Locator): Promise<Record<string, string>> =>
 
 test('each container hangs by its veth on its bridge', { tag: '@lab' }, async ({ page, lab }) => {
   const picture = await open(page);
+  const host = ip<IpLink>(0, 'link');
   for (const name of ['web', 'db', 'worker', 'client-1']) {
-    const pid = lab.inspect(name).State.Pid;
-    // The number of the host's end, from the container's side.
-    const far = readFileSync(`/proc/${pid}/root/sys/class/net/eth0/iflink`, 'utf8').trim();
+    const eth0 = ip<IpLink>(lab.inspect(name).State.Pid, 'link').find((link) => link.ifname === 'eth0')!;
+    const far = host.find((link) => link.ifindex === eth0.link_index)!;
     await expect(frame(picture, name)).toHaveCount(1);
-    expect(Number(far)).toBeGreaterThan(0);
+    await expect(picture.locator('.map-label', { hasText: far.ifname })).toHaveCount(1);
   }
   await expect(picture.locator('.map-bridge .map-name', { hasText: 'lab' })).toHaveCount(1);
   await expect(picture.locator('.map-chip', { hasText: 'hostnet' })).toHaveCount(1);

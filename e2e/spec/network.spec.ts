@@ -1,28 +1,13 @@
 // The network view against `ip` inside the containers' namespaces: links, their other ends, neighbours, routes, and the
 // inspector that follows a cable from one end to the other.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 
 import { Grid } from './support/grid';
 import { Inspector } from './support/inspector';
+import { type IpLink, ip } from './support/ip';
 import { type Page, expect, test } from './support/test';
-
-/** What we compare of `ip -j link`. */
-interface IpLink {
-  ifindex: number;
-  ifname: string;
-  link_index?: number;
-  address: string;
-  mtu: number;
-  master?: string;
-}
-
-const ip = <T>(pid: number, ...args: string[]): T[] => {
-  const words = pid === 0 ? ['-j', ...args] : [`--net=/proc/${pid}/ns/net`, 'ip', '-j', ...args];
-  const text = execFileSync(pid === 0 ? 'ip' : 'nsenter', words, { encoding: 'utf8' });
-  return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
-};
 
 /** Inode of a container's network namespace: others on this host may bear the same name. */
 const netns = (pid: number) => statSync(`/proc/${pid}/ns/net`).ino;
@@ -90,8 +75,9 @@ test('counters of the inspector lie between two looks of the kernel', { tag: '@l
 
 test('neighbours are those of the kernel, and who they are is told', { tag: '@lab' }, async ({ page, lab }) => {
   const pid = lab.inspect('client-1').State.Pid;
-  const web = execFileSync('nsenter', [`--net=/proc/${lab.inspect('web').State.Pid}/ns/net`, 'ip', '-j', 'address', 'show', 'dev', 'eth0'], { encoding: 'utf8' });
-  const address = (JSON.parse(web) as { addr_info: { local: string }[] }[])[0]!.addr_info[0]!.local;
+  const web = lab.inspect('web').State.Pid;
+  const [eth0] = ip<{ addr_info: { local: string }[] }>(web, 'address', 'show', 'dev', 'eth0');
+  const address = eth0!.addr_info[0]!.local;
   const grid = await open(page, 'Neighbours', `table=neighbours&f=netns:${netns(pid)}+address:${address}`);
   const [neighbour] = ip<{ lladdr: string }>(pid, 'neighbour', 'show', address);
   const row = (await grid.find('Address', address))!;

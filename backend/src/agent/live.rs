@@ -134,9 +134,10 @@ impl Live {
             let short_lived = self.process.short_lived();
             self.host.read(&self.root, &mut next, began, short_lived, troubles);
         }
-        let changed = collect::PROCESS.needed(demand)
-            && self.process.read(&mut next, began, (demand, self.ticks), troubles);
-        self.container.take_processes(self.process.rows(), changed, &mut next);
+        if collect::PROCESS.needed(demand) {
+            let changed = self.process.read(&mut next, began, (demand, self.ticks), troubles);
+            self.container.take_processes(self.process.rows(), changed, &mut next);
+        }
         if collect::THREAD.needed(demand) {
             self.process.read_threads(&mut next, troubles);
         }

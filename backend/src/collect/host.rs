@@ -8,6 +8,7 @@ use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::host::{CpuKey, CpuStat, CpuTimes, Host, HostStat, Memory, Psi};
 use procfs::{CpuTime, FromRead, KernelStats, LoadAverage, Meminfo};
 
+use crate::sys::capability;
 use crate::sys::root::Root;
 
 /// One reading of the host's load; rates are still `None`.
@@ -38,7 +39,7 @@ pub(crate) fn read_identity(root: &Root, args_masked: bool) -> Result<Host> {
         ticks_per_sec: u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         agent_pid: own_pid(&status),
-        capabilities: capabilities(&status),
+        capabilities: capability::effective(&status),
         args_masked,
         ..Host::default()
     })
@@ -140,73 +141,9 @@ fn own_pid(status: &str) -> Option<u32> {
     pids.next()?.parse().ok()
 }
 
-/// Names of the bits of `CapEff`.
-fn capabilities(status: &str) -> Vec<String> {
-    let bits = status
-        .lines()
-        .find_map(|l| l.strip_prefix("CapEff:"))
-        .and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
-    let names = CAPABILITIES.iter().enumerate();
-    names
-        .filter(|(bit, _)| bits.unwrap_or(0) >> bit & 1 == 1)
-        .map(|(_, name)| format!("CAP_{name}"))
-        .collect()
-}
-
-/// In the order of the kernel's `capability.h`.
-const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn capabilities_are_named_by_bit() {
-        assert_eq!(capabilities("CapEff:\t0000000000080004\n"), ["CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"]);
-        assert!(capabilities("CapEff:\tjunk\n").is_empty());
-    }
 
     #[test]
     fn this_host_answers() {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
-use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
+use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
-use glasshull_shared::domain::network::{LinkKey, LinkStat};
-use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::network::LinkStat;
+use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread};
 
 /// Growth per second; `None` when the counter went back or no time passed.
 pub(crate) fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
@@ -30,7 +30,7 @@ fn maybe_per_sec(before: Option<u64>, now: Option<u64>, nanos: u64) -> Option<f3
 }
 
 /// A row type with rates.
-trait Rated: Clone + PartialEq {
+pub(crate) trait Rated: Clone + PartialEq {
     /// Fills the rates of `self` (read now) from the row read `nanos` before.
     fn rate(&mut self, before: &Self, nanos: u64);
 
@@ -38,12 +38,13 @@ trait Rated: Clone + PartialEq {
     fn settle(&mut self, _shown: &Self) {}
 }
 
-/// Rates of a whole table. `before` and `now` are readings without rates, `last` is what this function returned then.
-fn rate_table<K: Ord + Clone, V: Rated>(
+/// Rates of a whole table whose rows were all read `nanos` apart. `before` and `now` are readings without rates, `last` is
+/// what this function returned then.
+pub(crate) fn rate_rows<K: Ord + Clone, V: Rated>(
     before: &Table<K, V>,
     now: &Table<K, V>,
     last: &Table<K, V>,
-    nanos: impl Fn(&K) -> u64,
+    nanos: u64,
 ) -> Table<K, V> {
     // All three are in key order: walked in step, not looked up.
     let (mut before, mut last) = (before.iter().peekable(), last.iter().peekable());
@@ -55,7 +56,7 @@ fn rate_table<K: Ord + Clone, V: Rated>(
         };
         let last = last.next_if(|(k, _)| *k == key);
         let mut rated = V::clone(row);
-        rated.rate(was, nanos(key));
+        rated.rate(was, nanos);
         if let Some((_, shown)) = last {
             rated.settle(shown);
         }
@@ -169,7 +170,7 @@ pub(crate) fn rate_processes(
     nanos: u64,
     io_gap: &HashMap<ProcessKey, u64>,
 ) -> Table<ProcessKey, ProcessStat> {
-    let mut rated = rate_table(before, now, last, |_| nanos);
+    let mut rated = rate_rows(before, now, last, nanos);
     for (key, gap) in io_gap {
         let (Some(row), Some(was)) = (rated.get_mut(key), before.get(key)) else { continue };
         let read = maybe_per_sec(was.read_bytes, row.read_bytes, *gap);
@@ -182,23 +183,13 @@ pub(crate) fn rate_processes(
     rated
 }
 
-/// Rates of threads.
-pub(crate) fn rate_threads(
-    before: &Table<ThreadKey, Thread>,
-    now: &Table<ThreadKey, Thread>,
-    last: &Table<ThreadKey, Thread>,
-    nanos: u64,
-) -> Table<ThreadKey, Thread> {
-    rate_table(before, now, last, |_| nanos)
-}
-
 /// Rates of the host.
 pub(crate) fn rate_host(
     before: &Table<Single, HostStat>,
     now: &Table<Single, HostStat>,
     nanos: u64,
 ) -> Table<Single, HostStat> {
-    rate_table(before, now, &Table::new(), |_| nanos)
+    rate_rows(before, now, &Table::new(), nanos)
 }
 
 /// Shares of each core.
@@ -206,27 +197,7 @@ pub(crate) fn rate_cpus(
     before: &Table<CpuKey, CpuStat>,
     now: &Table<CpuKey, CpuStat>,
 ) -> Table<CpuKey, CpuStat> {
-    rate_table(before, now, &Table::new(), |_| 0)
-}
-
-/// Rates of links.
-pub(crate) fn rate_links(
-    before: &Table<LinkKey, LinkStat>,
-    now: &Table<LinkKey, LinkStat>,
-    last: &Table<LinkKey, LinkStat>,
-    nanos: u64,
-) -> Table<LinkKey, LinkStat> {
-    rate_table(before, now, last, |_| nanos)
-}
-
-/// Rates of containers.
-pub(crate) fn rate_containers(
-    before: &Table<ContainerKey, ContainerStat>,
-    now: &Table<ContainerKey, ContainerStat>,
-    last: &Table<ContainerKey, ContainerStat>,
-    nanos: u64,
-) -> Table<ContainerKey, ContainerStat> {
-    rate_table(before, now, last, |_| nanos)
+    rate_rows(before, now, &Table::new(), 0)
 }
 
 /// Rates of our own cost.
@@ -238,6 +209,7 @@ pub(crate) fn rate_agent(before: &AgentStat, now: &mut AgentStat, nanos: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glasshull_shared::domain::container::ContainerKey;
     use proptest::prelude::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -287,10 +259,10 @@ mod tests {
             let psi_cpu = Some(Psi { some, full: None });
             Table::from([(key.clone(), Arc::new(ContainerStat { psi_cpu, ..ContainerStat::default() }))])
         };
-        let shown = rate_containers(&at(0.0, 1), &at(0.0, 2), &Table::new(), SECOND);
-        let quiet = rate_containers(&at(0.0, 2), &at(0.0, 3), &shown, SECOND);
+        let shown = rate_rows(&at(0.0, 1), &at(0.0, 2), &Table::new(), SECOND);
+        let quiet = rate_rows(&at(0.0, 2), &at(0.0, 3), &shown, SECOND);
         assert!(Arc::ptr_eq(&shown[&key], &quiet[&key]));
-        let busy = rate_containers(&at(0.0, 3), &at(0.01, 9), &quiet, SECOND);
+        let busy = rate_rows(&at(0.0, 3), &at(0.01, 9), &quiet, SECOND);
         assert_eq!(busy[&key].psi_cpu.map(|p| p.some.total_nanos), Some(9));
     }
 

@@ -70,6 +70,15 @@ impl Connection {
     fn alive(&mut self) {
         self.end.as_mut().reset(Instant::now() + IDLE);
     }
+
+    /// What a write came to, noted: an answer makes the other side no stranger.
+    fn answered(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.answered = true;
+            self.alive();
+        }
+        written
+    }
 }
 
 impl AsyncRead for Connection {
@@ -97,11 +106,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if written.is_ready() {
-            self.answered = true;
-            self.alive();
-        }
-        written
+        self.answered(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -118,11 +123,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        if written.is_ready() {
-            self.answered = true;
-            self.alive();
-        }
-        written
+        self.answered(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -42,13 +42,16 @@ impl Target {
 /// # Errors
 /// For the whole: when no thread can be made. Per target: `ENOENT` or `ESTALE` when the namespace has gone, `EPERM` without
 /// CAP_SYS_ADMIN, `EACCES` without CAP_SYS_PTRACE over the process the path leads through.
-pub(crate) fn visit<T: Send + 'static>(
-    targets: Vec<Target>,
-    work: impl Fn(&Target) -> io::Result<T> + Send + 'static,
+pub(crate) fn visit<T: Send>(
+    targets: &[Target],
+    work: impl Fn(&Target) -> io::Result<T> + Send,
 ) -> io::Result<Vec<io::Result<T>>> {
-    let visitor = move || targets.iter().map(|target| enter(target).and_then(|()| work(target))).collect();
-    let thread = std::thread::Builder::new().name("netns".into()).spawn(visitor)?;
-    thread.join().map_err(|_| io::Error::other("reading a network namespace failed unexpectedly"))
+    std::thread::scope(|scope| {
+        let visitor =
+            move || targets.iter().map(|target| enter(target).and_then(|()| work(target))).collect();
+        let thread = std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, visitor)?;
+        thread.join().map_err(|_| io::Error::other("reading a network namespace failed unexpectedly"))
+    })
 }
 
 fn enter(target: &Target) -> io::Result<()> {
@@ -73,7 +76,7 @@ mod tests {
     fn a_path_that_leads_elsewhere_is_refused() {
         let wrong = Target { inode: 1, ..own() };
         let gone = Target { inode: 2, paths: vec!["/proc/0/ns/net".into()] };
-        let results = visit(vec![wrong, gone], |_| Ok(())).unwrap();
+        let results = visit(&[wrong, gone], |_| Ok(())).unwrap();
         let errors: Vec<_> = results.into_iter().map(|r| r.unwrap_err()).collect();
         assert_eq!(errors[0].raw_os_error(), Some(libc::ESTALE));
         assert_eq!(errors[1].kind(), io::ErrorKind::NotFound);
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn the_caller_stays_where_it_is_whatever_becomes_of_the_visit() {
         let before = own().inode;
-        let _ = visit(vec![own()], |target| Ok(target.inode)).unwrap();
+        let _ = visit(&[own()], |target| Ok(target.inode)).unwrap();
         assert_eq!(own().inode, before);
     }
 }

@@ -1,10 +1,16 @@
 //! Joins of the network that several views need: whose a namespace is, what is at the other end of a link.
 
 use glasshull_shared::domain::network::{Link, LinkKey, NetnsKey};
+use glasshull_shared::domain::source::SourceKey;
 use glasshull_shared::snapshot::Snapshot;
 
 use super::lookup::container_name;
 use super::shell::{Command, command, quote};
+
+/// Why links are not known as they should be; `None` when nothing is amiss.
+pub fn trouble(snapshot: &Snapshot) -> Option<String> {
+    snapshot.source.get(&SourceKey { name: "network".into() })?.reason.clone()
+}
 
 /// A link by its key.
 pub fn link(snapshot: &Snapshot, key: LinkKey) -> Option<&Link> {

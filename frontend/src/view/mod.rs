@@ -11,6 +11,12 @@ mod scoreboard;
 use glasshull_shared::snapshot::Topic;
 use leptos::prelude::*;
 
+use crate::store::Choice;
+use crate::store::filter::{Field, Problem, Query, example};
+use crate::store::shell::Command;
+use crate::widget::filter_box::{FieldHelp, FilterBox};
+use crate::widget::shell::{Shell, ShellLine};
+
 /// One view.
 #[derive(Clone, Copy)]
 pub struct View {
@@ -79,3 +85,38 @@ pub const VIEWS: &[View] = &[
         render: host::render,
     },
 ];
+
+/// A filter as typed, read for one table.
+type Parsed = (Query, Vec<Problem>);
+
+/// The filter box of a table: what is typed stands in the URL, what cannot be read of it is said.
+fn filter_box(
+    choice: Choice,
+    placeholder: &'static str,
+    fields: &'static [Field],
+    query: Memo<Parsed>,
+) -> AnyView {
+    let problems = move || {
+        query.with(|(_, problems)| problems.iter().map(|p| (p.part.clone(), p.reason.clone())).collect())
+    };
+    let help = |f: &Field| FieldHelp { name: f.name, help: f.help, example: example(f.kind) };
+    let fields = fields.iter().map(help).collect::<Vec<_>>();
+    view! {
+        <FilterBox
+            id="filter"
+            placeholder=placeholder
+            text=choice.filter
+            on_text=Callback::new(move |text| choice.set_filter(text))
+            problems=Signal::derive(problems)
+            fields=fields
+        />
+    }
+    .into_any()
+}
+
+/// What a person would type for the same answer; followed as it changes.
+fn in_the_shell(commands: impl Fn() -> Vec<Command> + Send + Sync + 'static) -> AnyView {
+    let line = |c: Command| ShellLine { comment: c.comment, command: c.command, reads: c.reads };
+    let lines = Memo::new(move |_| commands().into_iter().map(line).collect::<Vec<_>>());
+    view! { <Shell lines=lines /> }.into_any()
+}

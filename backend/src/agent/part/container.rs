@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use glasshull_shared::delta::Table;
+use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
 use glasshull_shared::domain::event::{Event, EventKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
@@ -20,7 +20,7 @@ use crate::collect::container::{EngineReading, Engines, Options};
 use crate::collect::runtime::RuntimeReader;
 use crate::config::Common;
 use crate::model::join::{Joined, Known, join_containers};
-use crate::model::rate;
+use crate::sys::clock;
 use crate::sys::root::Root;
 
 /// Events kept for the timeline.
@@ -93,7 +93,7 @@ impl ContainerPart {
             return;
         }
         let runtime = self.runtime.read(processes);
-        if changed || runtime != self.runtime_containers {
+        if changed || !diff(&self.runtime_containers, &runtime).is_empty() {
             self.runtime_containers = runtime;
             self.join(processes, next);
         }
@@ -162,10 +162,7 @@ impl ContainerPart {
         for (key, row) in &mut stats {
             Arc::make_mut(row).short_lived = processes.short_lived_in(&key.id);
         }
-        let shown = std::mem::take(&mut next.container_stat);
-        next.container_stat = self
-            .stat
-            .advance(stats, |before, rows, nanos| rate::rate_containers(before, rows, &shown, nanos));
+        self.stat.show(clock::monotonic(), stats, &mut next.container_stat);
         match notices.into_iter().next() {
             Some(notice) => troubles.limited(collect::CGROUP, notice),
             None => troubles.none(collect::CGROUP),

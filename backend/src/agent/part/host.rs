@@ -40,7 +40,7 @@ impl HostPart {
                 }
                 next.cpu = rate::rate_cpus(&self.cpu, &reading.cpu);
                 self.cpu = reading.cpu;
-                next.host_stat = self.load.advance_at(began, reading.stat, rate::rate_host);
+                next.host_stat = self.load.advance(began, reading.stat, rate::rate_host);
                 troubles.none(collect::HOST);
             }
             Err(error) => troubles.stale(collect::HOST, format!("{error:#}")),

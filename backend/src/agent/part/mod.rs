@@ -13,7 +13,7 @@ use std::sync::Arc;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::host::Host;
 
-use crate::sys::clock;
+use crate::model::rate::{Rated, rate_rows};
 
 /// The last reading without rates and when it was made: the basis of the next rates.
 #[derive(Debug)]
@@ -30,18 +30,9 @@ impl<K, V> Default for Raw<K, V> {
 }
 
 impl<K, V> Raw<K, V> {
-    /// Makes rates of new rows with those before and the nanoseconds between, then keeps the new ones.
+    /// Makes something of new rows, those before and the nanoseconds between, then keeps the new ones. `now` is when they
+    /// were begun to be read.
     fn advance<T>(
-        &mut self,
-        rows: Table<K, V>,
-        rate: impl FnOnce(&Table<K, V>, &Table<K, V>, u64) -> T,
-    ) -> T {
-        let now = clock::monotonic();
-        self.advance_at(now, rows, rate)
-    }
-
-    /// The same for a reading that began at a known instant.
-    fn advance_at<T>(
         &mut self,
         now: u64,
         rows: Table<K, V>,
@@ -50,6 +41,13 @@ impl<K, V> Raw<K, V> {
         let rated = rate(&self.rows, &rows, now.saturating_sub(self.at));
         *self = Self { at: now, rows };
         rated
+    }
+}
+
+impl<K: Ord + Clone, V: Rated> Raw<K, V> {
+    /// Shows new rows with their rates in the place of those `shown` before.
+    fn show(&mut self, now: u64, rows: Table<K, V>, shown: &mut Table<K, V>) {
+        *shown = self.advance(now, rows, |before, rows, nanos| rate_rows(before, rows, shown, nanos));
     }
 }
 

@@ -13,7 +13,6 @@ use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::{NetworkReader, NetworkReading, Want};
 use crate::model::network::{join_links, join_namespaces, join_neighbours};
-use crate::model::rate;
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -90,10 +89,7 @@ impl NetworkPart {
         }
         next.netns = keep_rows(netns, &next.netns);
         next.link = keep_rows(link, &next.link);
-        let shown = std::mem::take(&mut next.link_stat);
-        next.link_stat = self
-            .stat
-            .advance_at(now, link_stat, |before, rows, nanos| rate::rate_links(before, rows, &shown, nanos));
+        self.stat.show(now, link_stat, &mut next.link_stat);
     }
 }
 

@@ -14,8 +14,8 @@ use crate::collect::process::{ProcessReader, Scale, thread};
 use crate::collect::process_events::ProcessEvents;
 use crate::model::exit::Exits;
 use crate::model::rate;
-use crate::sys::limits;
 use crate::sys::root::Root;
+use crate::sys::{clock, limits};
 
 /// Descriptors left to sockets, engines and cgroup files when processes keep theirs.
 const DESCRIPTORS_SPARED: usize = 4096;
@@ -172,7 +172,7 @@ impl ProcessPart {
             troubles.set(collect::PROCESS, hidden());
         }
         let shown = std::mem::take(&mut next.process_stat);
-        next.process_stat = self.stat.advance_at(now, reading.stat, |before, rows, nanos| {
+        next.process_stat = self.stat.advance(now, reading.stat, |before, rows, nanos| {
             rate::rate_processes(before, rows, &shown, nanos, &reading.io_gap)
         });
         if reading.changed {
@@ -203,10 +203,7 @@ impl ProcessPart {
     /// Reads the threads of all processes that have several.
     pub(crate) fn read_threads(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
         let (threads, cut) = thread::read(&self.setting.root, self.setting.scale, &next.process_stat);
-        let shown = std::mem::take(&mut next.thread);
-        next.thread = self
-            .thread
-            .advance(threads, |before, rows, nanos| rate::rate_threads(before, rows, &shown, nanos));
+        self.thread.show(clock::monotonic(), threads, &mut next.thread);
         if cut {
             let most = thread::THREADS_AT_MOST;
             troubles.limited(collect::THREAD, format!("only the first {most} threads are read"));

@@ -106,18 +106,16 @@ impl NetworkReader {
         processes: &Table<ProcessKey, Process>,
         want: Want,
     ) -> io::Result<NetworkReading> {
-        let found = self.namespaces.read(processes)?;
+        let mut found = self.namespaces.read(processes)?;
         let mut reading = NetworkReading { hidden_processes: found.hidden, ..NetworkReading::default() };
-        let targets: Vec<Target> = found.targets;
-        let all = Arc::new(targets.clone());
-        let known: Arc<HashMap<(u64, i32), u64>> = Arc::new(self.nsids.clone());
-        let told = netns::visit(targets.clone(), move |target| ask(target, want, &all, &known))?;
-        for (target, told) in targets.iter().zip(told) {
+        let own = self.namespaces.own();
+        let told = netns::visit(&found.targets, |target| ask(target, want, &found.targets, &self.nsids))?;
+        for (target, told) in found.targets.iter().zip(told) {
             let netns = target.inode;
-            let members = found.members.get(&netns).cloned().unwrap_or_default();
+            let members = found.members.remove(&netns).unwrap_or_default();
             let mut row = Netns {
-                host: netns == found.own,
-                name: found.names.get(&netns).cloned(),
+                host: netns == own,
+                name: found.names.remove(&netns),
                 pid: members.first().map(|key| key.pid),
                 processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
                 ..Netns::default()
@@ -129,7 +127,7 @@ impl NetworkReader {
                     self.take(netns, told, &mut reading);
                 }
                 Err(error) if has_gone(&error) => continue,
-                Err(error) if netns == found.own => return Err(error),
+                Err(error) if netns == own => return Err(error),
                 Err(error) => match refusal(&error) {
                     Some(why) => row.hidden = Some(why.to_owned()),
                     None => {

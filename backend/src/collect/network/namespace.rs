@@ -1,7 +1,7 @@
 //! Which network namespaces there are: the agent's own, those of processes (`/proc/PID/ns/net`), and those that a bind mount
 //! gives a name (`/run/netns`, as `ip netns` makes them; `/run/docker/netns`, as engines do).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -33,8 +33,6 @@ pub(super) struct Namespaces {
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Inode of the agent's own.
-    pub(super) own: u64,
     /// How to get into each, the agent's own first.
     pub(super) targets: Vec<Target>,
     /// Its processes, oldest first.
@@ -59,15 +57,14 @@ impl Namespaces {
         self.reading += 1;
         let own_path = self.root.proc_path("self/ns/net");
         self.own = fs::metadata(&own_path)?.ino();
-        let mut found = Found { own: self.own, ..Found::default() };
+        let mut found = Found::default();
         let mut paths = BTreeMap::from([(self.own, vec![own_path])]);
         self.of.retain(|key, _| processes.contains_key(key));
         for (key, _) in processes.iter().filter(|(_, row)| !row.kernel_thread) {
             let turn = (self.reading + u64::from(key.pid)).is_multiple_of(RECHECK);
-            let path = self.root.proc_path(format!("{}/ns/net", key.pid));
             let inode = match self.of.get(key) {
                 Some(inode) if !turn => *inode,
-                Some(_) | None => *self.of.entry(*key).insert_entry(inode_of(&path)).get(),
+                Some(_) | None => *self.of.entry(*key).insert_entry(inode_of(&way(&self.root, key))).get(),
             };
             let Some(inode) = inode else {
                 found.hidden += 1;
@@ -79,8 +76,7 @@ impl Namespaces {
         for (inode, members) in &mut found.members {
             // The oldest is the least likely to end before we are there.
             members.sort_unstable_by_key(|key| (key.start_time, key.pid));
-            let ways = members.iter().take(WAYS_AT_MOST);
-            let ways = ways.map(|key| self.root.proc_path(format!("{}/ns/net", key.pid)));
+            let ways = members.iter().take(WAYS_AT_MOST).map(|key| way(&self.root, key));
             paths.entry(*inode).or_default().extend(ways);
         }
         let own = paths.remove_entry(&self.own);
@@ -90,23 +86,29 @@ impl Namespaces {
 
     fn read_named(&self, paths: &mut BTreeMap<u64, Vec<PathBuf>>, found: &mut Found) {
         // A bind mount is on another device than the folder it is in; a file left behind by a dead one is not.
-        let mut seen = HashSet::new();
         for (i, folder) in NAMED.iter().enumerate() {
             let folder = self.root.host_path(folder);
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             let device = device_of(&folder);
             for entry in entries.flatten() {
                 let Ok(meta) = fs::metadata(entry.path()) else { continue };
-                if Some(meta.dev()) == device || !seen.insert((i, meta.ino())) {
+                if Some(meta.dev()) == device {
                     continue;
                 }
                 paths.entry(meta.ino()).or_default().push(entry.path());
                 if i == 0 {
-                    found.names.insert(meta.ino(), printable(entry.file_name().as_encoded_bytes()));
+                    // Of two names for one namespace the first counts.
+                    let name = || printable(entry.file_name().as_encoded_bytes());
+                    found.names.entry(meta.ino()).or_insert_with(name);
                 }
             }
         }
     }
+}
+
+/// The way in through a process.
+fn way(root: &Root, key: &ProcessKey) -> PathBuf {
+    root.proc_path(format!("{}/ns/net", key.pid))
 }
 
 /// Inode of the namespace a `/proc/PID/ns` link names, from its text: `net:[4026531840]`.
@@ -130,8 +132,8 @@ mod tests {
         let key = ProcessKey { pid: std::process::id(), start_time: 1 };
         let table = Table::from([(key, Arc::new(Process::default()))]);
         let found = namespaces.read(&table).unwrap();
-        assert_eq!(found.targets[0].inode, found.own);
-        assert_eq!(found.members[&found.own], [key]);
+        assert_eq!(found.targets[0].inode, namespaces.own());
+        assert_eq!(found.members[&namespaces.own()], [key]);
         let found = namespaces.read(&Table::new()).unwrap();
         assert!(found.members.is_empty() && namespaces.of.is_empty());
     }

@@ -12,6 +12,7 @@ use procfs::FromRead;
 use procfs::process::{SmapsRollup, Status};
 
 use super::stat;
+use crate::sys::capability;
 use crate::sys::procfile::read_once;
 use crate::sys::root::Root;
 
@@ -85,6 +86,11 @@ fn missing(detail: &ProcessDetail) -> Vec<String> {
         (detail.memory.is_none(), "exact memory (PSS)", "CAP_SYS_PTRACE"),
         (detail.open_files.is_none(), "open files", "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
     ];
+    // Only what is missing makes us look at what we hold.
+    let may_trace = || {
+        let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        capability::effective(&own).iter().any(|held| held == "CAP_SYS_PTRACE")
+    };
     let why = |needs: &str| {
         if may_trace() {
             "the kernel refuses it: the process holds more than the agent".to_owned()
@@ -94,14 +100,6 @@ fn missing(detail: &ProcessDetail) -> Vec<String> {
     };
     let missing = parts.into_iter().filter(|(is_missing, ..)| *is_missing);
     missing.map(|(_, what, needs)| format!("{what}: {}", why(needs))).collect()
-}
-
-/// Whether we hold CAP_SYS_PTRACE. Source: `CapEff` of `/proc/self/status`.
-fn may_trace() -> bool {
-    const SYS_PTRACE: u64 = 1 << 19;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    held.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & SYS_PTRACE != 0)
 }
 
 /// Ancestors from the nearest on, with their names.

@@ -8,7 +8,7 @@ use glasshull_shared::domain::process::{ProcessKey, ProcessStat, ProcessState, T
 use glasshull_shared::unit::printable_bytes as printable;
 
 use super::{Scale, stat};
-use crate::sys::procfile::read_once;
+use crate::sys::procfile::{list_numbers, read_once};
 use crate::sys::root::Root;
 
 /// No tick reads more threads than this; what is beyond is left out and said by the caller.
@@ -23,13 +23,13 @@ pub(crate) fn read(
     let mut threads = Table::new();
     let mut buffer = Vec::new();
     for (process, _) in processes.iter().filter(|(_, stat)| stat.threads > 1) {
-        let Ok(tasks) = std::fs::read_dir(root.proc_path(format!("{}/task", process.pid))) else { continue };
-        for task in tasks.flatten() {
+        let Ok(tids) = list_numbers(&root.proc_path(format!("{}/task", process.pid))) else { continue };
+        for tid in tids {
             if threads.len() >= THREADS_AT_MOST {
                 return (threads, true);
             }
-            let Some(tid) = task.file_name().to_str().and_then(|t| t.parse().ok()) else { continue };
-            if read_once(&task.path().join("stat"), &mut buffer, super::STAT_BYTES).is_err() {
+            let file = |name: &str| root.proc_path(format!("{}/task/{tid}/{name}", process.pid));
+            if read_once(&file("stat"), &mut buffer, super::STAT_BYTES).is_err() {
                 continue; // ended meanwhile
             }
             let Some(stat) = stat::parse(&buffer) else { continue };
@@ -40,8 +40,7 @@ pub(crate) fn read(
                 cpu_ratio: None,
                 wait_channel: None,
             };
-            if row.state == ProcessState::D && read_once(&task.path().join("wchan"), &mut buffer, 256).is_ok()
-            {
+            if row.state == ProcessState::D && read_once(&file("wchan"), &mut buffer, 256).is_ok() {
                 row.wait_channel = Some(printable(&buffer)).filter(|w| w != "0" && !w.is_empty());
             }
             let key = ThreadKey { pid: process.pid, start_time: process.start_time, tid };

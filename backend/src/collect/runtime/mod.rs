@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glasshull_shared::cgroup_path;
-use glasshull_shared::delta::Table;
+use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState, KnownFrom, Runtime};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::unit::short_id;
@@ -106,7 +106,8 @@ impl RuntimeReader {
     pub(crate) fn read(&mut self, processes: &Table<ProcessKey, Process>) -> Table<ContainerKey, Container> {
         let now = Instant::now();
         let due = |at: Option<Instant>, after| at.is_none_or(|at| now.duration_since(at) >= after);
-        if !due(self.passed_at, SCAN.1) && self.found_all(now) && same_rows(&self.processes, processes) {
+        if !due(self.passed_at, SCAN.1) && self.found_all(now) && diff(&self.processes, processes).is_empty()
+        {
             return self.table.clone();
         }
         self.passed_at = Some(now);
@@ -224,12 +225,6 @@ fn want(wanted: &mut BTreeMap<String, Hints>, seen: Option<&Seen>) {
     if let Some(seen) = seen {
         wanted.entry(seen.id.clone()).or_default().seen = Some(seen.clone());
     }
-}
-
-/// Whether both tables hold the very same rows.
-fn same_rows(a: &Table<ProcessKey, Process>, b: &Table<ProcessKey, Process>) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|((ka, ra), (kb, rb))| ka == kb && (Arc::ptr_eq(ra, rb) || ra == rb))
 }
 
 fn is_stale(found: &Found, processes: &Table<ProcessKey, Process>, now: Instant) -> bool {

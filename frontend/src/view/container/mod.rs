@@ -12,9 +12,9 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use crate::store::filter::{Problem, Query, example};
+use super::{Parsed, filter_box};
+use crate::store::filter::Query;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::filter_box::{FieldHelp, FilterBox};
 use crate::widget::segments::{Segments, Toggle};
 use crate::widget::table::{Cell, Column, ColumnChooser, Line, Table, TableModel};
 
@@ -96,29 +96,11 @@ pub(super) fn render() -> AnyView {
     .into_any()
 }
 
-fn toolbar(
-    choice: Choice,
-    query: Memo<(Query, Vec<Problem>)>,
-    arranged: Memo<Arc<Arranged>>,
-) -> impl IntoView {
+fn toolbar(choice: Choice, query: Memo<Parsed>, arranged: Memo<Arc<Arranged>>) -> impl IntoView {
     let hidden = choice.param("stopped");
-    let problems = move || {
-        query.with(|(_, problems)| problems.iter().map(|p| (p.part.clone(), p.reason.clone())).collect())
-    };
-    let fields = FIELDS
-        .iter()
-        .map(|f| FieldHelp { name: f.name, help: f.help, example: example(f.kind) })
-        .collect::<Vec<_>>();
     view! {
         <div class="toolbar">
-            <FilterBox
-                id="filter"
-                placeholder="project:shop state:running cpu>50 image:nginx"
-                text=choice.filter
-                on_text=Callback::new(move |text| choice.set_filter(text))
-                problems=Signal::derive(problems)
-                fields=fields
-            />
+            {filter_box(choice, "project:shop state:running cpu>50 image:nginx", &FIELDS, query)}
             <Segments
                 label="Arrangement"
                 options=SHAPES

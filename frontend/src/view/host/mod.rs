@@ -7,17 +7,13 @@ mod system;
 
 use leptos::prelude::*;
 
+use super::in_the_shell;
 use crate::store::shell::for_host;
 use crate::store::use_store;
-use crate::widget::shell::{Shell, ShellLine};
 
 /// The view.
 pub(super) fn render() -> AnyView {
     let store = use_store();
-    let lines = for_host()
-        .into_iter()
-        .map(|c| ShellLine { comment: c.comment, command: c.command, reads: c.reads })
-        .collect::<Vec<_>>();
     view! {
         <div class="view host">
             <div class="host-panels">
@@ -30,7 +26,7 @@ pub(super) fn render() -> AnyView {
                 <div class="host-side">
                     {panel("System", system::system(store))}
                     {panel("Pressure", memory::pressure(store))}
-                    {panel("In the shell", view! { <Shell lines=Signal::stored(lines) /> })}
+                    {panel("In the shell", in_the_shell(for_host))}
                 </div>
             </div>
         </div>

@@ -9,13 +9,12 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::container_tasks::{init, processes, scoreboard};
-use super::{Inspect, Tab, part};
+use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
 use crate::store::shell::for_container;
 use crate::store::{Selection, Store, use_choice, use_store, word};
 use crate::widget::facts::{Fact, Facts, fact, live_fact, row};
 use crate::widget::meter::tone_of_fill;
-use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
     heading,
@@ -251,14 +250,8 @@ fn labels(selection: Selection) -> AnyView {
 
 fn shell(selection: Selection) -> AnyView {
     let (store, key) = (use_store(), key(&selection));
-    let lines = Memo::new(move |_| {
+    in_the_shell(move || {
         let mode = store.host().map_or(CgroupMode::Unknown, |h| h.cgroup_mode);
-        let Some(row) = who(store, &key) else { return Vec::new() };
-        let commands = for_container(&key.id, &row, mode);
-        commands
-            .into_iter()
-            .map(|c| ShellLine { comment: c.comment, command: c.command, reads: c.reads })
-            .collect()
-    });
-    view! { <Shell lines=lines /> }.into_any()
+        who(store, &key).map(|row| for_container(&key.id, &row, mode)).unwrap_or_default()
+    })
 }

@@ -7,10 +7,10 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{Inspect, Tab};
+use super::{Inspect, Tab, in_the_shell};
+use crate::store::shell::for_engine;
 use crate::store::{Selection, Store, use_store, word};
 use crate::widget::facts::{Fact, Facts, live_fact};
-use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
     heading,
@@ -80,13 +80,8 @@ fn overview(selection: Selection) -> AnyView {
 
 fn shell(selection: Selection) -> AnyView {
     let (store, key) = (use_store(), key(&selection));
-    let lines = Memo::new(move |_| {
+    in_the_shell(move || {
         let podman = row(store, &key).is_some_and(|r| r.product.as_deref() == Some("podman"));
-        let commands = crate::store::shell::for_engine(&key.endpoint, podman);
-        commands
-            .into_iter()
-            .map(|c| ShellLine { comment: c.comment, command: c.command, reads: c.reads })
-            .collect()
-    });
-    view! { <Shell lines=lines /> }.into_any()
+        for_engine(&key.endpoint, podman)
+    })
 }

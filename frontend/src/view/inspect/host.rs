@@ -6,13 +6,12 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{Inspect, Tab};
+use super::{Inspect, Tab, in_the_shell};
 use crate::store::lookup::{processes_of, state_of};
 use crate::store::scoreboard::{count_states, counts_text};
 use crate::store::shell::for_host;
 use crate::store::{Selection, use_choice, use_store};
 use crate::widget::facts::{Fact, Facts, live_fact, row};
-use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
     heading,
@@ -71,8 +70,5 @@ fn overview(_: Selection) -> AnyView {
 }
 
 fn shell(_: Selection) -> AnyView {
-    let lines = for_host().into_iter();
-    let lines: Vec<_> =
-        lines.map(|c| ShellLine { comment: c.comment, command: c.command, reads: c.reads }).collect();
-    view! { <Shell lines=Signal::stored(lines) /> }.into_any()
+    in_the_shell(for_host)
 }

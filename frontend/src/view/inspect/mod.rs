@@ -12,6 +12,7 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::in_the_shell;
 use crate::store::Selection;
 use crate::widget::facts::Fact;
 use crate::widget::measure::zone_offset_nanos;

@@ -7,12 +7,11 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{Inspect, Tab, part};
+use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
 use crate::store::network::{end_name, link, netns_name, other_end, shell_lines};
 use crate::store::{Selection, Store, use_choice, use_store, word};
 use crate::widget::facts::{Fact, Facts, live_fact, row};
-use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
     heading,
@@ -157,14 +156,5 @@ fn container_button(store: Store, key: LinkKey) -> AnyView {
 
 fn shell(selection: Selection) -> AnyView {
     let (store, key) = (use_store(), key(&selection));
-    let lines = Memo::new(move |_| {
-        let commands = store.read(&[Topic::Link, Topic::Netns], |s| shell_lines(s, key));
-        let line = |c: crate::store::shell::Command| ShellLine {
-            comment: c.comment,
-            command: c.command,
-            reads: c.reads,
-        };
-        commands.into_iter().map(line).collect()
-    });
-    view! { <Shell lines=lines /> }.into_any()
+    in_the_shell(move || store.read(&[Topic::Link, Topic::Netns], |s| shell_lines(s, key)))
 }

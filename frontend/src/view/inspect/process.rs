@@ -9,12 +9,11 @@ use glasshull_shared::wire::{Answer, Origin, Question};
 use leptos::prelude::*;
 
 use super::process_detail::{file_facts, memory_facts, namespaces_table};
-use super::{Inspect, Tab, part};
+use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::{ancestors, container, container_name, state_of};
 use crate::store::shell::for_process;
 use crate::store::{Selection, Store, use_choice, use_store, word};
 use crate::widget::facts::{Fact, Facts, live_fact, row};
-use crate::widget::shell::{Shell, ShellLine};
 
 pub(super) const INSPECT: Inspect = Inspect {
     heading,
@@ -253,16 +252,11 @@ fn namespaces(selection: Selection) -> AnyView {
 
 fn shell(selection: Selection) -> AnyView {
     let (store, key) = (use_store(), key(&selection));
-    let lines = Memo::new(move |_| {
+    in_the_shell(move || {
         let Some((who, does)) = rows(store, key) else { return Vec::new() };
-        let commands = store.read(&[Topic::Container], |s| {
+        store.read(&[Topic::Container], |s| {
             let home = who.container.as_deref().and_then(|id| Some((id, container(s, id)?)));
             for_process(key, &who, does.as_deref(), home)
-        });
-        commands
-            .into_iter()
-            .map(|c| ShellLine { comment: c.comment, command: c.command, reads: c.reads })
-            .collect()
-    });
-    view! { <Shell lines=lines /> }.into_any()
+        })
+    })
 }

@@ -48,12 +48,7 @@ pub(super) fn wire(choice: Choice, wire: Memo<Option<Wire>>) -> AnyView {
     let get = move || wire.get();
     let Some(first) = wire.get_untracked() else { return ().into_any() };
     let key = first.key;
-    let rates = move || {
-        get().map(|w| {
-            let rate = |r: Option<f32>| unit::or_unknown(r.map(|r| unit::bytes_per_sec(f64::from(r))));
-            (format!("↓ {}", rate(w.flow.rx)), format!("↑ {}", rate(w.flow.tx)))
-        })
-    };
+    let rates = move || get().map(|w| w.flow.rates());
     let place = text(move || get().map(|w| format!("translate({} {})", WIRE.0, w.y)));
     let down = flag(move || get().is_some_and(|w| !w.up));
     let body = view! {
@@ -149,8 +144,8 @@ fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
             <text class="map-detail" text-anchor="middle" x=LABEL.1 / 2.0 y="11">
                 {name}
             </text>
-            <text class="map-rx" x="8" y="22">{text(move || get().map(|c| c.rates().0))}</text>
-            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{text(move || get().map(|c| c.rates().1))}</text>
+            <text class="map-rx" x="8" y="22">{text(move || get().map(|c| c.flow.rates().0))}</text>
+            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{text(move || get().map(|c| c.flow.rates().1))}</text>
         </g>
     }
     .into_any()
@@ -265,7 +260,7 @@ pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
             <text class="map-detail quiet" x="10" y="68">
                 {text(move || {
                     let nobody = scene.with(|s| s.on_host.is_empty());
-                    Some(if nobody { "no container on host network" } else { "on the host's network" }.to_owned())
+                    Some(if nobody { "nobody on host network" } else { "on host network" }.to_owned())
                 })}
             </text>
             <For each=on_host key=|(i, (id, _))| (*i, id.clone()) children=chip />

@@ -9,9 +9,10 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use crate::store::network::trouble;
 use crate::store::{Choice, Selection, Store, use_choice, use_store};
 use plan::Plan;
-use scene::{BOX, BRIDGE, LABEL, STACK, Scene, WIDTH, WIRE, groups, members};
+use scene::{BOX, BRIDGE, Cable, LABEL, STACK, Scene, WIDTH, WIRE, groups, members};
 
 const TOPICS: &[Topic] =
     &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat];
@@ -38,7 +39,7 @@ pub(super) fn render() -> AnyView {
     });
     let scene = Memo::new(move |_| plan.with(|(_, plan)| store.read(TOPICS, |s| scene::scene(s, plan))));
     let lit = Memo::new(move |_| choice.selected.with(|sel| scene.with(|s| lit(s, sel.as_ref()))));
-    let empty = move || scene.with(|s| s.frames.is_empty() && s.wires.is_empty());
+    let empty = move || scene.with(|s| s.frames.is_empty());
     view! {
         <div class="view map">
             {toolbar(scene, plan, anew)}
@@ -91,12 +92,6 @@ fn picture(choice: Choice, scene: Memo<Scene>, lit: Memo<Lit>) -> AnyView {
         (BOX.0, "NETWORK NAMESPACES"),
     ];
     let head = |(x, text): (f64, &'static str)| view! { <text class="map-head" x=x y="22">{text}</text> };
-    let find = move |key: LinkKey, to: f64| {
-        Memo::new(move |_| {
-            // A bridge's own cable and a container's never share a key, but a wire may be a bridge's port too.
-            scene.with(|s| s.cables.iter().find(|c| c.key == key && c.to.0 == to).cloned())
-        })
-    };
     view! {
         <svg
             class="map-picture"
@@ -107,39 +102,31 @@ fn picture(choice: Choice, scene: Memo<Scene>, lit: Memo<Lit>) -> AnyView {
         >
             {heads.into_iter().map(head).collect::<Vec<_>>()}
             {draw::stack(choice, scene)}
-            <For
-                each=move || scene.with(|s| s.cables.iter().map(|c| (c.key, c.to.0)).collect::<Vec<_>>())
-                key=|(key, to)| (*key, *to as i64)
-                children=move |(key, to)| draw::cable(choice, lit, find(key, to))
-            />
+            {each(scene, |s| &s.cables, Cable::id, move |c| draw::cable(choice, lit, c))}
             {(0..3).map(|i| draw::note(Memo::new(move |_| scene.with(|s| s.notes.get(i).copied())))).collect::<Vec<_>>()}
-            <For
-                each=move || scene.with(|s| s.wires.iter().map(|w| w.key).collect::<Vec<_>>())
-                key=|key| *key
-                children=move |key| {
-                    let wire = Memo::new(move |_| scene.with(|s| s.wires.iter().find(|w| w.key == key).cloned()));
-                    draw::wire(choice, wire)
-                }
-            />
-            <For
-                each=move || scene.with(|s| s.bridges.iter().map(|b| b.key).collect::<Vec<_>>())
-                key=|key| *key
-                children=move |key| {
-                    let bridge = Memo::new(move |_| scene.with(|s| s.bridges.iter().find(|b| b.key == key).cloned()));
-                    draw::bridge(choice, lit, bridge)
-                }
-            />
-            <For
-                each=move || scene.with(|s| s.frames.iter().map(|f| f.netns).collect::<Vec<_>>())
-                key=|netns| *netns
-                children=move |netns| {
-                    let frame = Memo::new(move |_| scene.with(|s| s.frames.iter().find(|f| f.netns == netns).cloned()));
-                    draw::frame(choice, lit, frame)
-                }
-            />
+            {each(scene, |s| &s.wires, |w| (w.key, 0), move |w| draw::wire(choice, w))}
+            {each(scene, |s| &s.bridges, |b| (b.key, 0), move |b| draw::bridge(choice, lit, b))}
+            {each(scene, |s| &s.frames, |f| (LinkKey { netns: f.netns, ifindex: 0 }, 0), move |f| draw::frame(choice, lit, f))}
         </svg>
     }
     .into_any()
+}
+
+/// What tells one thing from others of its kind.
+type Id = (LinkKey, i64);
+
+/// Draws all things of one kind; each follows the picture by its id.
+fn each<T: Clone + PartialEq + Send + Sync + 'static>(
+    scene: Memo<Scene>,
+    all: fn(&Scene) -> &Vec<T>,
+    id: fn(&T) -> Id,
+    draw: impl Fn(Memo<Option<T>>) -> AnyView + Copy + Send + Sync + 'static,
+) -> AnyView {
+    let ids = move || scene.with(|s| all(s).iter().map(id).collect::<Vec<_>>());
+    let one = move |of: Id| {
+        draw(Memo::new(move |_| scene.with(|s| all(s).iter().find(|thing| id(thing) == of).cloned())))
+    };
+    view! { <For each=ids key=|id| *id children=one /> }.into_any()
 }
 
 /// The path of what is selected: its frames, their cables, and the bridges these hang on.
@@ -177,8 +164,6 @@ fn why_empty(store: Store) -> String {
     if !store.is_fresh(Topic::Link) {
         return "Waiting for the links of this host.".into();
     }
-    let why = store.read(&[Topic::Source], |s| {
-        s.source.iter().find(|(key, _)| key.name == "network").and_then(|(_, row)| row.reason.clone())
-    });
-    why.unwrap_or_else(|| "No link is known.".into())
+    let alone = "No network namespace but the host's own: no container runs that has a network of its own.";
+    store.read(&[Topic::Source], trouble).unwrap_or_else(|| alone.into())
 }

@@ -335,7 +335,20 @@ fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &[Bridge]) -> Vec<Cab
     links.iter().enumerate().map(cable).collect()
 }
 
+impl Flow {
+    /// `↓ 412 kB/s` and `↑ 3.1 MB/s`.
+    pub(super) fn rates(&self) -> (String, String) {
+        let text = |rate: Option<f32>| unit::or_unknown(rate.map(|r| unit::bytes_per_sec(f64::from(r))));
+        (format!("↓ {}", text(self.rx)), format!("↑ {}", text(self.tx)))
+    }
+}
+
 impl Cable {
+    /// What tells it from others: one link may be at the right end of one and in the middle of another.
+    pub(super) fn id(&self) -> (LinkKey, i64) {
+        (self.key, self.to.0 as i64)
+    }
+
     /// From left to right, shifted by some units down: two strands lie side by side.
     pub(super) fn path(&self, shift: f64) -> String {
         let ((x0, y0), (x1, y1)) = (self.from, self.to);
@@ -346,12 +359,6 @@ impl Cable {
         // Level where the label is, then down or up to the other end.
         let (a, b) = (x0 + 20.0, LABEL.0 - 10.0);
         format!("M{x0:.0} {y0:.1}C{b:.0} {y0:.1} {a:.0} {y1:.1} {b:.0} {y1:.1}H{x1:.0}")
-    }
-
-    /// `↓412 kB/s ↑3.1 MB/s`, from the container's side.
-    pub(super) fn rates(&self) -> (String, String) {
-        let text = |rate: Option<f32>| unit::or_unknown(rate.map(|r| unit::bytes_per_sec(f64::from(r))));
-        (format!("↓ {}", text(self.flow.rx)), format!("↑ {}", text(self.flow.tx)))
     }
 }
 

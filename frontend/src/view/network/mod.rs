@@ -13,9 +13,10 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use crate::store::filter::{Problem, Query, example};
+use super::{Parsed, filter_box};
+use crate::store::filter::Query;
+use crate::store::network::trouble;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::filter_box::{FieldHelp, FilterBox};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
@@ -25,7 +26,6 @@ static SHEETS: [&Sheet; 4] = [&link::SHEET, &neighbour::SHEET, &route::SHEET, &n
 const NAMES: &[(&str, &str)] =
     &[("", "Links"), ("neighbours", "Neighbours"), ("routes", "Routes"), ("namespaces", "Namespaces")];
 
-type Parsed = (Query, Vec<Problem>);
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
 /// The view.
@@ -95,24 +95,9 @@ fn page(sheet: &'static Sheet) -> AnyView {
 }
 
 fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl IntoView {
-    let problems = move || {
-        query.with(|(_, problems)| problems.iter().map(|p| (p.part.clone(), p.reason.clone())).collect())
-    };
-    let fields = sheet
-        .fields
-        .iter()
-        .map(|f| FieldHelp { name: f.name, help: f.help, example: example(f.kind) })
-        .collect::<Vec<_>>();
     view! {
         <div class="toolbar">
-            <FilterBox
-                id="filter"
-                placeholder=sheet.placeholder
-                text=choice.filter
-                on_text=Callback::new(move |text| choice.set_filter(text))
-                problems=Signal::derive(problems)
-                fields=fields
-            />
+            {filter_box(choice, sheet.placeholder, sheet.fields, query)}
             <Segments
                 label="Table"
                 options=NAMES
@@ -149,11 +134,7 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    let troubled = store.read(&[Topic::Source], |s| {
-        let row = s.source.iter().find(|(key, _)| key.name == "network");
-        row.and_then(|(_, row)| row.reason.clone())
-    });
-    troubled.unwrap_or_else(|| sheet.empty.to_owned())
+    store.read(&[Topic::Source], trouble).unwrap_or_else(|| sheet.empty.to_owned())
 }
 
 /// What a line leads to: its link; a namespace to its container.

@@ -12,11 +12,11 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use crate::store::filter::{Query, example};
+use super::{Parsed, filter_box};
+use crate::store::filter::Query;
 use crate::store::lookup::{container_name, container_names};
 use crate::store::scoreboard::counts_text;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::filter_box::{FieldHelp, FilterBox};
 use crate::widget::measure::zone_offset_nanos;
 use crate::widget::segments::{Segments, Toggle};
 use crate::widget::table::{Cell, Column, ColumnChooser, Line, Table, TableModel};
@@ -90,27 +90,11 @@ pub(super) fn render() -> AnyView {
     .into_any()
 }
 
-type Parsed = (Query, Vec<crate::store::filter::Problem>);
-
 fn toolbar(choice: Choice, query: Memo<Parsed>, arranged: Memo<Arc<Arranged>>) -> impl IntoView {
     let kernel = choice.param("kernel");
-    let problems = move || {
-        query.with(|(_, problems)| problems.iter().map(|p| (p.part.clone(), p.reason.clone())).collect())
-    };
-    let fields = FIELDS
-        .iter()
-        .map(|f| FieldHelp { name: f.name, help: f.help, example: example(f.kind) })
-        .collect::<Vec<_>>();
     view! {
         <div class="toolbar">
-            <FilterBox
-                id="filter"
-                placeholder="container:web state:D cpu>5 -user:root"
-                text=choice.filter
-                on_text=Callback::new(move |text| choice.set_filter(text))
-                problems=Signal::derive(problems)
-                fields=fields
-            />
+            {filter_box(choice, "container:web state:D cpu>5 -user:root", &FIELDS, query)}
             <Segments
                 label="Arrangement"
                 options=SHAPES
