@@ -130,6 +130,12 @@ tables! {
     neighbour / Neighbour: NeighbourKey => Neighbour,
     /// Where packets go.
     route / Route: RouteKey => Route,
+    /// Sockets and whose they are.
+    socket / Socket: SocketKey => Socket,
+    /// How they fare.
+    socket_stat / SocketStat: SocketKey => SocketStat,
+    /// TCP connections that ended.
+    closed_socket / ClosedSocket: ClosedSocketKey => ClosedSocket,
 }
 
 impl Topic {

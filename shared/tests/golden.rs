@@ -155,4 +155,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Event), fields(&sample.event));
     assert_eq!(merged(Topic::Source), fields(&sample.source));
     assert_eq!(merged(Topic::Cpu), fields(&sample.cpu));
+    assert_eq!(merged(Topic::Socket), fields(&sample.socket));
+    assert_eq!(merged(Topic::ClosedSocket), fields(&sample.closed_socket));
 }

@@ -1,10 +1,14 @@
 //! The network: namespaces, links, neighbours and routes. Source: rtnetlink in each network namespace; relations (whose
-//! namespace, which peer, which network) are joined by `model::network`.
+//! namespace, which peer, which network) are joined by `model::network`. Sockets are in a file of their own.
 //!
 //! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel reuses an
 //! inode number only after the namespace has ended, which removes all its rows.
 
+mod socket;
+
 use serde::{Deserialize, Serialize};
+
+pub use socket::*;
 
 /// A network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
 mod network;
+mod socket;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use glasshull_shared::domain::file::{FileFate, HostFile, Layer};
 use glasshull_shared::domain::host::{
     CgroupMode, CpuKey, CpuRatios, CpuStat, CpuTimes, Host, HostStat, Memory, Psi, PsiLine,
 };
-use glasshull_shared::domain::network::NetnsKey;
+use glasshull_shared::domain::network::{ClosedSocketKey, NetnsKey};
 use glasshull_shared::domain::process::{
     ExitKey, ExitedProcess, MemoryDetail, NamespaceLink, Process, ProcessDetail, ProcessKey, ProcessStat,
     ProcessState, Thread, ThreadKey,
@@ -47,6 +48,9 @@ pub(crate) fn snapshot() -> Snapshot {
         link_stat: [(network::link_key(), Arc::new(network::link_stat()))].into(),
         neighbour: [(network::neighbour_key(), Arc::new(network::neighbour()))].into(),
         route: [(network::route_key(), Arc::new(network::route()))].into(),
+        socket: [(socket::socket_key(), Arc::new(socket::socket()))].into(),
+        socket_stat: [(socket::socket_key(), Arc::new(socket::socket_stat()))].into(),
+        closed_socket: [(ClosedSocketKey { sequence: 5 }, Arc::new(socket::closed_socket()))].into(),
     }
 }
 
