@@ -15,6 +15,7 @@ use super::part::host::HostPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
 use super::part::sees_all;
+use super::part::socket::SocketPart;
 use super::source::{Troubles, sources};
 use crate::collect;
 use crate::collect::cgroup::CgroupReader;
@@ -55,6 +56,7 @@ pub(crate) struct Live {
     process: ProcessPart,
     container: ContainerPart,
     network: NetworkPart,
+    socket: SocketPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -77,6 +79,7 @@ impl Live {
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
             network: NetworkPart::new(root.clone(), sees_all(&identity)),
+            socket: SocketPart::new(root.clone(), sees_all(&identity)),
             root,
             common,
             identity: Arc::new(identity),
@@ -110,6 +113,7 @@ impl Live {
         self.process.release();
         self.container.release();
         self.network.release();
+        self.socket.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -148,6 +152,12 @@ impl Live {
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
         }
+        if collect::SOCKET.needed(demand) {
+            let found = self.network.found();
+            self.socket.read(found, self.process.rows(), &mut next, demand, troubles);
+        } else {
+            self.socket.release(); // it listens in other namespaces
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -185,4 +195,8 @@ fn leave_out_host(next: &mut Snapshot) {
     let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);
     next.neighbour.retain(|key, _| !hosts(key.netns));
     next.route.retain(|key, _| !hosts(key.netns));
+    next.socket.retain(|key, row| row.container.is_some() || !hosts(key.netns));
+    let sockets = &next.socket;
+    next.socket_stat.retain(|key, _| sockets.contains_key(key));
+    next.closed_socket.retain(|_, row| row.container.is_some() || !hosts(row.netns));
 }

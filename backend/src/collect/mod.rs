@@ -56,6 +56,8 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::Socket,
+        Topic::ClosedSocket,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -90,6 +92,8 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::Socket,
+        Topic::ClosedSocket,
     ],
     misses: None,
 };
@@ -98,7 +102,15 @@ pub(crate) const ENGINE: Collector = Collector {
 pub(crate) const RUNTIME: Collector = Collector {
     name: "runtime",
     fills: &[Topic::Container],
-    needed_by: &[Topic::Container, Topic::ContainerStat, Topic::Netns, Topic::Link, Topic::Neighbour],
+    needed_by: &[
+        Topic::Container,
+        Topic::ContainerStat,
+        Topic::Netns,
+        Topic::Link,
+        Topic::Neighbour,
+        Topic::Socket,
+        Topic::ClosedSocket,
+    ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
 
@@ -116,9 +128,28 @@ pub(crate) const CGROUP: Collector = Collector {
 pub(crate) const NETWORK: Collector = Collector {
     name: "network",
     fills: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
-    needed_by: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
+    needed_by: &[
+        Topic::Netns,
+        Topic::Link,
+        Topic::LinkStat,
+        Topic::Neighbour,
+        Topic::Route,
+        Topic::Socket,
+        Topic::SocketStat,
+        Topic::ClosedSocket,
+    ],
     misses: Some(
         "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
+    ),
+};
+
+/// Sockets: `sock_diag` in each namespace, and its events of closed connections.
+pub(crate) const SOCKET: Collector = Collector {
+    name: "socket",
+    fills: &[Topic::Socket, Topic::SocketStat, Topic::ClosedSocket],
+    needed_by: &[Topic::Socket, Topic::SocketStat, Topic::ClosedSocket],
+    misses: Some(
+        "connections that end within the first tick of a new namespace; the process of one that opens a connection shorter than a tick; UDP and unix sockets that live shorter than a tick",
     ),
 };
 
@@ -128,4 +159,4 @@ pub(crate) const OWN_COST: Collector =
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, OWN_COST];

@@ -28,6 +28,8 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("link", &[Topic::Link, Topic::LinkStat]),
     ("neighbour", &[Topic::Neighbour]),
     ("route", &[Topic::Route]),
+    ("socket", &[Topic::Socket, Topic::SocketStat]),
+    ("closed_socket", &[Topic::ClosedSocket]),
 ];
 /// What is left out unless asked for by name.
 const ON_DEMAND: &[&str] = &["thread"];
@@ -42,8 +44,8 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
         demand.insert(topic);
     }
-    // Rows of processes and links name their containers.
-    if demand.contains(Topic::Process) || demand.contains(Topic::Link) {
+    // Rows of processes, links and sockets name their containers.
+    if [Topic::Process, Topic::Link, Topic::Socket, Topic::ClosedSocket].iter().any(|t| demand.contains(*t)) {
         demand.insert(Topic::Container);
     }
     let wake = Arc::new(Notify::new());
@@ -98,6 +100,7 @@ fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
         [Topic::Process, ..] => with_stat(&snapshot.process, &snapshot.process_stat),
         [Topic::Container, ..] => with_stat(&snapshot.container, &snapshot.container_stat),
         [Topic::Link, ..] => with_stat(&snapshot.link, &snapshot.link_stat),
+        [Topic::Socket, ..] => with_stat(&snapshot.socket, &snapshot.socket_stat),
         [only, ..] => Ok(snapshot.rows_json(*only)?),
         [] => Ok(Vec::new()),
     }

@@ -8,4 +8,5 @@ pub(crate) mod netns;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;
+pub(crate) mod sock_diag;
 pub(crate) mod text;

@@ -7,6 +7,7 @@ pub(crate) mod container;
 pub(crate) mod host;
 pub(crate) mod network;
 pub(crate) mod process;
+pub(crate) mod socket;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! Network namespaces, links, neighbours, routes: fills `netns`, `link`, `link_stat`, `neighbour`, `route`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
@@ -14,6 +15,7 @@ use crate::collect;
 use crate::collect::network::{NetworkReader, NetworkReading, Want};
 use crate::model::network::{join_links, join_namespaces, join_neighbours};
 use crate::sys::clock;
+use crate::sys::netns::Target;
 use crate::sys::root::Root;
 
 /// Ticks between two readings of neighbours and routes, which change rarely and cost as much as links.
@@ -26,12 +28,30 @@ pub(crate) struct NetworkPart {
     sees_all: bool,
     reader: NetworkReader,
     stat: Raw<LinkKey, LinkStat>,
+    found: Found,
+}
+
+/// Where namespaces were found last: what looks into them by itself goes by it.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// How to get into each.
+    pub targets: Vec<Target>,
+    /// Which processes are in which, oldest first.
+    pub members: BTreeMap<u64, Vec<ProcessKey>>,
+    /// Processes whose namespace may not be asked for.
+    pub hidden: Vec<ProcessKey>,
 }
 
 impl NetworkPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(root: Root, sees_all: bool) -> Self {
-        Self { reader: NetworkReader::new(root.clone()), stat: Raw::default(), root, sees_all }
+        let reader = NetworkReader::new(root.clone());
+        Self { root, sees_all, reader, stat: Raw::default(), found: Found::default() }
+    }
+
+    /// Where namespaces were found last.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
 
     /// Forgets what was read.
@@ -70,6 +90,8 @@ impl NetworkPart {
             mut neighbour,
             mut route,
             failed,
+            targets,
+            hidden,
             ..
         } = reading;
         for inode in failed {
@@ -90,11 +112,17 @@ impl NetworkPart {
         next.netns = keep_rows(netns, &next.netns);
         next.link = keep_rows(link, &next.link);
         self.stat.show(now, link_stat, &mut next.link_stat);
+        self.found = Found { targets, members, hidden };
     }
 }
 
 /// Takes over the rows of one namespace: a failure is stale, never empty.
-fn keep_of<K: Ord + Clone, V>(netns: u64, of: fn(&K) -> u64, from: &Table<K, V>, to: &mut Table<K, V>) {
+pub(super) fn keep_of<K: Ord + Clone, V>(
+    netns: u64,
+    of: fn(&K) -> u64,
+    from: &Table<K, V>,
+    to: &mut Table<K, V>,
+) {
     to.extend(
         from.iter().filter(|(key, _)| of(key) == netns).map(|(key, row)| (key.clone(), Arc::clone(row))),
     );
@@ -104,9 +132,9 @@ fn trouble(reading: &NetworkReading, sees_all: bool) -> Option<Trouble> {
     let closed = reading.netns.values().filter(|row| row.hidden.is_some()).count();
     let mut reasons = reading.notices.clone();
     let mut missing = Vec::new();
-    if reading.hidden_processes > 0 && !sees_all {
+    if !reading.hidden.is_empty() && !sees_all {
         missing.push("CAP_SYS_PTRACE");
-        reasons.push(format!("where {} processes are in the network is hidden", reading.hidden_processes));
+        reasons.push(format!("where {} processes are in the network is hidden", reading.hidden.len()));
     }
     if closed > 0 {
         missing.push("CAP_SYS_ADMIN");

@@ -12,6 +12,7 @@ mod link;
 mod namespace;
 mod neighbour;
 mod route;
+pub(crate) mod socket;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -56,7 +57,9 @@ pub(crate) struct NetworkReading {
     /// Namespaces that are there but could not be read now: what was known of them still holds.
     pub failed: Vec<u64>,
     /// Processes whose namespace may not be asked for.
-    pub hidden_processes: usize,
+    pub hidden: Vec<ProcessKey>,
+    /// How to get into each.
+    pub targets: Vec<Target>,
     /// What could not be read, for a person; at most one line per reason.
     pub notices: Vec<String>,
 }
@@ -107,7 +110,7 @@ impl NetworkReader {
         want: Want,
     ) -> io::Result<NetworkReading> {
         let mut found = self.namespaces.read(processes)?;
-        let mut reading = NetworkReading { hidden_processes: found.hidden, ..NetworkReading::default() };
+        let mut reading = NetworkReading { hidden: found.hidden, ..NetworkReading::default() };
         let own = self.namespaces.own();
         let told = netns::visit(&found.targets, |target| ask(target, want, &found.targets, &self.nsids))?;
         for (target, told) in found.targets.iter().zip(told) {
@@ -143,6 +146,7 @@ impl NetworkReader {
             let lives = |netns: &u64| reading.netns.contains_key(&NetnsKey { netns: *netns });
             lives(at) && lives(to)
         });
+        reading.targets = found.targets;
         Ok(reading)
     }
 

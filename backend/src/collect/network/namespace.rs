@@ -40,7 +40,7 @@ pub(super) struct Found {
     /// Names below `/run/netns`.
     pub(super) names: BTreeMap<u64, String>,
     /// Processes whose namespace is hidden.
-    pub(super) hidden: usize,
+    pub(super) hidden: Vec<ProcessKey>,
 }
 
 impl Namespaces {
@@ -67,7 +67,7 @@ impl Namespaces {
                 Some(_) | None => *self.of.entry(*key).insert_entry(inode_of(&way(&self.root, key))).get(),
             };
             let Some(inode) = inode else {
-                found.hidden += 1;
+                found.hidden.push(*key);
                 continue;
             };
             found.members.entry(inode).or_default().push(*key);
