@@ -81,12 +81,12 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
-        present: || which("ip").is_some(),
+        present: || which("ip").is_some() && which("ss").is_some(),
         package: Package {
             apt: "iproute2",
             dnf: "iproute",
             pacman: "iproute2",
-            why: "tests compare with what ip says",
+            why: "tests compare with what ip and ss say",
         },
     },
     Need {

@@ -104,7 +104,8 @@ impl Closed {
         if ends.peek().is_none() {
             return;
         }
-        let listeners = listeners(known.now);
+        // Who listened at the last tick may have ended with its connections.
+        let listeners = listeners(known.now.iter().chain(known.before));
         for (mut end, beyond) in ends {
             let key = SocketKey { netns: end.netns, cookie: end.cookie };
             let seen = known.before.get(&key).or_else(|| known.now.get(&key)).map(|row| &**row);
@@ -126,7 +127,8 @@ impl Closed {
     /// `has_fin`: the other end's FIN most likely came, and is among the bytes received.
     fn keep(&mut self, mut end: ClosedSocket, has_fin: bool) {
         self.sequence += 1;
-        let twin = self.of_ends.get(&(end.remote.clone(), end.local.clone())).copied();
+        let (local, remote) = (plain(&end.local), plain(&end.remote));
+        let twin = self.of_ends.get(&(remote.clone(), local.clone())).copied();
         let twin = twin.and_then(|sequence| self.table.get_mut(&ClosedSocketKey { sequence }));
         if let Some(twin) = twin.filter(|twin| received_of(&end, twin.sent_bytes).is_some()) {
             // Both ends are of this host: each knows what it sent.
@@ -139,16 +141,24 @@ impl Closed {
         } else if has_fin {
             end.received_bytes = end.received_bytes.map(|received| received.saturating_sub(1));
         }
-        self.of_ends.insert((end.local.clone(), end.remote.clone()), self.sequence);
+        self.of_ends.insert((local, remote), self.sequence);
         self.table.insert(ClosedSocketKey { sequence: self.sequence }, Arc::new(end));
         while self.table.len() > CLOSED_KEPT
             && let Some((key, gone)) = self.table.pop_first()
         {
-            let ends = (gone.local.clone(), gone.remote.clone());
+            let ends = (plain(&gone.local), plain(&gone.remote));
             if self.of_ends.get(&ends) == Some(&key.sequence) {
                 self.of_ends.remove(&ends);
             }
         }
+    }
+}
+
+/// An end without the mark of IPv4 in an IPv6 socket: the other end may be none.
+fn plain(end: &str) -> String {
+    match end.strip_prefix("[::ffff:").and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) if address.contains('.') => format!("{address}{port}"),
+        Some(_) | None => end.to_owned(),
     }
 }
 
@@ -159,10 +169,12 @@ fn received_of(end: &ClosedSocket, sent: Option<u64>) -> Option<u64> {
 }
 
 /// Who listens, by namespace and port.
-fn listeners(sockets: &Table<SocketKey, Socket>) -> HashMap<(u64, u16), Vec<&Socket>> {
+fn listeners<'a>(
+    sockets: impl Iterator<Item = (&'a SocketKey, &'a Arc<Socket>)>,
+) -> HashMap<(u64, u16), Vec<&'a Socket>> {
     let mut listeners: HashMap<(u64, u16), Vec<&Socket>> = HashMap::new();
     let listening = |row: &Socket| row.state == SocketState::Listen && row.protocol == SocketProtocol::Tcp;
-    for (key, row) in sockets.iter().filter(|(_, row)| listening(row)) {
+    for (key, row) in sockets.filter(|(_, row)| listening(row)) {
         if let Some(port) = port_of(&row.local) {
             listeners.entry((key.netns, port)).or_default().push(row);
         }
@@ -291,10 +303,11 @@ mod tests {
         let (none, only) = (Table::new(), only());
         let known = Known { before: &none, now: &none, only: &only };
         let (server, client) = ("10.0.0.2:80", "10.0.0.3:9999");
+        let mapped = ("[::ffff:10.0.0.2]:80", "[::ffff:10.0.0.3]:9999");
         // The client closed first and never saw the server's FIN; the server counted the client's.
         closed.join_ends([(end(CLIENT, 7, (client, server), (100, 500)), Some(2))], known);
         assert_eq!(last(&closed).received_bytes, Some(499), "a guess until the other end tells");
-        closed.join_ends([(end(WEB, 8, (server, client), (500, 101)), Some(1))], known);
+        closed.join_ends([(end(WEB, 8, mapped, (500, 101)), Some(1))], known);
         assert_eq!(last(&closed).received_bytes, Some(100));
         let first = closed.table.first_key_value().unwrap().1;
         assert_eq!((first.received_bytes, first.container.as_deref()), (Some(500), Some("client")));

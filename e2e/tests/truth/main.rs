@@ -13,6 +13,7 @@ mod network;
 mod process;
 mod runner;
 mod ship;
+mod socket;
 mod who;
 
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ const CASES: &[Case] = &[
     ("network::a_namespace_knows_who_shares_it", network::namespaces),
     ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
     ("network::namespaces_that_come_and_go_disturb_nothing", network::churn),
+    ("socket::tcp_and_udp_are_those_of_ss_in_each_namespace", socket::as_ss),
+    ("socket::unix_sockets_are_those_of_ss", socket::unix_as_ss),
+    ("socket::each_connection_of_5_ms_is_told_with_its_bytes", socket::short_connections),
+    ("socket::what_containers_fetch_is_told_from_both_ends", socket::closed_in_containers),
+    ("socket::listening_keeps_no_namespace_alive", socket::not_pinned),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -28,18 +28,23 @@ fn ip(prefix: &[String], args: &[&str]) -> Result<Vec<Value>> {
 }
 
 /// A namespace to look into: how to get there, and its inode.
-struct Place {
-    name: String,
-    prefix: Vec<String>,
-    netns: u64,
+pub(crate) struct Place {
+    /// What it is called here.
+    pub(crate) name: String,
+    /// Words before a command that is to run in it.
+    pub(crate) prefix: Vec<String>,
+    /// Its inode.
+    pub(crate) netns: u64,
 }
 
 impl Place {
-    fn host() -> Result<Self> {
+    /// The host's own.
+    pub(crate) fn host() -> Result<Self> {
         Ok(Self { name: "host".into(), prefix: Vec::new(), netns: inode("/proc/self/ns/net")? })
     }
 
-    fn container(context: &Context, name: &str) -> Result<Self> {
+    /// That of a container of the lab.
+    pub(crate) fn container(context: &Context, name: &str) -> Result<Self> {
         let pid = context.lab.inspect(name)?["State"]["Pid"].as_u64().context("no pid")?;
         let prefix = ["nsenter".to_owned(), format!("--net=/proc/{pid}/ns/net")].into();
         Ok(Self { name: name.into(), prefix, netns: inode(&format!("/proc/{pid}/ns/net"))? })
@@ -125,7 +130,8 @@ impl Drop for Cables {
     }
 }
 
-fn run(words: &[&str]) -> Result<()> {
+/// Runs a command that must succeed.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (program, args) = words.split_first().context("no program")?;
     let output = Command::new(program).args(args).output()?;
     ensure!(
