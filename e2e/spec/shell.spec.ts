@@ -21,7 +21,7 @@ async function runAll(offered: Command[], checks: Checks): Promise<void> {
   expect(comments).toEqual(expect.arrayContaining(Object.keys(checks)));
   for (const { comment, command, reads } of offered) {
     await test.step(`${comment}: ${command}`, () => {
-      const endless = / events$/.test(command);
+      const endless = / (events|ss -\w*E)$/.test(command);
       const child = spawnSync('bash', ['-c', command], {
         encoding: 'utf8',
         input: `${INSIDE}\n`,
@@ -153,6 +153,11 @@ test.describe('of a container', { tag: '@lab' }, () => {
       'what it uses': (out) => expect.soft(out).toContain(web.Id.slice(0, 12)),
       'its pid 1 from outside': (out) => expect.soft(out).toMatch(new RegExp(`^ *${web.State.Pid} `, 'm')),
       'its addresses': (out) => expect.soft(out).toContain(address!),
+      'who listens and who is connected': (out) => {
+        expect.soft(out).toMatch(new RegExp(`LISTEN .*:80 .*"httpd",pid=${web.pids.join('|')}`));
+        // The names' server in there is the engine's own.
+        expect.soft(out).toMatch(/127\.0\.0\.11:.*"dockerd"/);
+      },
       'go inside': (out) => expect.soft(out.trim()).toBe(stat(web.State.Pid)!.comm),
     });
   });

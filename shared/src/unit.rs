@@ -100,6 +100,11 @@ pub fn per_sec(n: f64) -> String {
     scaled(n, 1000.0, &["/s", "k/s", "M/s", "G/s"])
 }
 
+/// A short time, as of a packet's way: `45 µs`, `1.2 ms`, `340 ms`.
+pub fn latency(nanos: u64) -> String {
+    scaled(nanos as f64 / 1000.0, 1000.0, &["µs", "ms", "s"])
+}
+
 /// A duration for people: `3 d 4 h`, `12 min 5 s`, `340 ms`.
 pub fn duration(nanos: u64) -> String {
     let secs = nanos / 1_000_000_000;
@@ -189,6 +194,8 @@ mod tests {
         assert_eq!(percent(2.0), "200 %");
         assert_eq!(duration(273_600_000_000_000), "3 d 4 h");
         assert_eq!(duration(1_500_000), "1 ms");
+        assert_eq!(latency(45_000), "45 µs");
+        assert_eq!(latency(1_250_000), "1.2 ms");
         assert_eq!(cpu_time(754_560_000_000), "12:34.56");
         assert_eq!(short_id("web"), "web");
     }

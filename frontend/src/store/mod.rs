@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod network;
 pub mod scoreboard;
 pub mod shell;
+pub mod socket;
 mod want;
 pub mod word;
 

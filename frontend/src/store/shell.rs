@@ -179,6 +179,7 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
             format!("nsenter -t {pid} -n ip -brief address"),
             "what the engine says of its networks",
         ));
+        lines.extend(for_sockets(pid));
         lines.push(command(
             "go inside",
             format!("nsenter -t {pid} -a /bin/sh"),
@@ -186,6 +187,17 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
         ));
     }
     lines
+}
+
+/// Sockets of the network namespace of a process.
+fn for_sockets(pid: u32) -> [Command; 4] {
+    let ss = |options: &str| format!("nsenter -t {pid} -n ss {options}");
+    [
+        command("who listens and who is connected", ss("-tunap"), "sock_diag TCP, UDP · /proc/*/fd"),
+        command("how its TCP connections fare", ss("-tni"), "sock_diag INET_DIAG_INFO"),
+        command("its unix sockets", ss("-xap"), "sock_diag AF_UNIX"),
+        command("TCP connections as they end", ss("-tnE"), "SKNLGRP_INET_TCP_DESTROY"),
+    ]
 }
 
 fn for_cgroup(path: &str, mode: CgroupMode) -> Vec<Command> {

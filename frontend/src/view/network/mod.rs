@@ -1,30 +1,40 @@
 //! The network: links, neighbours, routes and namespaces of the host and all its containers.
 
+mod closed;
 mod link;
 mod neighbour;
 mod netns;
 mod route;
 mod sheet;
+mod socket;
 
 use std::sync::Arc;
 
 use glasshull_shared::domain::network::LinkKey as Link;
+use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::{Parsed, filter_box};
 use crate::store::filter::Query;
-use crate::store::network::trouble;
+use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 4] = [&link::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
-const NAMES: &[(&str, &str)] =
-    &[("", "Links"), ("neighbours", "Neighbours"), ("routes", "Routes"), ("namespaces", "Namespaces")];
+static SHEETS: [&Sheet; 6] =
+    [&link::SHEET, &socket::SHEET, &closed::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
+const NAMES: &[(&str, &str)] = &[
+    ("", "Links"),
+    ("sockets", "Sockets"),
+    ("closed", "Closed"),
+    ("neighbours", "Neighbours"),
+    ("routes", "Routes"),
+    ("namespaces", "Namespaces"),
+];
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -64,6 +74,8 @@ fn page(sheet: &'static Sheet) -> AnyView {
         },
         |_, _| true,
     );
+    // Several lines may lead to the same process.
+    let picked = RwSignal::new(None::<LineKey>);
     let model = TableModel {
         label: sheet.title,
         columns: sheet.columns,
@@ -77,13 +89,18 @@ fn page(sheet: &'static Sheet) -> AnyView {
         on_order: Callback::new(move |(column, descending)| {
             choice.set_sort(Some(Sort { column, descending }))
         }),
-        selected: Signal::derive(move || selected_line(store, choice, arranged)),
-        on_select: Callback::new(move |key| {
+        selected: Signal::derive(move || selected_line(store, choice, arranged, picked.get())),
+        on_select: Callback::new(move |key: LineKey| {
             if let Some(selection) = store.with(|s| selection(s, &key)) {
+                picked.set(Some(key));
                 choice.select(Some(selection));
             }
         }),
-        on_cursor: Callback::new(move |key| follow(store, choice, &key)),
+        on_cursor: Callback::new(move |key: LineKey| {
+            if follow(store, choice, &key) {
+                picked.set(Some(key));
+            }
+        }),
         on_fold: Callback::new(|_| {}),
     };
     view! {
@@ -134,16 +151,30 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    store.read(&[Topic::Source], trouble).unwrap_or_else(|| sheet.empty.to_owned())
+    store
+        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
+        .unwrap_or_else(|| sheet.empty.to_owned())
 }
 
-/// What a line leads to: its link; a namespace to its container.
+/// What a line leads to: its link; a namespace to its container; a socket to its process, else to its container.
 fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
     match key {
         LineKey::Link(key) => Some(Selection::Link(*key)),
         LineKey::Neighbour(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
         LineKey::Route(key) if key.ifindex == 0 => None,
         LineKey::Route(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
+        LineKey::Socket(key) => {
+            let row = s.socket.get(key)?;
+            owner(row.pid.zip(row.start_time), row.container.as_ref())
+        }
+        LineKey::Closed(key) => {
+            let row = s.closed_socket.get(key)?;
+            // Who closed it may be gone too.
+            let lives = |(pid, start_time)| {
+                s.socket.values().any(|r| (r.pid, r.start_time) == (Some(pid), Some(start_time)))
+            };
+            owner(row.pid.zip(row.start_time).filter(|process| lives(*process)), row.container.as_ref())
+        }
         LineKey::Netns(key) => {
             let row = s.netns.get(key)?;
             if row.host {
@@ -155,25 +186,38 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
     }
 }
 
-/// The first line that leads to what is selected.
-fn selected_line(store: Store, choice: Choice, arranged: Memo<Arranged>) -> Option<LineKey> {
+fn owner(process: Option<(u32, u64)>, container: Option<&String>) -> Option<Selection> {
+    let process = process.map(|(pid, start_time)| Selection::Process(ProcessKey { pid, start_time }));
+    process.or_else(|| container.cloned().map(Selection::Container))
+}
+
+/// The line a person chose, while it leads to what is selected; else the first line that leads to what is selected.
+fn selected_line(
+    store: Store,
+    choice: Choice,
+    arranged: Memo<Arranged>,
+    picked: Option<LineKey>,
+) -> Option<LineKey> {
     let wanted = choice.selected.get()?;
+    let leads = |key: &LineKey| store.with(|s| selection(s, key)).as_ref() == Some(&wanted);
+    if picked.as_ref().is_some_and(leads) {
+        return picked;
+    }
     if let Selection::Link(key) = wanted
         && arranged.with(|a| a.0.first().is_some_and(|line| matches!(line.key, LineKey::Link(_))))
     {
         return Some(LineKey::Link(key));
     }
-    arranged.with(|a| {
-        let leads = |line: &&Line<LineKey>| store.with(|s| selection(s, &line.key)).as_ref() == Some(&wanted);
-        a.0.iter().find(leads).map(|line| line.key.clone())
-    })
+    arranged.with(|a| a.0.iter().find(|line| leads(&line.key)).map(|line| line.key.clone()))
 }
 
-/// With the inspector open it follows the cursor; closed, it stays closed.
-fn follow(store: Store, choice: Choice, key: &LineKey) {
+/// With the inspector open it follows the cursor; closed, it stays closed. True when it did.
+fn follow(store: Store, choice: Choice, key: &LineKey) -> bool {
     if choice.selected.with_untracked(Option::is_some)
         && let Some(selection) = store.with(|s| selection(s, key))
     {
         choice.move_selection(selection);
+        return true;
     }
+    false
 }
