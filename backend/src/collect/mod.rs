@@ -55,9 +55,11 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::ContainerStat,
         Topic::Netns,
         Topic::Link,
+        Topic::LinkStat,
         Topic::Neighbour,
         Topic::Socket,
         Topic::ClosedSocket,
+        Topic::Route,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",

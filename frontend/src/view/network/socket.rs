@@ -119,9 +119,12 @@ fn ends(row: &Socket) -> impl Iterator<Item = &str> {
 
 fn process(row: &Socket) -> Datum {
     let Some(text) = process_text(row.comm.as_deref(), row.pid) else {
-        return match row.state {
-            SocketState::TimeWait => Datum::default(),
-            _ => Datum::unknown("no process has it, it is hidden, or not found yet"),
+        // What is over belongs to no process.
+        let over = row.state == SocketState::TimeWait;
+        return if over {
+            Datum::default()
+        } else {
+            Datum::unknown("no process has it, it is hidden, or not found yet")
         };
     };
     match row.more_holders {
