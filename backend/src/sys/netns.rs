@@ -37,7 +37,8 @@ impl Target {
 }
 
 /// Calls `work` once in each namespace, one after the other, on a thread of its own that ends afterwards: no other code
-/// ever runs on a thread that was elsewhere. Nothing that `work` opens may outlive the call, or it pins the namespace.
+/// ever runs on a thread that was elsewhere. What `work` opens and keeps beyond the call
+/// pins the namespace: only who closes it with the last process there may do so (`collect::network::socket::closed`).
 ///
 /// # Errors
 /// For the whole: when no thread can be made. Per target: `ENOENT` or `ESTALE` when the namespace has gone, `EPERM` without

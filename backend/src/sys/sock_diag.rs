@@ -102,12 +102,16 @@ impl DestroyListener {
     /// # Errors
     /// As `socket(2)`; `ENOENT` on kernels that do not tell (before 4.2).
     pub(crate) fn open() -> io::Result<Self> {
+        Self::open_with(RECEIVE_BUFFER_BYTES)
+    }
+
+    fn open_with(buffer_bytes: usize) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         let listener = Self { socket };
         // Best effort: FORCE needs CAP_NET_ADMIN, the plain option is cut to `rmem_max`.
-        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&listener, RECEIVE_BUFFER_BYTES).is_err() {
-            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES);
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&listener, buffer_bytes).is_err() {
+            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&listener, buffer_bytes);
         }
         for group in TCP_DESTROY {
             listener.socket.add_membership(group)?;
@@ -219,6 +223,24 @@ mod tests {
     fn a_listener_has_lost_nothing_yet() {
         let listener = DestroyListener::open().unwrap();
         assert_eq!(listener.lost(), Some(0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_the_rest_is_heard() {
+        let listener = DestroyListener::open_with(4096).unwrap();
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for _ in 0..100 {
+            let client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+            drop((client, server.accept().unwrap()));
+        }
+        // The kernel tells of them a little later.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while listener.lost() == Some(0) && std::time::Instant::now() < patience {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut heard = 0;
+        listener.read(&mut Vec::new(), |_| heard += 1).unwrap();
+        assert!(heard > 0 && listener.lost() > Some(0), "{heard} heard, {:?} lost", listener.lost());
     }
 
     proptest! {

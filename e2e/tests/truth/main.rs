@@ -54,6 +54,7 @@ const CASES: &[Case] = &[
     ("network::an_ordinary_user_sees_its_own_namespace", network::rights::nobody),
     ("socket::tcp_and_udp_are_those_of_ss_in_each_namespace", socket::as_ss),
     ("socket::unix_sockets_are_those_of_ss", socket::unix_as_ss),
+    ("socket::an_ordinary_user_sees_the_sockets_of_containers", socket::without_rights),
     ("socket::each_connection_of_5_ms_is_told_with_its_bytes", socket::short_connections),
     ("socket::what_containers_fetch_is_told_from_both_ends", socket::closed_in_containers),
     ("socket::listening_keeps_no_namespace_alive", socket::not_pinned),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -159,6 +160,40 @@ pub(crate) fn unix_as_ss(context: &mut Context) -> Result<()> {
     let engine = context.endpoint();
     let socket = told.iter().find(|row| row["local"] == engine.trim_start_matches("unix://"));
     same(socket.context("the engine's socket")?, "comm", &json!("dockerd"))
+}
+
+/// An ordinary user sees the sockets of containers, from `/proc`, and is told what is hidden and what would show it.
+pub(crate) fn without_rights(context: &mut Context) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let program = dir.path().join("glasshull");
+    std::fs::copy(context.agent.program(), &program)?;
+    for path in [dir.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let mut nobody = Command::new("setpriv");
+    nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+    nobody.args(["snapshot", "--json", "--engine", "unix:///nonexistent"]);
+    let output = nobody.args(["--tables", "socket,source"]).current_dir("/").output()?;
+    ensure!(output.status.success(), "as nobody: {}", String::from_utf8_lossy(&output.stderr));
+    let snapshot = Snapshot::parse(&String::from_utf8(output.stdout)?)?;
+    let web = json!(context.lab.container("web")?.id);
+    let told = snapshot.rows("socket")?;
+    // No engine told of the container: its control group did.
+    let server = told.iter().find(|row| row["container"] == web && row["local"] == "[::]:80");
+    let server = server.context("the web server's socket")?;
+    same(server, "state", &json!("LISTEN"))?;
+    same(server, "pid", &Value::Null)?;
+    let netns = number(server, "netns")?;
+    let place = Place::container(context, "web")?;
+    let listening =
+        |row: &&Value| row["netns"] == netns && row["state"] == "LISTEN" && row["protocol"] == "tcp";
+    let (told, there) = (told.iter().filter(listening).count(), ss(&place, &["-Htln"])?.len());
+    ensure!(told == there, "{there} listen in web, told are {told}");
+    let source = snapshot.rows("source")?.iter().find(|row| row["name"] == "socket").context("source")?;
+    same(source, "state", &json!("limited"))?;
+    let capability = source["capability"].as_str().context("capability")?;
+    ensure!(["CAP_SYS_PTRACE", "CAP_SYS_ADMIN"].iter().all(|c| capability.contains(c)), "{}", brief(source));
+    Ok(())
 }
 
 /// Connections of 5 ms: each is told from both ends, with the very bytes.

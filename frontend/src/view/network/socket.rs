@@ -29,14 +29,14 @@ static COLUMNS: [Column; 24] = [
     Column::text("in", "In", 110, "namespace: a container, the host, or a name of ip netns")
         .narrow(84)
         .grow(),
-    Column::text("protocol", "Protocol", 74, "tcp, udp, raw, unix or packet"),
+    Column::text("protocol", "Protocol", 70, "tcp, udp, raw, unix or packet"),
     Column::text("state", "State", 96, "as ss prints it; first who listens").kind(Kind::Code).narrow(90),
     Column::text("local", "This end", 176, "address and port; the path of a unix socket")
         .kind(Kind::Code)
         .narrow(130)
         .grow(),
     Column::text("remote", "Other end", 176, "address and port").kind(Kind::Code).grow(),
-    Column::text("process", "Process", 140, "the oldest that has it open, and how many more"),
+    Column::text("process", "Process", 156, "the oldest that has it open, and how many more"),
     Column::text("container", "Container", 96, "whose process it is: not always one of the namespace")
         .spare(1),
     Column::number(

@@ -10,8 +10,8 @@ pub struct SocketKey {
     /// The namespace it was made in, as in [`super::NetnsKey`]; where that is hidden, the inode of `/proc/PID/net/dev`, which is
     /// of one namespace too and never the same number.
     pub netns: u64,
-    /// The kernel's cookie, given once. Read from `/proc`, which does not tell it: top bit set, then the inode, or a hash of
-    /// both ends when there is none.
+    /// The kernel's cookie, given once. Read from `/proc`, which does not tell it: 2⁵² and the inode, or a hash of both
+    /// ends when there is none.
     pub cookie: u64,
 }
 

@@ -12,8 +12,8 @@ use super::Row;
 use super::inet::{end_text, far_end, kind, queues};
 use super::local;
 
-/// Marks a cookie that the kernel did not give; its own count from 1.
-const OURS: u64 = 1 << 63;
+/// Marks a cookie that the kernel did not give; its own count from 1. All stay below what scripts can hold exactly.
+const OURS: u64 = 1 << 52;
 /// `__SO_ACCEPTCON` in the flags of `/proc/net/unix`.
 const ACCEPTS: u32 = 1 << 16;
 /// `SS_CONNECTED`.
@@ -131,13 +131,12 @@ fn packet(line: &str) -> Option<Row> {
 }
 
 fn row(socket: Socket, stat: SocketStat) -> Row {
-    let cookie = OURS
-        | socket.inode.unwrap_or_else(|| {
-            let mut hasher = DefaultHasher::new();
-            (socket.protocol, &socket.local, &socket.remote).hash(&mut hasher);
-            hasher.finish()
-        });
-    Row { cookie, socket, stat }
+    let name = socket.inode.unwrap_or_else(|| {
+        let mut hasher = DefaultHasher::new();
+        (socket.protocol, &socket.local, &socket.remote).hash(&mut hasher);
+        hasher.finish()
+    });
+    Row { cookie: OURS | name & (OURS - 1), socket, stat }
 }
 
 #[cfg(test)]
