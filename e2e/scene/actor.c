@@ -3,7 +3,7 @@
  * apart (zombie, stopped, uninterruptible, many threads, other user, hostile names) and keeps them there.
  *
  * From: argv; the role is the base name of argv[0] (the image has a symlink per role) or, called as `actor`, argv[1].
- * To:   nothing but its own process table entries, and the journal file of `writer`.
+ * To:   nothing but its own process table entries, and the journal file of `writer`. Roles that talk are in net.c.
  *
  * Every process ends by itself after LAB_SECONDS (default 7200), so a forgotten lab goes quiet.
  */
@@ -22,6 +22,9 @@
 #include <unistd.h>
 
 static unsigned life_secs = 7200;
+
+/* Of net.c: -1 when it has no such role, else the exit code. */
+int network_role(const char *role, int argc, char **argv);
 
 static void die(const char *what) {
     perror(what);
@@ -257,6 +260,8 @@ int main(int argc, char **argv) {
         role_spawner(number(argc, argv, 1, 50), number(argc, argv, 2, 600));
         return 0;
     }
+    int code = network_role(role, argc, argv);
+    if (code >= 0) return code;
     fprintf(stderr, "actor: no role '%s'\n", role);
     return 2;
 }

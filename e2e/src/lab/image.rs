@@ -1,5 +1,5 @@
 //! The one image of the lab, in two layers (so that "which layer holds this file" has more than one answer): below,
-//! Debian's busybox-static with its applets and a passwd; above it, `actor`, compiled from `scene/actor.c`.
+//! Debian's busybox-static with its applets and a passwd; above it, `actor`, compiled from the sources in `scene/`.
 
 use std::fs;
 use std::io;
@@ -19,10 +19,14 @@ pub const IMAGE: &str = "glasshull-lab:1";
 const BASE: &str = "glasshull-lab-base:1";
 
 /// What `actor` can be called as; see its source.
-const ROLES: [&str; 14] = [
+const ROLES: [&str; 18] = [
     "idle", "busy", "threads", "worker", "zombie", "stopped", "dstate", "writer", "crowd", "hostile",
-    "keeper", "eater", "spinner", "spawner",
+    "keeper", "eater", "spinner", "spawner", "sink", "send", "chatter", "brief",
 ];
+
+/// Sources of `actor`.
+const SOURCES: [(&str, &str); 2] =
+    [("actor.c", include_str!("../../scene/actor.c")), ("net.c", include_str!("../../scene/net.c"))];
 
 /// `app` is a user the host does not know by this name: user names must come from the container's own passwd.
 const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:The application:/:/bin/sh\n";
@@ -55,15 +59,17 @@ fn stage_base(root: &Path) -> Result<()> {
 
 fn stage_actor(layout: &Layout, bin: &Path) -> Result<()> {
     fs::create_dir_all(bin)?;
-    let source = layout.join("actor.c");
-    fs::write(&source, include_str!("../../scene/actor.c"))?;
+    for (name, text) in SOURCES {
+        fs::write(layout.join(name), text)?;
+    }
     let output = Command::new("cc")
         .args(["-static", "-O1", "-pthread", "-s", "-o"])
-        .args([&bin.join("actor"), &source])
+        .arg(bin.join("actor"))
+        .args(SOURCES.map(|(name, _)| layout.join(name)))
         .output()
         .context("run cc")?;
     if !output.status.success() {
-        bail!("cc actor.c: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("cc: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     for role in ROLES {
         symlink("actor", bin.join(role))?;

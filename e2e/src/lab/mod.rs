@@ -7,15 +7,16 @@
 
 mod engine;
 mod image;
+mod network;
 pub mod process;
 pub mod scene;
+mod start;
 mod state;
 mod sweep;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,13 +24,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 pub use image::IMAGE;
-pub use state::{LabContainer, Layout, State};
+pub use state::{Edge, LabContainer, LabNetwork, Layout, State};
 
 use process::ProcessRef;
 use scene::ContainerSpec;
-
-/// How many containers are started at once: more only makes the engine slower on few cores.
-const PARALLEL: usize = 4;
 
 /// What runs in the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +97,7 @@ impl Lab {
             ("cc", "gcc libc6-dev"),
             ("tar", "tar"),
             ("setsid", "util-linux"),
+            ("ip", "iproute2"),
         ] {
             if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
                 missing.push(format!("no {program} in PATH: install {package}"));
@@ -128,7 +127,9 @@ impl Lab {
             containerd_pid: None,
             scene: options.scene.name().to_owned(),
             image: IMAGE.to_owned(),
-            bridge: layout.bridge(),
+            stem: layout.bridge(),
+            networks: BTreeMap::new(),
+            edge: None,
             live_restore: options.live_restore,
             containers: BTreeMap::new(),
             made: sweep::not_there_yet(),
@@ -153,14 +154,19 @@ impl Lab {
             staged.join().map_err(|_| anyhow!("staging the image panicked"))?.context("make the image")?;
             started
         })?;
-        image::import(&self.layout).context("make the image")?;
-        let bridge = format!("com.docker.network.bridge.name={}", self.state.bridge);
-        self.docker(&["network", "create", "--opt", &bridge, scene::NETWORK])?;
+        let small = scene == Scene::Small;
+        self.state.networks = std::thread::scope(|scope| {
+            let networks = scope.spawn(|| network::create(&layout, small));
+            image::import(&layout).context("make the image")?;
+            networks.join().map_err(|_| anyhow!("making networks panicked"))?.context("make the networks")
+        })?;
         for wave in scene.waves() {
-            self.start_all(wave)?;
+            start::all(&layout, wave)?;
         }
-        if scene == Scene::Small {
+        if small {
             self.docker(&["pause", "paused"])?;
+            let back = self.state.networks.get(scene::BACK).context("no second network")?;
+            self.state.edge = Some(network::make_edge(&layout, back).context("make the edge")?);
             self.await_ends()?;
         }
         self.refresh()
@@ -197,6 +203,27 @@ impl Lab {
         engine::docker(&self.layout, args)
     }
 
+    /// Runs a program in a container (`docker exec`) and returns its output.
+    ///
+    /// # Errors
+    /// When it cannot be run or fails.
+    pub fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
+        self.docker(&[&["exec", container], command].concat())
+    }
+
+    /// Has a container send exactly so many bytes over one TCP connection to `sink`, and waits until they have arrived.
+    /// `address`: one of the sink's, or its name on the network `back`.
+    ///
+    /// # Errors
+    /// When it is not on that network, or another number of bytes arrived.
+    pub fn send(&self, from: &str, address: &str, bytes: u64) -> Result<()> {
+        let said = self.exec(from, &["send", address, scene::SINK_PORT, &bytes.to_string()])?;
+        if said.trim().parse() != Ok(bytes) {
+            bail!("{from} sent {bytes} bytes, {} arrived", said.trim());
+        }
+        Ok(())
+    }
+
     /// `docker inspect` of one container.
     ///
     /// # Errors
@@ -213,7 +240,7 @@ impl Lab {
     /// When the engine refuses.
     pub fn spawn(&mut self, seconds: u32) -> Result<()> {
         let _ = self.docker(&["rm", "--force", "spawner"]); // of an earlier call
-        start(&self.layout, &scene::spawner(seconds))?;
+        start::one(&self.layout, &scene::spawner(seconds))?;
         self.refresh()
     }
 
@@ -280,25 +307,9 @@ impl Lab {
         if args.len() > 3 {
             let all: Vec<Value> =
                 serde_json::from_str(&self.docker(&args)?).context("understand docker inspect")?;
-            self.state.containers = all.iter().filter_map(known_container).collect();
+            self.state.containers = all.iter().filter_map(start::known).collect();
         }
         self.state.save(&self.layout)
-    }
-
-    /// Starts containers, a few at a time.
-    fn start_all(&self, specs: Vec<ContainerSpec>) -> Result<()> {
-        let queue = Mutex::new(VecDeque::from(specs));
-        let next = || queue.lock().ok().and_then(|mut q| q.pop_front());
-        let work = || -> Result<()> {
-            while let Some(spec) = next() {
-                start(&self.layout, &spec)?;
-            }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow!("a starter panicked"))?)
-        })
     }
 
     /// Waits for the containers of the small scene that end by themselves. The engine may still miss the OOM kill on a
@@ -370,25 +381,4 @@ fn make_dir(dir: &Path) -> Result<&Path> {
         bail!("{} is not empty", dir.display());
     }
     Ok(dir)
-}
-
-/// `docker run` (or `create`) of one container.
-fn start(layout: &Layout, spec: &ContainerSpec) -> Result<()> {
-    let mut args = if spec.create_only { vec!["create"] } else { vec!["run", "--detach"] };
-    args.extend(["--name", &spec.name]);
-    args.extend(spec.options.iter().map(String::as_str));
-    args.push(IMAGE);
-    args.extend(spec.command.iter().map(String::as_str));
-    engine::docker(layout, &args).with_context(|| format!("start container {}", spec.name)).map(|_| ())
-}
-
-/// Name and facts of a container from `docker inspect`.
-fn known_container(inspect: &Value) -> Option<(String, LabContainer)> {
-    let name = inspect["Name"].as_str()?.trim_start_matches('/').to_owned();
-    let pid = inspect["State"]["Pid"].as_u64().and_then(|p| u32::try_from(p).ok()).filter(|p| *p != 0);
-    let ports = inspect["NetworkSettings"]["Ports"].as_object();
-    let binding = ports.into_iter().flat_map(|p| p.values()).find_map(|b| b.get(0));
-    let published =
-        binding.and_then(|b| Some(format!("{}:{}", b["HostIp"].as_str()?, b["HostPort"].as_str()?)));
-    Some((name, LabContainer { id: inspect["Id"].as_str()?.to_owned(), init_pid: pid, published }))
 }

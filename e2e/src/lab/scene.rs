@@ -15,6 +15,8 @@ pub struct ContainerSpec {
     pub command: Vec<String>,
     /// Made only, never started.
     pub create_only: bool,
+    /// A further network and what it is called there.
+    pub also: Option<(String, String)>,
 }
 
 impl ContainerSpec {
@@ -24,6 +26,7 @@ impl ContainerSpec {
             options: vec!["--network".into(), network.into()],
             command: command.iter().map(|s| (*s).into()).collect(),
             create_only: false,
+            also: None,
         }
     }
 
@@ -44,13 +47,20 @@ impl ContainerSpec {
     }
 }
 
-/// Name of the user network of the small scene.
+/// Name of the user network of every scene.
 pub const NETWORK: &str = "lab";
+
+/// Name of the second user network of the small scene; it has IPv6 where the kernel has it.
+pub const BACK: &str = "back";
+
+/// Where the sink listens, TCP and UDP.
+pub const SINK_PORT: &str = "9000";
 
 /// The scene of the tests: one container for each thing the agent must tell apart.
 pub fn small() -> Vec<Vec<ContainerSpec>> {
     let mut first = shop();
     first.extend(oddities());
+    first.extend(talkers());
     first.push(ContainerSpec::new(
         "pod-a",
         NETWORK,
@@ -64,6 +74,7 @@ pub fn small() -> Vec<Vec<ContainerSpec>> {
             "container:pod-a",
             &["sh", "-c", &fetch_loop("http://127.0.0.1:8080/", 2)],
         ),
+        ContainerSpec::new("chatter", BACK, &["sh", "-c", CHATTER]),
     ];
     vec![first, second]
 }
@@ -97,6 +108,18 @@ fn shop() -> Vec<ContainerSpec> {
             .with(&["--volume", "db-data:/data"]),
         ContainerSpec::new("worker", NETWORK, &["worker"]).compose("shop", "worker", 1),
     ]
+}
+
+/// Ten datagrams a second, and two connections a second that live 5 ms each.
+const CHATTER: &str = "brief store 9000 500 5 0 & exec chatter store 9000 100 120";
+
+/// Who is on the second network: one that takes what is sent, and one between both networks, with a name in each.
+fn talkers() -> Vec<ContainerSpec> {
+    let mut proxy =
+        ContainerSpec::new("proxy", NETWORK, &["timeout", &life(), "httpd", "-f", "-p", "80", "-h", "/www"])
+            .with(&["--network-alias", "api"]);
+    proxy.also = Some((BACK.into(), "cache".into()));
+    vec![proxy, ContainerSpec::new("sink", BACK, &["sink", SINK_PORT]).with(&["--network-alias", "store"])]
 }
 
 /// Process states, limits and faults, one container each.

@@ -49,11 +49,36 @@ impl Layout {
         format!("unix://{}", self.text("docker.sock"))
     }
 
-    /// Name of the scene's bridge, of 15 bytes at most and another one for each directory (FNV-1a).
+    /// Name of the first network's bridge, another one for each directory. What the lab and its tests make on the host
+    /// besides begins with it, which is how it is found and removed; names of links have room for 15 bytes.
     pub fn bridge(&self) -> String {
-        let hash =
-            self.text("").bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-        format!("gh{hash:08x}")
+        format!("gh{:08x}", self.hash())
+    }
+
+    /// Name of the second network's bridge.
+    pub fn back_bridge(&self) -> String {
+        format!("{}b", self.bridge())
+    }
+
+    /// The second network's IPv6 subnet, of the unique local ones.
+    pub fn subnet_v6(&self) -> String {
+        let hash = self.hash();
+        format!("fd67:6868:{:x}:{:x}::/64", hash >> 16, hash & 0xffff)
+    }
+
+    /// Name of the namespace at the edge, as `ip netns` knows it.
+    pub fn edge(&self) -> String {
+        format!("{}-edge", self.bridge())
+    }
+
+    /// The host's end of the edge's veth pair.
+    pub fn edge_link(&self) -> String {
+        format!("{}e", self.bridge())
+    }
+
+    /// FNV-1a of the directory.
+    fn hash(&self) -> u32 {
+        self.text("").bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
     }
 
     fn state_file(&self) -> PathBuf {
@@ -77,6 +102,28 @@ pub struct LabContainer {
     pub published: Option<String>,
 }
 
+/// A user network of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabNetwork {
+    /// Its bridge on the host.
+    pub bridge: String,
+    /// Its subnets, with prefix length.
+    pub subnets: Vec<String>,
+}
+
+/// A namespace made with `ip netns`, a veth pair from it into a bridge of the lab, and links of many kinds inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Its name.
+    pub netns: String,
+    /// The host's end of its veth pair; the other one is `lan0`.
+    pub link: String,
+    /// Addresses of `lan0`, with prefix length.
+    pub addresses: Vec<String>,
+    /// Kinds of links that this kernel does not make; the others are there as `br0`, `mac0`, `vx0`, `tun0`.
+    pub missing: Vec<String>,
+}
+
 /// A running (or stopped) lab, as printed by `glasshull-lab up` and kept in `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
@@ -94,8 +141,12 @@ pub struct State {
     pub scene: String,
     /// Image of all its containers.
     pub image: String,
-    /// Bridge of the user network `lab`.
-    pub bridge: String,
+    /// What names of links and namespaces of this lab begin with; what has such a name goes with the lab.
+    pub stem: String,
+    /// User networks of the engine by name; `lab` is always there.
+    pub networks: BTreeMap<String, LabNetwork>,
+    /// What hangs on its second network and is no container; `None` in other scenes than `small`.
+    pub edge: Option<Edge>,
     /// Whether containers survive the engine.
     pub live_restore: bool,
     /// By name.

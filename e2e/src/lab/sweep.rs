@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,11 +12,12 @@ use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
 use super::engine::docker_within;
+use super::network;
 use super::process::{ProcessRef, argv, pids, wait_until};
 use super::state::{Layout, State};
 
 /// What an engine may leave outside its directories, deepest first; only what was not there before is removed.
-const OUTSIDE: [&str; 9] = [
+const OUTSIDE: [&str; 10] = [
     "/etc/docker/key.json",
     "/etc/docker",
     "/run/docker/plugins",
@@ -27,6 +27,7 @@ const OUTSIDE: [&str; 9] = [
     "/opt/containerd/bin",
     "/opt/containerd/lib",
     "/opt/containerd",
+    "/run/netns",
 ];
 
 /// Which of the files and directories an engine may make outside are not there yet, deepest first.
@@ -62,10 +63,11 @@ pub(super) fn sweep(layout: &Layout, state: Option<&State>) -> Result<()> {
         let _ = fs::remove_file(socket);
     }
     unmount_below(&layout.dir)?;
-    remove_bridge(&layout.bridge());
+    network::remove(layout);
     remove_cgroups(&ids);
     for path in state.map(|s| s.made.as_slice()).unwrap_or_default() {
-        // A directory that somebody else uses by now is not empty and stays.
+        // What somebody else uses by now is not empty, or busy, and stays. `ip netns` mounts its directory on itself.
+        let _ = rustix::mount::unmount(path.as_path(), UnmountFlags::empty());
         let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
     }
     fs::remove_dir_all(&layout.dir).with_context(|| format!("remove {}", layout.dir.display()))
@@ -197,20 +199,6 @@ fn unmount_below(dir: &Path) -> Result<()> {
         rustix::mount::unmount(*point, UnmountFlags::DETACH).with_context(|| format!("unmount {point}"))?;
     }
     Ok(())
-}
-
-/// Removes the scene's bridge and the host ends of veths still on it.
-fn remove_bridge(bridge: &str) {
-    let device = Path::new("/sys/class/net").join(bridge);
-    if !device.exists() {
-        return;
-    }
-    let ports = fs::read_dir(device.join("brif")).into_iter().flatten().flatten();
-    let names = ports.filter_map(|e| e.file_name().into_string().ok()).chain([bridge.to_owned()]);
-    for name in names {
-        // A veth whose netns has just died goes by itself: that it is not found is no failure.
-        let _ = Command::new("ip").args(["link", "delete", &name]).stderr(Stdio::null()).status();
-    }
 }
 
 fn remove_cgroups(ids: &BTreeSet<String>) {

@@ -16,7 +16,7 @@ pub(crate) fn as_inspect(context: &mut Context) -> Result<()> {
     let endpoint = context.endpoint();
     let snapshot = context.agent.snapshot(&endpoint)?;
     let all = context.lab.state().containers.keys().cloned().collect::<Vec<_>>();
-    ensure!(all.len() == 18, "the lab has {} containers", all.len());
+    ensure!(all.len() == 21, "the lab has {} containers", all.len());
     let told = snapshot.rows("container")?.iter().filter(|r| r["engine"] == endpoint.as_str()).count();
     ensure!(told == all.len(), "the engine has {} containers, the agent knows {told}", all.len());
     for name in &all {
@@ -90,9 +90,11 @@ pub(crate) fn ports_and_networks(context: &mut Context) -> Result<()> {
         "protocol": "tcp",
     }]);
     same(row, "ports", &truth)?;
-    for name in ["web", "client-1", "pod-a"] {
-        let truth = context.lab.inspect(name)?["NetworkSettings"]["Networks"]["lab"]["IPAddress"].clone();
-        same(snapshot.container(&context.lab.container(name)?.id)?, "networks", &json!([["lab", truth]]))?;
+    for name in ["web", "client-1", "pod-a", "sink", "proxy"] {
+        let inspected = context.lab.inspect(name)?;
+        let networks = inspected["NetworkSettings"]["Networks"].as_object().context("no networks")?;
+        let truth: Vec<_> = networks.iter().map(|(network, at)| json!([network, at["IPAddress"]])).collect();
+        same(snapshot.container(&context.lab.container(name)?.id)?, "networks", &json!(truth))?;
     }
     let shared = format!("container:{}", context.lab.container("pod-a")?.id);
     same(snapshot.container(&context.lab.container("pod-b")?.id)?, "network_mode", &json!(shared))
