@@ -2,6 +2,7 @@
 //! engines, neighbours and the containers they are. Pure.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
@@ -119,17 +120,31 @@ fn join_containers_and_networks(
         }
         found.insert(*key, (container, network));
     }
+    let ports = ports(links, &bridges);
     for (key, row) in links.iter_mut() {
         let (container, network) = found.remove(key).unwrap_or_default();
-        let network = network.or_else(|| bridges.get(key).cloned()).or_else(|| {
-            // A network nobody is on has no port that tells its name.
-            (row.kind == "bridge" && row.name == "docker0").then(|| "bridge".to_owned())
-        });
+        let network =
+            network.or_else(|| bridges.get(key).or_else(|| ports.get(key)).cloned()).or_else(|| {
+                // A network nobody is on has no port that tells its name.
+                (row.kind == "bridge" && row.name == "docker0").then(|| "bridge".to_owned())
+            });
         if row.container != container || row.network != network {
             let row = Arc::make_mut(row);
             (row.container, row.network) = (container, network);
         }
     }
+}
+
+/// What else hangs on the networks' bridges: their ports (a vxlan, a veth somebody put there) and those ports' other ends.
+fn ports(links: &Table<LinkKey, Link>, bridges: &HashMap<LinkKey, String>) -> HashMap<LinkKey, String> {
+    let mut ports = HashMap::new();
+    for (key, row) in links {
+        let bridge = row.master.map(|ifindex| LinkKey { ifindex, ..*key });
+        let Some(network) = bridge.and_then(|bridge| bridges.get(&bridge)) else { continue };
+        let peer = row.peer_netns.zip(row.peer_ifindex).map(|(netns, ifindex)| LinkKey { netns, ifindex });
+        ports.extend([Some(*key), peer].into_iter().flatten().map(|port| (port, network.clone())));
+    }
+    ports
 }
 
 /// The network on which a container has one of these addresses.
@@ -147,10 +162,12 @@ pub(crate) fn join_neighbours(
     before: &Table<NeighbourKey, Neighbour>,
     links: &Table<LinkKey, Link>,
 ) {
-    let mut shares: HashMap<(u64, u32, String), u32> = HashMap::new();
+    let mut shares: HashMap<(u64, u32, String, Scope), u32> = HashMap::new();
+    let share =
+        |key: &NeighbourKey, mac: &str| (key.netns, key.ifindex, mac.to_owned(), Scope::of(&key.address));
     for (key, row) in now.iter() {
         if let Some(mac) = &row.mac {
-            *shares.entry((key.netns, key.ifindex, mac.clone())).or_default() += 1;
+            *shares.entry(share(key, mac)).or_default() += 1;
         }
     }
     let mut by_mac: HashMap<&str, &str> = HashMap::new();
@@ -168,9 +185,26 @@ pub(crate) fn join_neighbours(
             if changed { was.mac.clone() } else { was.mac_before.clone() }
         });
         if let Some(mac) = &row.mac {
-            let share = shares.get(&(key.netns, key.ifindex, mac.clone()));
-            row.addresses_of_mac = share.copied().unwrap_or(1);
+            row.addresses_of_mac = shares.get(&share(key, mac)).copied().unwrap_or(1);
             row.container = by_mac.get(mac.as_str()).map(|id| (*id).to_owned());
+        }
+    }
+}
+
+/// Of each of these a host has one address as a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Scope {
+    V4,
+    V6Link,
+    V6,
+}
+
+impl Scope {
+    fn of(address: &str) -> Self {
+        match address.parse() {
+            Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Self::V6Link,
+            Ok(IpAddr::V6(_)) => Self::V6,
+            Ok(IpAddr::V4(_)) | Err(_) => Self::V4,
         }
     }
 }
@@ -240,6 +274,32 @@ mod tests {
     }
 
     #[test]
+    fn what_hangs_on_a_networks_bridge_is_part_of_it() {
+        let kind = |kind: &str, master| Arc::new(Link { kind: kind.into(), master, ..Link::default() });
+        let mut links = Table::from([
+            (key(HOST, 5), veth(Some(9), "")),
+            (key(WEB, 2), veth(None, "10.0.0.2/24")),
+            (key(HOST, 9), kind("bridge", None)),
+            (key(HOST, 6), kind("vxlan", Some(9))),
+            // A veth that no engine put there, and its end in a namespace without container.
+            (key(HOST, 7), veth(Some(9), "")),
+            (key(4, 2), veth(None, "10.0.0.250/24")),
+            (key(HOST, 8), kind("vxlan", Some(10))),
+        ]);
+        let across = BTreeMap::from([
+            (key(HOST, 5), (2, Some(WEB))),
+            (key(HOST, 7), (2, Some(4))),
+            (key(4, 2), (7, None)),
+        ]);
+        join_links(&mut links, &across, &namespaces(), &containers());
+        for part in [key(HOST, 5), key(HOST, 6), key(HOST, 7), key(HOST, 9)] {
+            assert_eq!(links[&part].network.as_deref(), Some("front"), "{part:?}");
+        }
+        assert_eq!((&links[&key(HOST, 8)].network, &links[&key(HOST, 7)].container), (&None, &None));
+        assert_eq!(links[&key(4, 2)].network.as_deref(), Some("front"), "the other end");
+    }
+
+    #[test]
     fn the_same_number_elsewhere_is_not_the_other_end() {
         let mut links = Table::from([
             (key(HOST, 5), veth(None, "")),
@@ -299,10 +359,14 @@ mod tests {
         let mut first = Table::from([(at("10.0.0.2"), of("aa")), (at("10.0.0.3"), of("bb"))]);
         join_neighbours(&mut first, &Table::new(), &Table::new());
         assert_eq!(first[&at("10.0.0.2")].addresses_of_mac, 1);
+        // IPv6 beside IPv4 is no sharing, and neither is the address of the link beside a wider one.
+        let six = [(at("fd00::3"), of("bb")), (at("fe80::3"), of("bb"))];
         let mut second = Table::from([(at("10.0.0.2"), of("bb")), (at("10.0.0.3"), of("bb"))]);
+        second.extend(six);
         join_neighbours(&mut second, &first, &Table::new());
         let row = &second[&at("10.0.0.2")];
         assert_eq!((row.mac_before.as_deref(), row.addresses_of_mac), (Some("aa"), 2));
+        assert_eq!(second[&at("fd00::3")].addresses_of_mac, 1);
         let mut third = Table::from([(at("10.0.0.2"), of("bb"))]);
         join_neighbours(&mut third, &second, &Table::new());
         let row = &third[&at("10.0.0.2")];

@@ -2,6 +2,7 @@
 
 pub(crate) mod capability;
 pub(crate) mod clock;
+pub(crate) mod ethtool;
 pub(crate) mod limits;
 pub(crate) mod netlink;
 pub(crate) mod netns;

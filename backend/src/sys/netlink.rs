@@ -86,7 +86,10 @@ impl RouteSocket {
 }
 
 /// Takes the messages of one datagram in; true when it ends the answer.
-fn take(mut bytes: &[u8], dump: &mut Dump) -> io::Result<bool> {
+///
+/// # Errors
+/// What the kernel answers.
+pub(crate) fn take(mut bytes: &[u8], dump: &mut Dump) -> io::Result<bool> {
     while let Some(head) = bytes.first_chunk::<HEAD_BYTES>() {
         let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let flags = u16::from_ne_bytes([head[6], head[7]]);

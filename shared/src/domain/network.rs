@@ -90,6 +90,8 @@ pub struct Link {
     pub kind: String,
     /// Driver of a physical link (`ETHTOOL_GDRVINFO`); `None` for virtual ones and when it does not tell.
     pub driver: Option<String>,
+    /// Its version, from the same source; drivers of the kernel's own tree mostly tell the kernel's. `None` when it has none.
+    pub driver_version: Option<String>,
     /// Whether packets can pass.
     pub state: OperState,
     /// Set up by the administrator (`IFF_UP`).
@@ -212,7 +214,8 @@ pub struct Neighbour {
     pub router: bool,
     /// Hardware address it had before, when that changed while we watched.
     pub mac_before: Option<String>,
-    /// How many addresses of this link the same hardware address answers for; 1 is usual.
+    /// How many addresses the same hardware address answers for on this link, of those of the same family (IPv6: and scope);
+    /// 1 is usual.
     pub addresses_of_mac: u32,
     /// Id of the container whose link has this address.
     pub container: Option<String>,

@@ -29,6 +29,7 @@ pub(super) fn link() -> Link {
         name: "eth0".into(),
         kind: "veth".into(),
         driver: Some("veth".into()),
+        driver_version: Some("1.0".into()),
         state: OperState::LowerLayerDown,
         up: true,
         mtu: 1500,

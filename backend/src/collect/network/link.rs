@@ -1,7 +1,6 @@
 //! Links with their addresses and counters: `RTM_GETLINK` and `RTM_GETADDR`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 
@@ -10,11 +9,11 @@ use glasshull_shared::unit::printable;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State, Stats64,
+    InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State, Stats64,
 };
 
+use crate::sys::ethtool::Ethtool;
 use crate::sys::netlink::RouteSocket;
-use crate::sys::root::Root;
 
 /// Kind of a link that the kernel names none for and that is not `lo`: hardware, or a driver that looks like it.
 pub(super) const PHYSICAL: &str = "physical";
@@ -32,18 +31,42 @@ pub(super) struct LinkRow {
 /// All links of the socket's namespace, and the number of messages we did not understand.
 pub(super) fn dump(socket: &mut RouteSocket) -> io::Result<(Vec<LinkRow>, usize)> {
     let links = socket.dump(&RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    let mut addresses = addresses(socket)?;
-    let rows = links.messages.iter().filter_map(|message| match message {
-        RouteNetlinkMessage::NewLink(link) => Some(row(link, &mut addresses)),
-        _ => None,
-    });
-    Ok((rows.collect(), links.unknown))
+    let told = socket.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+    let (mut addresses, unknown) = (addresses(&told.messages), told.unknown);
+    let mut rows = rows(&links.messages, &mut addresses);
+    name_drivers(&mut rows);
+    Ok((rows, links.unknown + unknown))
 }
 
-/// Addresses with prefix length by ifindex, IPv4 first.
-fn addresses(socket: &mut RouteSocket) -> io::Result<BTreeMap<u32, Vec<String>>> {
+/// Rows of `RTM_NEWLINK` messages.
+pub(super) fn rows(messages: &[RouteNetlinkMessage], addresses: &mut Addresses) -> Vec<LinkRow> {
+    let rows = messages.iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(link) => Some(row(link, addresses)),
+        _ => None,
+    });
+    rows.collect()
+}
+
+/// Names the drivers of what is no device of the kernel's own making. This thread must be in the links' namespace.
+fn name_drivers(rows: &mut [LinkRow]) {
+    let mut physical = rows.iter_mut().filter(|row| row.link.kind == PHYSICAL).peekable();
+    if physical.peek().is_none() {
+        return;
+    }
+    let Ok(ethtool) = Ethtool::open() else { return };
+    for row in physical {
+        let driver = ethtool.driver(&row.link.name);
+        (row.link.driver, row.link.driver_version) = (driver.name, driver.version);
+    }
+}
+
+/// Addresses with prefix length by ifindex.
+pub(super) type Addresses = BTreeMap<u32, Vec<String>>;
+
+/// Addresses of `RTM_NEWADDR` messages, IPv4 first.
+pub(super) fn addresses(messages: &[RouteNetlinkMessage]) -> Addresses {
     let mut all: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
-    for message in socket.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?.messages {
+    for message in messages {
         let RouteNetlinkMessage::NewAddress(message) = message else { continue };
         let find =
             |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
@@ -58,10 +81,10 @@ fn addresses(socket: &mut RouteSocket) -> io::Result<BTreeMap<u32, Vec<String>>>
         list.sort_by_key(|(ip, _)| ip.is_ipv6()); // stable: the kernel's order, primary first
         list.into_iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect()
     };
-    Ok(all.into_iter().map(|(ifindex, list)| (ifindex, text(list))).collect())
+    all.into_iter().map(|(ifindex, list)| (ifindex, text(list))).collect()
 }
 
-fn row(message: &LinkMessage, addresses: &mut BTreeMap<u32, Vec<String>>) -> LinkRow {
+fn row(message: &LinkMessage, addresses: &mut Addresses) -> LinkRow {
     let ifindex = message.header.index;
     let loopback = message.header.link_layer_type == LinkLayerType::Loopback;
     let mut link = Link {
@@ -70,7 +93,7 @@ fn row(message: &LinkMessage, addresses: &mut BTreeMap<u32, Vec<String>>) -> Lin
         addresses: addresses.remove(&ifindex).unwrap_or_default(),
         ..Link::default()
     };
-    let (mut stat, mut below, mut nsid) = (LinkStat::default(), None, None);
+    let (mut stat, mut below, mut nsid, mut vxlan_over) = (LinkStat::default(), None, None, None);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = printable(name),
@@ -84,17 +107,25 @@ fn row(message: &LinkMessage, addresses: &mut BTreeMap<u32, Vec<String>>) -> Lin
             LinkAttribute::Stats64(counters) => stat = counts(counters),
             LinkAttribute::LinkInfo(infos) => {
                 let kind = infos.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    LinkInfo::Kind(kind) => Some(printable(&kind.to_string())),
                     _ => None,
                 });
                 link.kind = kind.unwrap_or(link.kind);
+                vxlan_over = infos.iter().find_map(vxlan_link);
             }
             _ => {}
         }
     }
+    let below = below.or(vxlan_over);
     // A link that rides on nothing names itself, or 0.
     let across = below.filter(|b| *b != 0 && (nsid.is_some() || *b != ifindex)).map(|b| (b, nsid));
     LinkRow { ifindex, link, stat, across }
+}
+
+/// The link a vxlan sends over (`IFLA_VXLAN_LINK`): alone of its kind, it does not tell in `IFLA_LINK`.
+fn vxlan_link(info: &LinkInfo) -> Option<u32> {
+    let LinkInfo::Data(InfoData::Vxlan(data)) = info else { return None };
+    data.iter().find_map(|part| if let InfoVxlan::Link(ifindex) = part { Some(*ifindex) } else { None })
 }
 
 /// `02:42:ac:11:00:02`; `None` for links without hardware address (tun) and for loopback's zeroes.
@@ -129,13 +160,6 @@ fn counts(counters: &Stats64) -> LinkStat {
         tx_dropped: counters.tx_dropped,
         ..LinkStat::default()
     }
-}
-
-/// Driver of a physical link, from sysfs; `None` when there is none (or sysfs shows another namespace).
-pub(super) fn driver(root: &Root, name: &str) -> Option<String> {
-    // A name with a slash cannot be: the kernel refuses it.
-    let path = root.host_path(format!("/sys/class/net/{name}/device/driver"));
-    Some(printable(&fs::read_link(path).ok()?.file_name()?.to_string_lossy()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod namespace;
 mod neighbour;
 mod route;
 pub(crate) mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -75,7 +77,6 @@ pub(crate) struct Want {
 
 /// Reads all namespaces again and again.
 pub(crate) struct NetworkReader {
-    root: Root,
     namespaces: Namespaces,
     /// (namespace, nsid there) → inode. Ids are never given to another namespace while the first one lives.
     nsids: HashMap<(u64, i32), u64>,
@@ -96,7 +97,7 @@ struct Told {
 impl NetworkReader {
     /// A reader that has read nothing yet.
     pub(crate) fn new(root: Root) -> Self {
-        Self { namespaces: Namespaces::new(root.clone()), nsids: HashMap::new(), root }
+        Self { namespaces: Namespaces::new(root), nsids: HashMap::new() }
     }
 
     /// Reads the network namespaces of these processes and those with a name.
@@ -163,11 +164,7 @@ impl NetworkReader {
                 };
                 reading.across.insert(key, (ifindex, there));
             }
-            let mut link = row.link;
-            if netns == self.namespaces.own() && link.kind == link::PHYSICAL {
-                link.driver = link::driver(&self.root, &link.name);
-            }
-            reading.link.insert(key, Arc::new(link));
+            reading.link.insert(key, Arc::new(row.link));
             reading.link_stat.insert(key, Arc::new(row.stat));
         }
         reading.neighbour.extend(told.neighbours.into_iter().map(|(key, row)| (key, Arc::new(row))));

@@ -12,20 +12,25 @@ use netlink_packet_route::route::RouteType;
 use super::link::mac_text;
 use crate::sys::netlink::RouteSocket;
 
-/// All neighbours of the socket's namespace. Multicast and broadcast entries, which the kernel makes for itself, are left
-/// out, as `ip neigh` leaves them out.
+/// All neighbours of the socket's namespace.
 pub(super) fn dump(socket: &mut RouteSocket, netns: u64) -> io::Result<Vec<(NeighbourKey, Neighbour)>> {
     let dump = socket.dump(&RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
-    let rows = dump.messages.iter().filter_map(|message| match message {
+    Ok(rows(&dump.messages, netns))
+}
+
+/// Rows of `RTM_NEWNEIGH` messages. What the kernel makes for itself (multicast, broadcast) and what it has not begun to
+/// ask for is left out, as `ip neigh` leaves it out.
+pub(super) fn rows(messages: &[RouteNetlinkMessage], netns: u64) -> Vec<(NeighbourKey, Neighbour)> {
+    let rows = messages.iter().filter_map(|message| match message {
         RouteNetlinkMessage::NewNeighbour(message) => row(message, netns),
         _ => None,
     });
-    Ok(rows.collect())
+    rows.collect()
 }
 
 fn row(message: &NeighbourMessage, netns: u64) -> Option<(NeighbourKey, Neighbour)> {
     let state = message.header.state;
-    if state == Nud::Noarp || message.header.kind == RouteType::Multicast {
+    if matches!(state, Nud::Noarp | Nud::None) || message.header.kind == RouteType::Multicast {
         return None;
     }
     let address = message.attributes.iter().find_map(|attribute| match attribute {

@@ -22,14 +22,18 @@ pub(super) fn dump(socket: &mut RouteSocket, netns: u64) -> io::Result<Vec<(Rout
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut request = RouteMessage::default();
         request.header = RouteHeader { address_family: family, ..RouteHeader::default() };
-        let dump = socket.dump(&RouteNetlinkMessage::GetRoute(request))?;
-        for message in &dump.messages {
-            if let RouteNetlinkMessage::NewRoute(message) = message {
-                rows.extend(routes(message, netns));
-            }
-        }
+        rows.extend(self::rows(&socket.dump(&RouteNetlinkMessage::GetRoute(request))?.messages, netns));
     }
     Ok(rows)
+}
+
+/// Rows of `RTM_NEWROUTE` messages.
+pub(super) fn rows(messages: &[RouteNetlinkMessage], netns: u64) -> Vec<(RouteKey, Route)> {
+    let of = |message: &RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewRoute(message) => routes(message, netns),
+        _ => Vec::new(),
+    };
+    messages.iter().flat_map(of).collect()
 }
 
 /// One row per way: a multipath route has several.

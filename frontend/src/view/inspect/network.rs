@@ -107,7 +107,11 @@ fn overview(selection: Selection) -> AnyView {
                 {of("addresses", |r| Fact::new(r.addresses.join(", ")))}
                 {of("MAC", |r| Fact::or(r.mac.clone(), "this kind of link has none"))}
                 {of("MTU", |r| Fact::new(format!("{} bytes", r.mtu)))}
-                {of("driver", |r| Fact::or(r.driver.clone(), "a virtual link, or hidden"))}
+                {of("driver", |r| {
+                    let words = [&r.driver, &r.driver_version].map(|w| w.as_deref().unwrap_or_default());
+                    let driver = r.driver.is_some().then(|| words.join(" ").trim_end().to_owned());
+                    Fact::or(driver, "a virtual link, or one that does not tell")
+                })}
                 {of("alias", |r| Fact::new(r.alias.clone().unwrap_or_default()))}
                 {live_fact("neighbours", answering)}
             </Facts>
