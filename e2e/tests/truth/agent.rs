@@ -1,7 +1,8 @@
 //! The program under test, driven through its command line only, and its answers.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Seek as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -46,15 +47,22 @@ impl Agent {
     }
 
     /// Path of the program, for calls that are not waited for.
-    pub(crate) fn program(&self) -> &std::path::Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
     /// Calls it and waits.
     pub(crate) fn call(&self, args: &[&str]) -> Result<Answer> {
+        self.call_by(&[], args)
+    }
+
+    /// Calls it by way of another program, such as one that gives up rights, and waits.
+    pub(crate) fn call_by(&self, prefix: &[&str], args: &[&str]) -> Result<Answer> {
         // Into files: an answer is larger than a pipe holds.
         let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let mut child = Command::new(&self.program)
+        let mut words = prefix.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut child = Command::new(words.next().context("no program")?)
+            .args(words)
             .args(args)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

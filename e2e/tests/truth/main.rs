@@ -14,6 +14,7 @@ mod process;
 mod runner;
 mod ship;
 mod socket;
+mod watch;
 mod who;
 
 use std::process::ExitCode;
@@ -37,11 +38,18 @@ const CASES: &[Case] = &[
     ("container::health_is_that_of_docker", container::health),
     ("container::limits_and_throttling_are_those_of_the_cgroup", container::limits),
     ("engine::a_given_engine_is_connected", engine::connected),
-    ("network::links_are_those_of_ip_in_each_namespace", network::links),
-    ("network::a_veth_pair_is_known_from_both_ends", network::pairs),
-    ("network::a_namespace_knows_who_shares_it", network::namespaces),
-    ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
-    ("network::namespaces_that_come_and_go_disturb_nothing", network::churn),
+    ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
+    ("network::physical_links_have_their_driver", network::link::drivers),
+    ("network::a_veth_pair_is_known_from_both_ends", network::pair::pairs),
+    ("network::veth_lists_the_links_of_a_container", network::pair::veth_command),
+    ("network::a_namespace_knows_who_shares_it", network::pair::namespaces),
+    ("network::neighbours_are_those_of_ip", network::table::neighbours),
+    ("network::routes_are_those_of_ip", network::table::routes),
+    ("network::a_changed_hardware_address_is_marked", network::change::changed_mac),
+    ("network::namespaces_that_come_and_go_disturb_nothing", network::change::churn),
+    ("network::links_that_come_and_go_while_watched_disturb_nothing", network::change::links_while_watched),
+    ("network::a_missing_capability_hides_only_what_it_must", network::rights::dropped),
+    ("network::an_ordinary_user_sees_its_own_namespace", network::rights::nobody),
     ("socket::tcp_and_udp_are_those_of_ss_in_each_namespace", socket::as_ss),
     ("socket::unix_sockets_are_those_of_ss", socket::unix_as_ss),
     ("socket::each_connection_of_5_ms_is_told_with_its_bytes", socket::short_connections),
@@ -55,6 +63,7 @@ const CASES: &[Case] = &[
     ("ship::the_agent_in_a_container_shows_the_same", ship::as_container),
     ("engine::a_wrong_engine_hides_no_container", engine::wrong),
     ("engine::containers_stay_while_the_engine_is_dead", engine::dead),
+    ("network::a_restart_while_watched_moves_one_container_alone", network::change::restart_while_watched),
     ("engine::a_kill_and_a_start_are_seen", engine::kill_and_start),
 ];
 
