@@ -1,0 +1,3 @@
+//! `backend/src/collect`, as far as it is needed.
+
+pub(crate) mod network;
