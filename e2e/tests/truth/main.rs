@@ -40,6 +40,8 @@ const CASES: &[Case] = &[
     ("engine::a_given_engine_is_connected", engine::connected),
     ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
     ("network::physical_links_have_their_driver", network::link::drivers),
+    ("network::a_known_number_of_bytes_is_counted_on_its_way_alone", network::count::known_bytes),
+    ("network::rates_are_those_of_what_passes", network::count::rates),
     ("network::a_veth_pair_is_known_from_both_ends", network::pair::pairs),
     ("network::veth_lists_the_links_of_a_container", network::pair::veth_command),
     ("network::a_namespace_knows_who_shares_it", network::pair::namespaces),

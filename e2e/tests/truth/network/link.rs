@@ -49,14 +49,15 @@ pub(super) fn compare_all(
 ) -> Result<BTreeSet<String>> {
     let mut kinds = BTreeSet::new();
     for (key, was) in before {
-        // Links of others may come and go meanwhile.
-        let Some(is) = after.get(key) else { continue };
+        // Links of others may come, go and move meanwhile.
+        let Some(is) = after.get(key).filter(|is| settled(was, is)) else { continue };
         let told = row(snapshot, key.0, key.1)?;
         compare(told, was, is).with_context(|| brief(was))?;
         relations(told, was, before, whole).with_context(|| brief(was))?;
         kinds.insert(told["kind"].as_str().unwrap_or_default().to_owned());
     }
-    for place in places {
+    // On the host others' may have come and gone in between.
+    for place in places.iter().filter(|place| place.name != "host") {
         for told in place.rows(snapshot, "link")? {
             let key = (place.netns, number(told, "ifindex")?);
             let there = before.contains_key(&key) || after.contains_key(&key);
@@ -64,6 +65,14 @@ pub(super) fn compare_all(
         }
     }
     Ok(kinds)
+}
+
+/// Whether a link was the same before and after: what `ip` tells of it besides counters, state and addresses.
+fn settled(was: &Value, is: &Value) -> bool {
+    let same = |field: &str| was[field] == is[field];
+    ["ifname", "mtu", "master", "link", "link_index", "link_netnsid", "address", "ifalias", "flags"]
+        .into_iter()
+        .all(same)
 }
 
 /// What `ip` says of the links of some namespaces.

@@ -3,6 +3,7 @@
 
 pub(crate) mod cables;
 pub(crate) mod change;
+pub(crate) mod count;
 pub(crate) mod link;
 pub(crate) mod pair;
 pub(crate) mod rights;
