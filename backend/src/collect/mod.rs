@@ -57,6 +57,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Link,
         Topic::LinkStat,
         Topic::Neighbour,
+        Topic::Route,
         Topic::Socket,
         Topic::ClosedSocket,
         Topic::Route,

@@ -31,7 +31,7 @@ fn ip(prefix: &[String], args: &[&str]) -> Result<Vec<Value>> {
     if text.trim().is_empty() { Ok(Vec::new()) } else { Ok(serde_json::from_str(&text)?) }
 }
 
-/// Runs a program and returns its output.
+/// Runs a command that must succeed, and returns its output.
 pub(crate) fn run(words: &[&str]) -> Result<String> {
     let (program, args) = words.split_first().context("no program")?;
     let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;

@@ -62,7 +62,9 @@ pub(crate) fn veth_command(context: &mut Context) -> Result<()> {
     let endpoint = context.endpoint();
     for name in ["proxy", "sink", "pod-a"] {
         let place = Place::container(context, name)?;
-        let told = context.agent.json(&["veth", name, "--json", "--engine", &endpoint])?;
+        // By the id: another lab on this host has the same names.
+        let id = &context.lab.container(name)?.id;
+        let told = context.agent.json(&["veth", id, "--json", "--engine", &endpoint])?;
         let mut told: Vec<u64> =
             told.as_array().into_iter().flatten().filter_map(|p| p["inside"]["ifindex"].as_u64()).collect();
         told.sort_unstable();
