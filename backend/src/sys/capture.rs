@@ -105,6 +105,9 @@ impl PacketCapture {
     pub(crate) fn open(options: &Options) -> Result<Self, CaptureError> {
         let name = match &options.device {
             Device::Any => "any",
+            Device::Link(name) if is_no_link(name) => {
+                return Err(CaptureError::Failed(format!("libpcap takes {name} for no network link")));
+            }
             Device::Link(name) => name,
         };
         let failed = |error: pcap::Error| refusal_or(error, CaptureError::Failed);
@@ -224,6 +227,11 @@ impl Stop {
         let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
     }
 
+    /// Ends one [`wait`] without asking.
+    pub(crate) fn wake(&self) {
+        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+    }
+
     /// Whether somebody asked.
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
@@ -244,9 +252,18 @@ pub(crate) fn wait<'a>(
     fds.push(PollFd::new(&*stop.bell, PollFlags::IN));
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     match poll(&mut fds, timeout.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
     }
+    if !stop.asked() {
+        let _ = rustix::io::read(&*stop.bell, &mut [0_u8; 8]);
+    }
+    Ok(())
+}
+
+/// Names by which libpcap opens other things than links; a container may call a link so.
+fn is_no_link(name: &str) -> bool {
+    ["any", "bluetooth", "dbus", "nflog", "nfqueue", "usbmon"].iter().any(|other| name.starts_with(other))
 }
 
 fn refusal_or(error: pcap::Error, other: fn(String) -> CaptureError) -> CaptureError {
@@ -340,6 +357,16 @@ mod tests {
         );
         let error = PacketCapture::open(&on(Device::Link("none-such".into()), "")).err().unwrap();
         assert!(matches!(error, CaptureError::Failed(_) | CaptureError::Refused), "{error}");
+    }
+
+    #[test]
+    fn a_link_with_the_name_of_another_device_opens_nothing() {
+        for name in ["any", "usbmon0", "nflog"] {
+            assert!(matches!(
+                PacketCapture::open(&on(Device::Link(name.into()), "")).err(),
+                Some(CaptureError::Failed(_))
+            ));
+        }
     }
 
     #[test]
