@@ -1,16 +1,18 @@
 //! The live source: has the parts read what somebody needs, in the order they need one another, and makes the snapshot of
 //! a tick.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::host::Host;
-use glasshull_shared::domain::network::NetnsKey;
+use glasshull_shared::domain::network::{Flow, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
 use super::part::container::ContainerPart;
+use super::part::flow::FlowPart;
 use super::part::host::HostPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
@@ -55,6 +57,7 @@ pub(crate) struct Live {
     process: ProcessPart,
     container: ContainerPart,
     network: NetworkPart,
+    flow: FlowPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -77,6 +80,7 @@ impl Live {
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
             network: NetworkPart::new(root.clone(), sees_all(&identity)),
+            flow: FlowPart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -92,6 +96,11 @@ impl Live {
     /// Whether samples leave out processes that are neither a container's nor the kernel's.
     pub(crate) fn containers_only(&mut self, only: bool) {
         self.containers_only = only;
+    }
+
+    /// Tells where the dashboard is served: its own stream is no traffic to show.
+    pub(crate) fn served_at(&mut self, address: SocketAddr) {
+        self.flow.served_at(address);
     }
 
     /// What the host is.
@@ -110,6 +119,7 @@ impl Live {
         self.process.release();
         self.container.release();
         self.network.release();
+        self.flow.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -148,6 +158,11 @@ impl Live {
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
         }
+        if collect::FLOW.needed(demand) {
+            self.flow.read(&mut next, troubles);
+        } else {
+            self.flow.rest(&mut next);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -185,4 +200,8 @@ fn leave_out_host(next: &mut Snapshot) {
     let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);
     next.neighbour.retain(|key, _| !hosts(key.netns));
     next.route.retain(|key, _| !hosts(key.netns));
+    let ends = |row: &Flow| row.source_container.is_some() || row.destination_container.is_some();
+    next.flow.retain(|_, row| ends(row));
+    let kept = &next.flow;
+    next.flow_stat.retain(|key, _| kept.contains_key(key));
 }

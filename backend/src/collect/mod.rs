@@ -56,6 +56,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::Flow,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -90,6 +91,7 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::Flow,
     ],
     misses: None,
 };
@@ -98,7 +100,14 @@ pub(crate) const ENGINE: Collector = Collector {
 pub(crate) const RUNTIME: Collector = Collector {
     name: "runtime",
     fills: &[Topic::Container],
-    needed_by: &[Topic::Container, Topic::ContainerStat, Topic::Netns, Topic::Link, Topic::Neighbour],
+    needed_by: &[
+        Topic::Container,
+        Topic::ContainerStat,
+        Topic::Netns,
+        Topic::Link,
+        Topic::Neighbour,
+        Topic::Flow,
+    ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
 
@@ -116,9 +125,28 @@ pub(crate) const CGROUP: Collector = Collector {
 pub(crate) const NETWORK: Collector = Collector {
     name: "network",
     fills: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
-    needed_by: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
+    needed_by: &[
+        Topic::Netns,
+        Topic::Link,
+        Topic::LinkStat,
+        Topic::Neighbour,
+        Topic::Route,
+        Topic::Flow,
+        Topic::FlowStat,
+        Topic::Capture,
+    ],
     misses: Some(
         "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
+    ),
+};
+
+/// Flows: packets captured on links.
+pub(crate) const FLOW: Collector = Collector {
+    name: "flow",
+    fills: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
+    needed_by: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
+    misses: Some(
+        "what passed before somebody looked, and the first moment on links inside a new container; what a router or another host does between its links",
     ),
 };
 
@@ -128,4 +156,4 @@ pub(crate) const OWN_COST: Collector =
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, FLOW, OWN_COST];

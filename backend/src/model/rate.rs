@@ -10,7 +10,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
-use glasshull_shared::domain::network::LinkStat;
+use glasshull_shared::domain::network::{FlowStat, LinkStat};
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread};
 
 /// Growth per second; `None` when the counter went back or no time passed.
@@ -118,6 +118,15 @@ impl Rated for LinkStat {
         self.tx_bytes_per_sec = per_sec(before.tx_bytes, self.tx_bytes, nanos);
         self.rx_packets_per_sec = per_sec(before.rx_packets, self.rx_packets, nanos);
         self.tx_packets_per_sec = per_sec(before.tx_packets, self.tx_packets, nanos);
+    }
+}
+
+impl Rated for FlowStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.sent_bytes_per_sec = per_sec(before.sent_bytes, self.sent_bytes, nanos);
+        self.received_bytes_per_sec = per_sec(before.received_bytes, self.received_bytes, nanos);
+        self.sent_packets_per_sec = per_sec(before.sent_packets, self.sent_packets, nanos);
+        self.received_packets_per_sec = per_sec(before.received_packets, self.received_packets, nanos);
     }
 }
 

@@ -108,7 +108,8 @@ pub(super) fn decode(link_type: i32, data: &[u8], length: u32, loopback: bool) -
             let head = data.first_chunk::<SLL2_BYTES>()?;
             decoded.ifindex = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
             // The head takes the place of the link's own.
-            let own = if u16::from_be_bytes([head[8], head[9]]) == HARDWARE_ETHERNET { ETHERNET_BYTES } else { 0 };
+            let own =
+                if u16::from_be_bytes([head[8], head[9]]) == HARDWARE_ETHERNET { ETHERNET_BYTES } else { 0 };
             decoded.bytes = length.saturating_sub(SLL2_BYTES as u32) + own as u32;
             copy(&head[12..18], &mut decoded.from.address);
             (u16::from_be_bytes([head[0], head[1]]), data.get(SLL2_BYTES..)?)

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 const V4_TCP_SYN: &[u8] = &[
     0x45, 0, 0, 60, 0x1c, 0x46, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 3, // IPv4
-    0xa1, 0x22, 0x15, 0x38, 0, 0, 0, 1, 0, 0, 0, 0, 0xa0, 0x02, 0xff, 0xff, 0, 0, 0, 0, // 41250 → 5432
+    0xa1, 0x22, 0x15, 0x38, 0, 0, 0, 1, 0, 0, 0, 0, 0xa0, 0x02, 0xff, 0xff, 0, 0, 0,
+    0, // 41250 → 5432
 ];
 
 fn sll2(protocol: u16, hardware: u16, payload: &[u8]) -> Vec<u8> {

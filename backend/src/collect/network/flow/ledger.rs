@@ -39,9 +39,8 @@ pub(super) struct Pair {
 // Field by field it would be hashed byte by byte: this is done for every packet.
 impl Hash for Pair {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let half = |address: &[u8; 16], at: usize| {
-            u64::from_ne_bytes(std::array::from_fn(|i| address[at + i]))
-        };
+        let half =
+            |address: &[u8; 16], at: usize| u64::from_ne_bytes(std::array::from_fn(|i| address[at + i]));
         let kind = self.protocol.number().map_or(256, u64::from);
         state.write_u64(self.netns ^ u64::from(self.ifindex) << 32);
         state.write_u64(kind << 32 | u64::from(self.low.port) << 16 | u64::from(self.high.port));
@@ -176,9 +175,8 @@ impl Ledger {
 
     /// Forgets flows that are over, and the longest silent ones when it gets tight.
     pub(super) fn sweep(&mut self, now: u64) {
-        self.flows.retain(|pair, account| {
-            now.saturating_sub(account.last_at) <= account.patience(pair.protocol)
-        });
+        self.flows
+            .retain(|pair, account| now.saturating_sub(account.last_at) <= account.patience(pair.protocol));
         if self.flows.len() > self.at_most / 10 * 9 {
             let mut seen: Vec<u64> = self.flows.values().map(|account| account.last_at).collect();
             let surplus = self.flows.len() - self.at_most / 4 * 3;

@@ -193,8 +193,8 @@ fn read(state: &mut State) -> bool {
     let State { taps, ledger, own, dropped: lost, closed } = state;
     taps.retain_mut(|tap| {
         let (on, loopback, link_type) = (tap.on, tap.loopback, tap.capture.link_type());
-        let drained = tap.capture.drain(BATCH, |packet| {
-            match decode(link_type, packet.data, packet.len, loopback) {
+        let drained =
+            tap.capture.drain(BATCH, |packet| match decode(link_type, packet.data, packet.len, loopback) {
                 Some(decoded) if own.port != 0 && own.is(&decoded) => {}
                 Some(mut decoded) => {
                     if on.ifindex != 0 {
@@ -203,8 +203,7 @@ fn read(state: &mut State) -> bool {
                     ledger.enter(on.netns, decoded, packet.at);
                 }
                 None => ledger.malformed += 1,
-            }
-        });
+            });
         match drained {
             Ok(taken) => {
                 busy |= taken == BATCH;
