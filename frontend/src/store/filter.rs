@@ -46,6 +46,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// For all others; base units (bytes, bytes per second, ratio, seconds).
     Number(f64),
+    /// Several numbers, of which one is enough: the ports of both ends.
+    Numbers(Vec<f64>),
 }
 
 impl<'a> Value<'a> {
@@ -153,10 +155,11 @@ impl Test {
             Self::Text { field, whole, any_of } => match record.value(field) {
                 Value::Text(text) if *whole => any_of.iter().any(|v| same(&text, v)),
                 Value::Text(text) => any_of.iter().any(|v| contains(&text, v)),
-                Value::Number(_) | Value::Unknown => false,
+                Value::Number(_) | Value::Numbers(_) | Value::Unknown => false,
             },
             Self::Number { field, any_of } => match record.value(field) {
                 Value::Number(n) => any_of.iter().any(|r| r.holds(n)),
+                Value::Numbers(all) => all.iter().any(|n| any_of.iter().any(|r| r.holds(*n))),
                 Value::Text(_) | Value::Unknown => false,
             },
             Self::Known { field } => record.value(field) != Value::Unknown,

@@ -1,8 +1,8 @@
 //! Joins of the network that several views need: whose a namespace is, what is at the other end of a link.
 
 use glasshull_shared::domain::network::{Link, LinkKey, NetnsKey};
-use glasshull_shared::domain::source::SourceKey;
-use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::domain::source::{Source, SourceKey};
+use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::lookup::container_name;
 use super::shell::{Command, command, quote};
@@ -10,6 +10,12 @@ use super::shell::{Command, command, quote};
 /// Why links are not known as they should be; `None` when nothing is amiss.
 pub fn trouble(snapshot: &Snapshot) -> Option<String> {
     snapshot.source.get(&SourceKey { name: "network".into() })?.reason.clone()
+}
+
+/// Why a table is not known as it should be: what the source that fills it says; `None` when nothing is amiss.
+pub fn trouble_of(snapshot: &Snapshot, topic: Topic) -> Option<String> {
+    let fills = |row: &Source| row.tables.iter().any(|table| table == topic.name());
+    snapshot.source.values().filter(|row| fills(row)).find_map(|row| row.reason.clone())
 }
 
 /// A link by its key.
@@ -54,6 +60,8 @@ pub fn shell_lines(snapshot: &Snapshot, key: LinkKey) -> Vec<Command> {
         command("who answers on it", format!("{inside}ip neighbour show dev {name}"), "RTM_GETNEIGH"),
         command("routes that leave by it", format!("{inside}ip route show dev {name}"), "RTM_GETROUTE"),
     ];
+    let watch = format!("{inside}tcpdump -ni {name} -c 20");
+    lines.push(command("what passes, twenty packets", watch, "AF_PACKET through libpcap, heads only"));
     if row.kind == "bridge" {
         let ports = format!("{inside}ip -br link show master {name}");
         lines.push(command("its ports", ports, "RTM_GETLINK IFLA_MASTER"));

@@ -1,10 +1,13 @@
-//! The network: links, neighbours, routes and namespaces of the host and all its containers.
+//! The network: links, talkers and their matrix, neighbours, routes and namespaces of the host and all its containers.
 
+mod capture;
 mod link;
+mod matrix;
 mod neighbour;
 mod netns;
 mod route;
 mod sheet;
+mod talker;
 
 use std::sync::Arc;
 
@@ -15,16 +18,24 @@ use leptos::prelude::*;
 
 use super::{Parsed, filter_box};
 use crate::store::filter::Query;
-use crate::store::network::trouble;
+use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 4] = [&link::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
-const NAMES: &[(&str, &str)] =
-    &[("", "Links"), ("neighbours", "Neighbours"), ("routes", "Routes"), ("namespaces", "Namespaces")];
+static SHEETS: [&Sheet; 5] = [&link::SHEET, &talker::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
+const NAMES: &[(&str, &str)] = &[
+    ("", "Links"),
+    ("talkers", "Talkers"),
+    (matrix::ID, "Matrix"),
+    ("neighbours", "Neighbours"),
+    ("routes", "Routes"),
+    ("namespaces", "Namespaces"),
+];
+/// What is drawn: a table of [`SHEETS`], or this.
+const MATRIX: usize = usize::MAX;
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -32,8 +43,16 @@ type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 pub(super) fn render() -> AnyView {
     let choice = use_choice();
     let table = choice.param("table");
-    let chosen = move || table.with(|t| SHEETS.iter().position(|s| Some(s.id) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| SHEETS.get(at).map(|sheet| untrack(|| page(sheet)));
+    let chosen = move || {
+        table.with(|t| match t.as_deref() {
+            Some(matrix::ID) => MATRIX,
+            id => SHEETS.iter().position(|s| Some(s.id) == id).unwrap_or(0),
+        })
+    };
+    let draw = |at: usize| match SHEETS.get(at) {
+        Some(sheet) => untrack(|| page(sheet)),
+        None => untrack(matrix::page),
+    };
     view! {
         <div class="view network">
             <For each=move || [chosen()] key=|at| *at children=draw />
@@ -64,6 +83,8 @@ fn page(sheet: &'static Sheet) -> AnyView {
         },
         |_, _| true,
     );
+    // Several lines may lead to the same thing.
+    let picked = RwSignal::new(None::<LineKey>);
     let model = TableModel {
         label: sheet.title,
         columns: sheet.columns,
@@ -77,17 +98,23 @@ fn page(sheet: &'static Sheet) -> AnyView {
         on_order: Callback::new(move |(column, descending)| {
             choice.set_sort(Some(Sort { column, descending }))
         }),
-        selected: Signal::derive(move || selected_line(store, choice, arranged)),
-        on_select: Callback::new(move |key| {
+        selected: Signal::derive(move || selected_line(store, choice, arranged, picked.get())),
+        on_select: Callback::new(move |key: LineKey| {
             if let Some(selection) = store.with(|s| selection(s, &key)) {
+                picked.set(Some(key));
                 choice.select(Some(selection));
             }
         }),
-        on_cursor: Callback::new(move |key| follow(store, choice, &key)),
+        on_cursor: Callback::new(move |key: LineKey| {
+            if follow(store, choice, &key) {
+                picked.set(Some(key));
+            }
+        }),
         on_fold: Callback::new(|_| {}),
     };
     view! {
         {toolbar(choice, sheet, query)}
+        {(sheet.id == talker::SHEET.id).then(|| capture::line(store))}
         <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
         {totals(sheet, arranged)}
     }
@@ -98,20 +125,21 @@ fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl I
     view! {
         <div class="toolbar">
             {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            <Segments
-                label="Table"
-                options=NAMES
-                value=Signal::stored(sheet.id.to_owned())
-                on_choose=Callback::new(move |id: &str| {
-                    choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
-                })
-            />
+            {tables(choice, sheet.id)}
             <ColumnChooser
                 all=sheet.columns
                 chosen=choice.columns
                 on_choose=Callback::new(move |columns| choice.set_columns(columns))
             />
         </div>
+    }
+}
+
+/// Which table is shown.
+fn tables(choice: Choice, id: &'static str) -> impl IntoView {
+    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
+    view! {
+        <Segments label="Table" options=NAMES value=Signal::stored(id.to_owned()) on_choose=Callback::new(choose) />
     }
 }
 
@@ -134,7 +162,9 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    store.read(&[Topic::Source], trouble).unwrap_or_else(|| sheet.empty.to_owned())
+    store
+        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
+        .unwrap_or_else(|| sheet.empty.to_owned())
 }
 
 /// What a line leads to: its link; a namespace to its container.
@@ -144,6 +174,7 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
         LineKey::Neighbour(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
         LineKey::Route(key) if key.ifindex == 0 => None,
         LineKey::Route(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
+        LineKey::Flow(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.link_ifindex })),
         LineKey::Netns(key) => {
             let row = s.netns.get(key)?;
             if row.host {
@@ -155,25 +186,33 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
     }
 }
 
-/// The first line that leads to what is selected.
-fn selected_line(store: Store, choice: Choice, arranged: Memo<Arranged>) -> Option<LineKey> {
+/// The line a person chose, while it leads to what is selected; else the first line that leads to what is selected.
+fn selected_line(
+    store: Store,
+    choice: Choice,
+    arranged: Memo<Arranged>,
+    picked: Option<LineKey>,
+) -> Option<LineKey> {
     let wanted = choice.selected.get()?;
+    let leads = |key: &LineKey| store.with(|s| selection(s, key)).as_ref() == Some(&wanted);
+    if picked.as_ref().is_some_and(leads) {
+        return picked;
+    }
     if let Selection::Link(key) = wanted
         && arranged.with(|a| a.0.first().is_some_and(|line| matches!(line.key, LineKey::Link(_))))
     {
         return Some(LineKey::Link(key));
     }
-    arranged.with(|a| {
-        let leads = |line: &&Line<LineKey>| store.with(|s| selection(s, &line.key)).as_ref() == Some(&wanted);
-        a.0.iter().find(leads).map(|line| line.key.clone())
-    })
+    arranged.with(|a| a.0.iter().find(|line| leads(&line.key)).map(|line| line.key.clone()))
 }
 
-/// With the inspector open it follows the cursor; closed, it stays closed.
-fn follow(store: Store, choice: Choice, key: &LineKey) {
+/// With the inspector open it follows the cursor; closed, it stays closed. True when it did.
+fn follow(store: Store, choice: Choice, key: &LineKey) -> bool {
     if choice.selected.with_untracked(Option::is_some)
         && let Some(selection) = store.with(|s| selection(s, key))
     {
         choice.move_selection(selection);
+        return true;
     }
+    false
 }

@@ -1,7 +1,7 @@
 //! What one table of this view is: columns, filter fields and, for each cell, one datum that is shown, sorted by and
 //! filtered. Pure.
 
-use glasshull_shared::domain::network::{LinkKey, NeighbourKey, NetnsKey, RouteKey};
+use glasshull_shared::domain::network::{FlowKey, LinkKey, NeighbourKey, NetnsKey, RouteKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -16,6 +16,7 @@ pub(super) enum LineKey {
     Neighbour(NeighbourKey),
     Route(RouteKey),
     Netns(NetnsKey),
+    Flow(FlowKey),
 }
 
 /// One table.
@@ -44,6 +45,8 @@ pub(super) struct Sheet {
 pub(super) struct Datum {
     text: String,
     number: Option<f64>,
+    /// More numbers of which a filter may mean one.
+    others: Vec<f64>,
     tone: &'static str,
     title: Option<String>,
 }
@@ -61,7 +64,7 @@ impl Datum {
 
     /// Not known, and why.
     pub(super) fn unknown(why: &str) -> Self {
-        Self { text: unit::UNKNOWN.into(), tone: "unknown", title: Some(why.into()), number: None }
+        Self { text: unit::UNKNOWN.into(), tone: "unknown", title: Some(why.into()), ..Self::default() }
     }
 
     /// A number without unit.
@@ -80,6 +83,13 @@ impl Datum {
     /// Bytes.
     pub(super) fn bytes(n: u64) -> Self {
         Self { text: unit::bytes(n), number: Some(n as f64), ..Self::default() }.quiet_zero()
+    }
+
+    /// Several numbers, of which a filter means any; as digits.
+    pub(super) fn any_of(numbers: impl IntoIterator<Item = u16>) -> Self {
+        let others: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+        let text = others.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+        Self { text, number: others.first().copied(), others, ..Self::default() }
     }
 
     /// With the digits as they are: an inode or a pid is a name, not a quantity.
@@ -136,6 +146,7 @@ impl Record for Row<'_> {
     fn value(&self, field: &str) -> Value<'_> {
         let datum = (self.sheet.datum)(self.snapshot, self.key, field);
         match datum.number {
+            Some(_) if datum.others.len() > 1 => Value::Numbers(datum.others),
             Some(n) => Value::Number(n),
             None if datum.is_known() => Value::Text(datum.title.unwrap_or(datum.text).into()),
             None => Value::Unknown,
