@@ -31,6 +31,7 @@ Examples:
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
+  glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
   glasshull replay --demo                     look around without a host, root or Docker
 
@@ -88,12 +89,15 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route)
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
+    /// Capture packets for this time (5s) and add the tables flow and capture; needs CAP_NET_RAW
+    #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = parse_interval)]
+    pub capture: Option<Duration>,
 }
 
 /// What to look up.

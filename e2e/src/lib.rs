@@ -1,7 +1,8 @@
 //! End-to-end parts of Glasshull: [`lab`] makes a real Docker engine with a scene of real containers for the tests,
 //! the benchmark and the browser specs, and takes it down again; [`ws`] is a client of the agent, and [`bench`]
-//! measures it. The tests themselves are in `tests/`.
+//! measures it; [`traffic`] is what is sent between namespaces to be counted. The tests themselves are in `tests/`.
 
 pub mod bench;
 pub mod lab;
+pub mod traffic;
 pub mod ws;

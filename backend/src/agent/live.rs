@@ -1,16 +1,18 @@
 //! The live source: has the parts read what somebody needs, in the order they need one another, and makes the snapshot of
 //! a tick.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::host::Host;
-use glasshull_shared::domain::network::NetnsKey;
+use glasshull_shared::domain::network::{Flow, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
 use super::part::container::ContainerPart;
+use super::part::flow::FlowPart;
 use super::part::host::HostPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
@@ -57,6 +59,7 @@ pub(crate) struct Live {
     container: ContainerPart,
     network: NetworkPart,
     socket: SocketPart,
+    flow: FlowPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -80,6 +83,7 @@ impl Live {
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
             network: NetworkPart::new(root.clone(), sees_all(&identity)),
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
+            flow: FlowPart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -95,6 +99,11 @@ impl Live {
     /// Whether samples leave out processes that are neither a container's nor the kernel's.
     pub(crate) fn containers_only(&mut self, only: bool) {
         self.containers_only = only;
+    }
+
+    /// Tells where the dashboard is served: its own stream is no traffic to show.
+    pub(crate) fn served_at(&mut self, address: SocketAddr) {
+        self.flow.served_at(address);
     }
 
     /// What the host is.
@@ -114,6 +123,7 @@ impl Live {
         self.container.release();
         self.network.release();
         self.socket.release();
+        self.flow.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -158,6 +168,11 @@ impl Live {
         } else {
             self.socket.release(); // it listens in other namespaces
         }
+        if collect::FLOW.needed(demand) {
+            self.flow.read(&mut next, troubles);
+        } else {
+            self.flow.rest(&mut next);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -199,4 +214,8 @@ fn leave_out_host(next: &mut Snapshot) {
     let sockets = &next.socket;
     next.socket_stat.retain(|key, _| sockets.contains_key(key));
     next.closed_socket.retain(|_, row| row.container.is_some() || !hosts(row.netns));
+    let ends = |row: &Flow| row.source_container.is_some() || row.destination_container.is_some();
+    next.flow.retain(|_, row| ends(row));
+    let kept = &next.flow;
+    next.flow_stat.retain(|key, _| kept.contains_key(key));
 }

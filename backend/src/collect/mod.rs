@@ -60,7 +60,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Route,
         Topic::Socket,
         Topic::ClosedSocket,
-        Topic::Route,
+        Topic::Flow,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -97,6 +97,7 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Neighbour,
         Topic::Socket,
         Topic::ClosedSocket,
+        Topic::Flow,
     ],
     misses: None,
 };
@@ -113,6 +114,7 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Neighbour,
         Topic::Socket,
         Topic::ClosedSocket,
+        Topic::Flow,
     ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
@@ -140,6 +142,9 @@ pub(crate) const NETWORK: Collector = Collector {
         Topic::Socket,
         Topic::SocketStat,
         Topic::ClosedSocket,
+        Topic::Flow,
+        Topic::FlowStat,
+        Topic::Capture,
     ],
     misses: Some(
         "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
@@ -156,10 +161,20 @@ pub(crate) const SOCKET: Collector = Collector {
     ),
 };
 
+/// Flows: packets captured on links.
+pub(crate) const FLOW: Collector = Collector {
+    name: "flow",
+    fills: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
+    needed_by: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
+    misses: Some(
+        "what passed before somebody looked, and the first moment on links inside a new container; what a router or another host does between its links",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, FLOW, OWN_COST];

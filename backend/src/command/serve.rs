@@ -27,8 +27,9 @@ const QUESTIONS: usize = 64;
 pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
-    let live = Live::new(common, Arc::clone(&wake))?;
+    let mut live = Live::new(common, Arc::clone(&wake))?;
     let server = bind(&args).await?;
+    live.served_at(server.address());
     let (questions, asks) = mpsc::channel(QUESTIONS);
     let hub = Hub::new(hello(&args), questions);
     announce(&server, &format!("live from {}", live.host().hostname));

@@ -30,27 +30,33 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("route", &[Topic::Route]),
     ("socket", &[Topic::Socket, Topic::SocketStat]),
     ("closed_socket", &[Topic::ClosedSocket]),
+    ("flow", &[Topic::Flow, Topic::FlowStat]),
+    ("capture", &[Topic::Capture]),
 ];
 /// What is left out unless asked for by name.
-const ON_DEMAND: &[&str] = &["thread"];
+const ON_DEMAND: &[&str] = &["thread", "flow", "capture"];
+/// What `--capture` adds.
+const CAPTURED: &[&str] = &["flow", "capture"];
 
 /// Takes the samples and prints.
 ///
 /// # Errors
 /// An unknown table, or a host whose `/proc` cannot be read.
 pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
-    let wanted = choose(&args.tables)?;
+    let wanted = choose(&args.tables, args.capture.is_some())?;
     let mut demand: TopicSet = wanted.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
         demand.insert(topic);
     }
-    // Rows of processes, links and sockets name their containers.
-    if [Topic::Process, Topic::Link, Topic::Socket, Topic::ClosedSocket].iter().any(|t| demand.contains(*t)) {
+    // Rows of processes, links, sockets and flows name their containers.
+    let named = [Topic::Process, Topic::Link, Topic::Socket, Topic::ClosedSocket, Topic::Flow];
+    if named.iter().any(|topic| demand.contains(*topic)) {
         demand.insert(Topic::Container);
     }
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
-    let sample = sample_twice(&mut live, &wake, demand, args.interval).await;
+    let interval = args.capture.unwrap_or(args.interval);
+    let sample = sample_twice(&mut live, &wake, demand, interval).await;
     let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos)?;
     match writeln!(std::io::stdout().lock(), "{json}") {
         // The reader has seen enough (`| head`).
@@ -60,9 +66,12 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn choose(names: &[String]) -> Result<Vec<(&'static str, &'static [Topic])>> {
+/// The tables of these names, all usual ones without; with what is captured.
+fn choose(names: &[String], capture: bool) -> Result<Vec<(&'static str, &'static [Topic])>> {
+    let captured = |name: &&str| capture && CAPTURED.contains(name);
     if names.is_empty() {
-        return Ok(TABLES.iter().filter(|(name, _)| !ON_DEMAND.contains(name)).copied().collect());
+        let usual = |name: &&str| !ON_DEMAND.contains(name) || captured(name);
+        return Ok(TABLES.iter().filter(|(name, _)| usual(name)).copied().collect());
     }
     let find = |name: &String| match TABLES.iter().find(|(n, _)| n == name) {
         Some(table) => Ok(*table),
@@ -71,7 +80,10 @@ fn choose(names: &[String]) -> Result<Vec<(&'static str, &'static [Topic])>> {
             bail!("no table {name:?}; there are: {}", known.join(", "))
         }
     };
-    names.iter().map(find).collect()
+    let mut tables = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let more = TABLES.iter().filter(|(name, _)| captured(name) && !names.iter().any(|n| n == name));
+    tables.extend(more.copied());
+    Ok(tables)
 }
 
 fn document(
@@ -101,6 +113,7 @@ fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
         [Topic::Container, ..] => with_stat(&snapshot.container, &snapshot.container_stat),
         [Topic::Link, ..] => with_stat(&snapshot.link, &snapshot.link_stat),
         [Topic::Socket, ..] => with_stat(&snapshot.socket, &snapshot.socket_stat),
+        [Topic::Flow, ..] => flows(snapshot),
         [only, ..] => Ok(snapshot.rows_json(*only)?),
         [] => Ok(Vec::new()),
     }
@@ -122,6 +135,17 @@ where
     merged.collect()
 }
 
+/// Flows with what passed both ways together.
+fn flows(snapshot: &Snapshot) -> Result<Vec<Value>> {
+    let mut rows = with_stat(&snapshot.flow, &snapshot.flow_stat)?;
+    for (row, key) in rows.iter_mut().zip(snapshot.flow.keys()) {
+        let stat = snapshot.flow_stat.get(key).map_or_else(Default::default, |stat| **stat);
+        let both = serde_json::json!({ "bytes": stat.bytes(), "packets": stat.packets() });
+        *row = merge(&[row.clone(), both])?;
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +155,7 @@ mod tests {
         let common = Common { engine: vec!["unix:///nonexistent".into()], mask_args: false };
         let wake = Arc::new(Notify::new());
         let mut live = Live::new(common, Arc::clone(&wake)).unwrap();
-        let wanted = choose(&[]).unwrap();
+        let wanted = choose(&[], false).unwrap();
         let demand = wanted
             .iter()
             .flat_map(|(_, t)| t.iter().copied())
@@ -151,8 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn flows_are_captured_when_asked_for() {
+        let names = |names: &[&str], capture| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            choose(&names, capture).unwrap().iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert!(!names(&[], false).contains(&"flow"));
+        assert!(names(&[], true).ends_with(&["flow", "capture"]));
+        assert_eq!(names(&["link", "flow"], true), ["link", "flow", "capture"]);
+        assert_eq!(names(&["flow"], false), ["flow"]);
+    }
+
+    #[test]
     fn an_unknown_table_names_those_that_exist() {
-        let error = choose(&["processes".into()]).unwrap_err().to_string();
+        let error = choose(&["processes".into()], false).unwrap_err().to_string();
         assert!(error.contains("process, thread"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
-use glasshull_shared::domain::network::{LinkStat, SocketStat};
+use glasshull_shared::domain::network::{FlowStat, LinkStat, SocketStat};
 use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread};
 
 /// Growth per second; `None` when the counter went back or no time passed.
@@ -125,6 +125,15 @@ impl Rated for SocketStat {
     fn rate(&mut self, before: &Self, nanos: u64) {
         self.sent_bytes_per_sec = maybe_per_sec(before.sent_bytes, self.sent_bytes, nanos);
         self.received_bytes_per_sec = maybe_per_sec(before.received_bytes, self.received_bytes, nanos);
+    }
+}
+
+impl Rated for FlowStat {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.sent_bytes_per_sec = per_sec(before.sent_bytes, self.sent_bytes, nanos);
+        self.received_bytes_per_sec = per_sec(before.received_bytes, self.received_bytes, nanos);
+        self.sent_packets_per_sec = per_sec(before.sent_packets, self.sent_packets, nanos);
+        self.received_packets_per_sec = per_sec(before.received_packets, self.received_packets, nanos);
     }
 }
 

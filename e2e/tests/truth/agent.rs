@@ -1,13 +1,15 @@
 //! The program under test, driven through its command line only, and its answers.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Seek as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
+use glasshull_e2e::traffic::Ended;
 use serde_json::Value;
 
 /// No call takes anywhere near this long; beyond it the agent hangs.
@@ -16,6 +18,13 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 /// Path of the built `glasshull`.
 pub(crate) struct Agent {
     program: PathBuf,
+}
+
+/// A dashboard that is served.
+pub(crate) struct Served {
+    /// Where.
+    pub(crate) address: SocketAddr,
+    _running: Ended,
 }
 
 /// What a call gave back.
@@ -49,6 +58,24 @@ impl Agent {
     /// Path of the program, for calls that are not waited for.
     pub(crate) fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// Serves the dashboard on a free port until the value is dropped.
+    pub(crate) fn serve(&self, endpoint: &str) -> Result<Served> {
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM"])
+            .arg(&self.program)
+            .args(["serve", "--bind", "127.0.0.1:0", "--engine", endpoint])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let running = Ended(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let rest = line.split_once("http://").map(|(_, rest)| rest).with_context(|| line.clone())?;
+        let address = rest.split('/').next().unwrap_or_default().parse()?;
+        Ok(Served { address, _running: running })
     }
 
     /// Calls it and waits.

@@ -8,6 +8,7 @@
 mod agent;
 mod container;
 mod engine;
+mod flow;
 mod host;
 mod network;
 mod process;
@@ -58,6 +59,11 @@ const CASES: &[Case] = &[
     ("socket::each_connection_of_5_ms_is_told_with_its_bytes", socket::short_connections),
     ("socket::what_containers_fetch_is_told_from_both_ends", socket::closed_in_containers),
     ("socket::listening_keeps_no_namespace_alive", socket::not_pinned),
+    ("flow::each_packet_of_a_known_transfer_is_in_a_flow", flow::known_transfer),
+    ("flow::containers_at_both_ends_are_named", flow::named_ends),
+    ("flow::a_flood_is_bounded_and_what_is_missed_is_said", flow::flood),
+    ("flow::without_cap_net_raw_it_says_so", flow::without_net_raw),
+    ("flow::a_capture_ends_with_its_namespace", flow::ends),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

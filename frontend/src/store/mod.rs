@@ -6,6 +6,7 @@
 pub mod address;
 pub mod choice;
 pub mod filter;
+pub mod flow;
 pub mod history;
 pub mod lookup;
 pub mod mirror;

@@ -60,6 +60,8 @@ pub fn shell_lines(snapshot: &Snapshot, key: LinkKey) -> Vec<Command> {
         command("who answers on it", format!("{inside}ip neighbour show dev {name}"), "RTM_GETNEIGH"),
         command("routes that leave by it", format!("{inside}ip route show dev {name}"), "RTM_GETROUTE"),
     ];
+    let watch = format!("{inside}tcpdump -ni {name} -c 20");
+    lines.push(command("what passes, twenty packets", watch, "AF_PACKET through libpcap, heads only"));
     if row.kind == "bridge" {
         let ports = format!("{inside}ip -br link show master {name}");
         lines.push(command("its ports", ports, "RTM_GETLINK IFLA_MASTER"));

@@ -4,6 +4,7 @@
 //! the order in which they need one another.
 
 pub(crate) mod container;
+pub(crate) mod flow;
 pub(crate) mod host;
 pub(crate) mod network;
 pub(crate) mod process;

@@ -8,6 +8,7 @@
     reason = "netlink attributes are open sets: what we do not read is left out"
 )]
 
+pub(crate) mod flow;
 mod link;
 mod namespace;
 mod neighbour;

@@ -1,12 +1,15 @@
-//! The network: links, neighbours, routes and namespaces of the host and all its containers.
+//! The network: links, talkers and their matrix, neighbours, routes and namespaces of the host and all its containers.
 
+mod capture;
 mod closed;
 mod link;
+mod matrix;
 mod neighbour;
 mod netns;
 mod route;
 mod sheet;
 mod socket;
+mod talker;
 
 use std::sync::Arc;
 
@@ -25,16 +28,27 @@ use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 6] =
-    [&link::SHEET, &socket::SHEET, &closed::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
+static SHEETS: [&Sheet; 7] = [
+    &link::SHEET,
+    &talker::SHEET,
+    &socket::SHEET,
+    &closed::SHEET,
+    &neighbour::SHEET,
+    &route::SHEET,
+    &netns::SHEET,
+];
 const NAMES: &[(&str, &str)] = &[
     ("", "Links"),
+    ("talkers", "Talkers"),
+    (matrix::ID, "Matrix"),
     ("sockets", "Sockets"),
     ("closed", "Closed"),
     ("neighbours", "Neighbours"),
     ("routes", "Routes"),
     ("namespaces", "Namespaces"),
 ];
+/// What is drawn: a table of [`SHEETS`], or this.
+const MATRIX: usize = usize::MAX;
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -42,8 +56,16 @@ type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 pub(super) fn render() -> AnyView {
     let choice = use_choice();
     let table = choice.param("table");
-    let chosen = move || table.with(|t| SHEETS.iter().position(|s| Some(s.id) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| SHEETS.get(at).map(|sheet| untrack(|| page(sheet)));
+    let chosen = move || {
+        table.with(|t| match t.as_deref() {
+            Some(matrix::ID) => MATRIX,
+            id => SHEETS.iter().position(|s| Some(s.id) == id).unwrap_or(0),
+        })
+    };
+    let draw = |at: usize| match SHEETS.get(at) {
+        Some(sheet) => untrack(|| page(sheet)),
+        None => untrack(matrix::page),
+    };
     view! {
         <div class="view network">
             <For each=move || [chosen()] key=|at| *at children=draw />
@@ -74,7 +96,7 @@ fn page(sheet: &'static Sheet) -> AnyView {
         },
         |_, _| true,
     );
-    // Several lines may lead to the same process.
+    // Several lines may lead to the same thing.
     let picked = RwSignal::new(None::<LineKey>);
     let model = TableModel {
         label: sheet.title,
@@ -105,6 +127,7 @@ fn page(sheet: &'static Sheet) -> AnyView {
     };
     view! {
         {toolbar(choice, sheet, query)}
+        {(sheet.id == talker::SHEET.id).then(|| capture::line(store))}
         <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
         {totals(sheet, arranged)}
     }
@@ -115,20 +138,21 @@ fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl I
     view! {
         <div class="toolbar">
             {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            <Segments
-                label="Table"
-                options=NAMES
-                value=Signal::stored(sheet.id.to_owned())
-                on_choose=Callback::new(move |id: &str| {
-                    choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
-                })
-            />
+            {tables(choice, sheet.id)}
             <ColumnChooser
                 all=sheet.columns
                 chosen=choice.columns
                 on_choose=Callback::new(move |columns| choice.set_columns(columns))
             />
         </div>
+    }
+}
+
+/// Which table is shown.
+fn tables(choice: Choice, id: &'static str) -> impl IntoView {
+    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
+    view! {
+        <Segments label="Table" options=NAMES value=Signal::stored(id.to_owned()) on_choose=Callback::new(choose) />
     }
 }
 
@@ -175,6 +199,7 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
             };
             owner(row.pid.zip(row.start_time).filter(|process| lives(*process)), row.container.as_ref())
         }
+        LineKey::Flow(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.link_ifindex })),
         LineKey::Netns(key) => {
             let row = s.netns.get(key)?;
             if row.host {

@@ -2,7 +2,7 @@
 //! filtered. Pure.
 
 use glasshull_shared::domain::network::{
-    ClosedSocketKey, LinkKey, NeighbourKey, NetnsKey, RouteKey, SocketKey,
+    ClosedSocketKey, FlowKey, LinkKey, NeighbourKey, NetnsKey, RouteKey, SocketKey,
 };
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
@@ -20,6 +20,7 @@ pub(super) enum LineKey {
     Netns(NetnsKey),
     Socket(SocketKey),
     Closed(ClosedSocketKey),
+    Flow(FlowKey),
 }
 
 /// One table.
