@@ -77,6 +77,9 @@ pub(crate) struct Serve {
     /// Demand the token in this file (one line); made at random and printed when a token is needed and none is given
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Let whoever opens the dashboard see what packets carry, not only their headers
+    #[arg(long)]
+    pub allow_payload: bool,
     /// Also answer to this name in the browser's address bar (repeatable; addresses and localhost always work)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,

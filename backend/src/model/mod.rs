@@ -4,3 +4,4 @@ pub(crate) mod exit;
 pub(crate) mod join;
 pub(crate) mod network;
 pub(crate) mod rate;
+pub(crate) mod wire;

@@ -10,7 +10,15 @@ mod dns;
 mod follow;
 mod http;
 mod keep;
+mod look;
 mod packet;
-pub(crate) mod pcapng;
+mod pcapng;
+mod place;
+mod save;
 mod stream;
 mod summary;
+mod tap;
+
+pub(crate) use look::{Known, look};
+pub(crate) use save::{Labels, save};
+pub(crate) use tap::IsOwn;

@@ -22,7 +22,7 @@ const TEXT_AT_MOST: usize = 1000;
 
 /// How the packets of a file begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkType {
+pub(super) enum LinkType {
     /// Ethernet.
     Ethernet,
     /// IP.
@@ -33,7 +33,7 @@ pub(crate) enum LinkType {
 
 /// A file that is being written.
 #[derive(Debug)]
-pub(crate) struct Pcapng {
+pub(super) struct Pcapng {
     link_type: LinkType,
     snaplen: u32,
     filter: String,
@@ -44,7 +44,7 @@ pub(crate) struct Pcapng {
 
 impl Pcapng {
     /// A file of packets from these links; `filter` is told with each.
-    pub(crate) fn new(
+    pub(super) fn new(
         link_type: LinkType,
         snaplen: u32,
         filter: &str,
@@ -55,7 +55,7 @@ impl Pcapng {
     }
 
     /// The beginning: whose packets these are, and what addresses are called.
-    pub(crate) fn begin(&self, host: &str, names: &[(IpAddr, String)]) -> Vec<u8> {
+    pub(super) fn begin(&self, host: &str, names: &[(IpAddr, String)]) -> Vec<u8> {
         let mut body = Vec::new();
         body.extend(0x1a2b_3c4d_u32.to_le_bytes()); // byte order
         body.extend(1u16.to_le_bytes());
@@ -73,7 +73,7 @@ impl Pcapng {
     }
 
     /// A packet. `at`: nanoseconds since the epoch; `length`: bytes on the wire.
-    pub(crate) fn packet(&mut self, ifindex: u32, at: u64, way: Option<Way>, bytes: &[u8], length: u32) -> Vec<u8> {
+    pub(super) fn packet(&mut self, ifindex: u32, at: u64, way: Option<Way>, bytes: &[u8], length: u32) -> Vec<u8> {
         let mut file = Vec::with_capacity(bytes.len() + 64);
         let interface = self.interface(ifindex, &mut file);
         let mut body = Vec::with_capacity(bytes.len() + 48);
@@ -97,7 +97,7 @@ impl Pcapng {
 
     /// The end: when it was, how many packets passed the filter and how many of them the kernel had no room for. Counted
     /// for all links at once, so told once.
-    pub(crate) fn end(&mut self, began: u64, ended: u64, received: u64, dropped: u64) -> Vec<u8> {
+    pub(super) fn end(&mut self, began: u64, ended: u64, received: u64, dropped: u64) -> Vec<u8> {
         let mut file = Vec::new();
         let first = self.names.keys().next().copied().unwrap_or(0);
         let interface = match self.interfaces.values().min() {
