@@ -130,6 +130,12 @@ tables! {
     neighbour / Neighbour: NeighbourKey => Neighbour,
     /// Where packets go.
     route / Route: RouteKey => Route,
+    /// Who talks to whom, per link.
+    flow / Flow: FlowKey => Flow,
+    /// What passes in flows.
+    flow_stat / FlowStat: FlowKey => FlowStat,
+    /// How well packets are captured.
+    capture / Capture: Single => Capture,
 }
 
 impl Topic {

@@ -155,4 +155,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Event), fields(&sample.event));
     assert_eq!(merged(Topic::Source), fields(&sample.source));
     assert_eq!(merged(Topic::Cpu), fields(&sample.cpu));
+    assert_eq!(merged(Topic::Flow), fields(&sample.flow));
+    assert_eq!(merged(Topic::FlowStat), fields(&sample.flow_stat));
 }

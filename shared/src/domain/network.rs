@@ -4,6 +4,10 @@
 //! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel reuses an
 //! inode number only after the namespace has ended, which removes all its rows.
 
+mod flow;
+
+pub use flow::{Capture, Flow, FlowKey, FlowStat, FlowState, Protocol};
+
 use serde::{Deserialize, Serialize};
 
 /// A network namespace.
