@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use glasshull_shared::domain::container::ContainerKey;
-use glasshull_shared::domain::network::{Link, LinkKey, NetnsKey};
+use glasshull_shared::domain::network::{Link, LinkKey, Netns, NetnsKey};
 use glasshull_shared::domain::wire::{Refusal, Start};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
@@ -55,6 +55,23 @@ pub(crate) fn scene(snapshot: &Snapshot, start: &Start) -> Result<Scene, Refusal
     Ok(Scene { title, links, names: names(snapshot) })
 }
 
+/// Where to look for what a person calls it: a container, a namespace's name, a link of the host, or `host` for all of its links.
+/// `None` when nothing has that name.
+pub(crate) fn find(snapshot: &Snapshot, what: &str) -> Option<Start> {
+    let host = || snapshot.netns.iter().find(|(_, row)| row.host).map(|(key, _)| key.netns);
+    let at = |netns, ifindex| Some(Start { netns, ifindex, ..Start::default() });
+    let is_meant = |id: &String| container_name(snapshot, id) == what || (what.len() >= 4 && id.starts_with(what));
+    let meant = |row: &Netns| row.name.as_deref() == Some(what) || row.containers.iter().any(is_meant);
+    if let Some((key, _)) = snapshot.netns.iter().find(|(_, row)| meant(row)) {
+        return at(key.netns, None);
+    }
+    if what == "host" {
+        return at(host()?, None);
+    }
+    let (key, _) = snapshot.link.iter().find(|(key, row)| row.name == what && Some(key.netns) == host())?;
+    at(key.netns, Some(key.ifindex))
+}
+
 /// Each address with its container; those of the host with the link they are on.
 fn names(snapshot: &Snapshot) -> Vec<(IpAddr, String)> {
     let mut names = BTreeMap::new();
@@ -95,8 +112,6 @@ mod tests {
     use std::sync::Arc;
 
     use glasshull_shared::domain::container::Container;
-    use glasshull_shared::domain::network::Netns;
-
     use super::*;
 
     fn snapshot() -> Snapshot {
@@ -123,6 +138,16 @@ mod tests {
         assert_eq!(scene.links, [(1, "lo".into()), (2, "eth0".into())]);
         let name = |text: &str, name: &str| (text.parse::<IpAddr>().unwrap(), name.to_owned());
         assert_eq!(scene.names, [name("172.18.0.1", "host-br0"), name("172.18.0.2", "web")]);
+    }
+
+    #[test]
+    fn places_are_found_by_what_people_call_them() {
+        let s = snapshot();
+        let found = |what| find(&s, what).map(|start| (start.netns, start.ifindex));
+        assert_eq!(found("web"), Some((2, None)));
+        assert_eq!(found("br0"), Some((1, Some(3))));
+        assert_eq!(found("host"), Some((1, None)));
+        assert_eq!((found("eth0"), found("w"), found("")), (None, None, None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::server::Sockets;
-use super::wire::Wanted;
+use super::wire::{Wanted, stopped};
 
 /// Parts of a file on their way.
 const PARTS_QUEUED: usize = 8;
@@ -82,7 +82,7 @@ type Parts = (mpsc::Receiver<Bytes>, watch::Receiver<bool>);
 /// The next part; the file ends early when the agent does.
 async fn next((mut parts, mut stop): Parts) -> Option<(Result<Bytes, std::convert::Infallible>, Parts)> {
     let part = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => None,
+        () = stopped(&mut stop) => None,
         part = parts.recv() => part,
     };
     part.map(|part| (Ok(part), (parts, stop)))

@@ -109,6 +109,11 @@ fn canonical(end: SocketAddr) -> SocketAddr {
     (end.ip().to_canonical(), end.port()).into()
 }
 
+/// Ready when the agent ends; a sender that is gone means the same.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
@@ -158,7 +163,7 @@ impl Session {
                 }
             };
             let flow = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => ControlFlow::Break(End::Drained),
+                () = stopped(stop) => ControlFlow::Break(End::Drained),
                 sight = sight => match sight {
                     Some(sight) => self.tell(&sight).await,
                     None => ControlFlow::Break(End::Done),

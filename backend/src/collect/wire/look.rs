@@ -63,7 +63,7 @@ enum Reader {
 
 /// Looks as `start` says until `orders` or `sights` is closed.
 pub(crate) fn look(start: &Start, known: Known, is_own: IsOwn, mut orders: Receiver<Order>, sights: Sender<Sight>) {
-    let mut tap = match Tap::open(start, is_own) {
+    let mut tap = match Tap::open(start, &known.links, is_own) {
         Ok(tap) => tap,
         Err(refusal) => return drop(sights.blocking_send(Sight::Refused(refusal))),
     };
@@ -102,7 +102,7 @@ impl Look {
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return None,
             }
-            let step = tap.next(|taken| self.take(taken));
+            let step = tap.turn(|taken| self.take(taken));
             let now = clock::monotonic();
             if now.saturating_sub(self.batch_at) >= BATCH_NANOS {
                 self.batch_at = now;

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 
 use glasshull_shared::domain::wire::Way;
 
+use super::packet::Form;
+use crate::sys::capture::Counts;
+
 /// Link types of `pcap-linktype(7)`.
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
@@ -20,21 +23,10 @@ const ENHANCED_PACKET: u32 = 6;
 /// A value of an option or a name is at most this long here, bytes.
 const TEXT_AT_MOST: usize = 1000;
 
-/// How the packets of a file begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LinkType {
-    /// Ethernet.
-    Ethernet,
-    /// IP.
-    Raw,
-    /// Linux's own head, of all links at once.
-    Sll2,
-}
-
 /// A file that is being written.
 #[derive(Debug)]
 pub(super) struct Pcapng {
-    link_type: LinkType,
+    form: Form,
     snaplen: u32,
     filter: String,
     names: BTreeMap<u32, String>,
@@ -45,13 +37,13 @@ pub(super) struct Pcapng {
 impl Pcapng {
     /// A file of packets from these links; `filter` is told with each.
     pub(super) fn new(
-        link_type: LinkType,
+        form: Form,
         snaplen: u32,
         filter: &str,
         names: impl IntoIterator<Item = (u32, String)>,
     ) -> Self {
         let names = names.into_iter().collect();
-        Self { link_type, snaplen, filter: filter.to_owned(), names, interfaces: BTreeMap::new() }
+        Self { form, snaplen, filter: filter.to_owned(), names, interfaces: BTreeMap::new() }
     }
 
     /// The beginning: whose packets these are, and what addresses are called.
@@ -97,7 +89,7 @@ impl Pcapng {
 
     /// The end: when it was, how many packets passed the filter and how many of them the kernel had no room for. Counted
     /// for all links at once, so told once.
-    pub(super) fn end(&mut self, began: u64, ended: u64, received: u64, dropped: u64) -> Vec<u8> {
+    pub(super) fn end(&mut self, began: u64, ended: u64, counts: Counts) -> Vec<u8> {
         let mut file = Vec::new();
         let first = self.names.keys().next().copied().unwrap_or(0);
         let interface = match self.interfaces.values().min() {
@@ -112,8 +104,8 @@ impl Pcapng {
             stamp(&mut value, instant);
             option(&mut body, code, &value);
         }
-        option(&mut body, 4, &received.to_le_bytes());
-        option(&mut body, 5, &dropped.to_le_bytes());
+        option(&mut body, 4, &counts.received.to_le_bytes());
+        option(&mut body, 5, &counts.dropped.to_le_bytes());
         end_options(&mut body);
         file.extend(block(INTERFACE_STATISTICS, &body));
         file
@@ -127,10 +119,10 @@ impl Pcapng {
         let id = number(self.interfaces.len());
         self.interfaces.insert(ifindex, id);
         let mut body = Vec::new();
-        let link_type = match self.link_type {
-            LinkType::Ethernet => ETHERNET,
-            LinkType::Raw => RAW,
-            LinkType::Sll2 => SLL2,
+        let link_type = match self.form {
+            Form::Ethernet(_) => ETHERNET,
+            Form::Raw(_) => RAW,
+            Form::Sll2 => SLL2,
         };
         body.extend(link_type.to_le_bytes());
         body.extend(0u16.to_le_bytes());

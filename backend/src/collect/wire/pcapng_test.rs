@@ -20,7 +20,7 @@ fn blocks(file: &[u8]) -> Vec<Block<'_>> {
 }
 
 fn sample() -> Vec<u8> {
-    let mut pcapng = Pcapng::new(LinkType::Sll2, 192, "tcp port 80", [(2, "eth0".into()), (7, "veth<b>".into())]);
+    let mut pcapng = Pcapng::new(Form::Sll2, 192, "tcp port 80", [(2, "eth0".into()), (7, "veth<b>".into())]);
     let names = [
         (Ipv4Addr::new(172, 18, 0, 2).into(), "web".to_owned()),
         (Ipv6Addr::LOCALHOST.into(), "lo\0cal".to_owned()),
@@ -29,7 +29,7 @@ fn sample() -> Vec<u8> {
     file.extend(pcapng.packet(7, AT, Some(Way::Out), &[1, 2, 3, 4, 5], 1500));
     file.extend(pcapng.packet(2, AT + 1, None, &[6; 8], 8));
     file.extend(pcapng.packet(7, AT + 2, Some(Way::In), &[], 60));
-    file.extend(pcapng.end(AT, AT + 5, 12, 3));
+    file.extend(pcapng.end(AT, AT + 5, Counts { received: 12, dropped: 3 }));
     file
 }
 
@@ -84,14 +84,14 @@ fn names_and_counters_come_back() {
 
 #[test]
 fn a_file_without_packets_is_one_too() {
-    let mut pcapng = Pcapng::new(LinkType::Ethernet, 262_144, "", [(3, "br0".into())]);
-    let file = [pcapng.begin("", &[]), pcapng.end(AT, AT, 0, 0)].concat();
+    let mut pcapng = Pcapng::new(Form::Ethernet(3), 262_144, "", [(3, "br0".into())]);
+    let file = [pcapng.begin("", &[]), pcapng.end(AT, AT, Counts::default())].concat();
     assert_eq!(blocks(&file).len(), 3);
 }
 
 #[test]
 fn a_long_filter_is_cut_and_the_file_stays_whole() {
-    let mut pcapng = Pcapng::new(LinkType::Raw, 64, &"x".repeat(100_000), []);
+    let mut pcapng = Pcapng::new(Form::Raw(1), 64, &"x".repeat(100_000), []);
     let file = [pcapng.begin("box", &[]), pcapng.packet(1, AT, None, &[0x45], 1)].concat();
     assert_eq!(blocks(&file).len(), 3);
 }

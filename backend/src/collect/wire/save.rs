@@ -9,10 +9,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::packet::Packet;
-use super::pcapng::{LinkType, Pcapng};
+use super::pcapng::Pcapng;
 use super::tap::{IsOwn, Step, Tap};
 use crate::sys::clock;
-use crate::sys::wiretap::Begins;
 
 /// Parts are sent when they are this long, bytes.
 const PART_BYTES: usize = 64 << 10;
@@ -40,32 +39,26 @@ pub(crate) fn save(
     told: oneshot::Sender<Result<(), Refusal>>,
     file: &Sender<Bytes>,
 ) {
-    let mut tap = match Tap::open(start, is_own) {
+    let mut tap = match Tap::open(start, &labels.links, is_own) {
         Ok(tap) => tap,
         Err(refusal) => return drop(told.send(Err(refusal))),
     };
     if told.send(Ok(())).is_err() {
         return;
     }
-    let link_type = match tap.begins() {
-        Begins::Ethernet => LinkType::Ethernet,
-        Begins::Ip => LinkType::Raw,
-        Begins::Sll2 => LinkType::Sll2,
-    };
-    let mut pcapng = Pcapng::new(link_type, tap.snaplen(), &start.filter, labels.links);
+    let mut pcapng = Pcapng::new(tap.form(), tap.snaplen(), &start.filter, labels.links);
     let mut part = pcapng.begin(&labels.host, &labels.names);
     let began = clock::now_nanos();
     let (mut sent_at, mut alive_at) = (0, clock::monotonic());
     loop {
-        let step = tap.next(|taken| {
+        let step = tap.turn(|taken| {
             if let Some(packet) = Packet::parse(taken.form, taken.bytes, taken.length) {
                 part.extend(pcapng.packet(packet.ifindex, taken.at, packet.way, taken.bytes, taken.length));
             }
         });
         let now = clock::monotonic();
         if part.is_empty() && now.saturating_sub(alive_at) >= ALIVE_NANOS {
-            let (received, dropped) = tap.counts();
-            part = pcapng.end(began, clock::now_nanos(), received, dropped);
+            part = pcapng.end(began, clock::now_nanos(), tap.counts());
         }
         let due = part.len() >= PART_BYTES || now.saturating_sub(sent_at) >= PART_NANOS;
         if due && !part.is_empty() {
@@ -81,9 +74,10 @@ pub(crate) fn save(
             break;
         }
     }
-    let (received, dropped) = tap.counts();
+    let counts = tap.counts();
+    // From here on the namespace may end.
     drop(tap);
-    part.extend(pcapng.end(began, clock::now_nanos(), received, dropped));
+    part.extend(pcapng.end(began, clock::now_nanos(), counts));
     // Whoever has gone does not miss it.
     let _ = file.blocking_send(part.into());
 }
