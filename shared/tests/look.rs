@@ -14,11 +14,13 @@ use glasshull_shared::wire::{MAX_CLIENT_BYTES, VERSION, WireError, unpack};
 use proptest::prelude::*;
 
 fn kept(name: &str, now: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("look_{name}.bin"));
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("look_{name}.bin"));
     if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
         std::fs::write(&path, now).unwrap();
     }
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; see the head of this file", path.display()))
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; see the head of this file", path.display()))
 }
 
 fn orders() -> Vec<Order> {
@@ -54,7 +56,8 @@ fn row() -> PacketRow {
 }
 
 fn sights() -> Vec<Sight> {
-    let chunk = |side, piece| Sight::Chunk(Chunk { conversation: 2, side, at: 1_760_000_000_000_000_000, piece });
+    let chunk =
+        |side, piece| Sight::Chunk(Chunk { conversation: 2, side, at: 1_760_000_000_000_000_000, piece });
     let fields = vec![("time to live".to_owned(), "64".to_owned())];
     vec![
         Sight::Ready { payload: false },
@@ -117,7 +120,11 @@ fn what_the_agent_tells() {
     for (i, sight) in sights().into_iter().enumerate() {
         let now = encode_sight(&sight).unwrap();
         let kept = kept(&format!("sight_{i}"), &now);
-        assert_eq!(unpack(&kept).unwrap(), unpack(&now).unwrap(), "{sight:?}: changing the wire is a deliberate act");
+        assert_eq!(
+            unpack(&kept).unwrap(),
+            unpack(&now).unwrap(),
+            "{sight:?}: changing the wire is a deliberate act"
+        );
         assert_eq!(decode_sight(&kept).unwrap(), sight);
     }
 }

@@ -32,7 +32,10 @@ pub(crate) async fn run(common: Common, args: Wire) -> Result<ExitCode> {
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let sample = sample_twice(&mut live, &wake, TOPICS.into_iter().collect(), SAMPLES).await;
     let Some(mut start) = find(&sample.snapshot, &args.what) else {
-        bail!("{:?} is no container, namespace or link of this host; `glasshull veth` lists links", args.what);
+        bail!(
+            "{:?} is no container, namespace or link of this host; `glasshull veth` lists links",
+            args.what
+        );
     };
     let host = live.host().hostname.clone();
     // Engines and events are not needed any more.
@@ -129,7 +132,10 @@ fn line(row: &PacketRow, links: &[(u32, String)]) -> String {
     };
     let micros = row.at / 1_000 % 1_000_000;
     let PacketRow { source, destination, protocol, info, .. } = row;
-    format!("{}.{micros:06} {link}{way} {source} > {destination}: {protocol} {info}", unit::time_of_day(row.at))
+    format!(
+        "{}.{micros:06} {link}{way} {source} > {destination}: {protocol} {info}",
+        unit::time_of_day(row.at)
+    )
 }
 
 fn told(refusal: &Refusal) -> anyhow::Error {

@@ -60,7 +60,8 @@ pub(crate) fn scene(snapshot: &Snapshot, start: &Start) -> Result<Scene, Refusal
 pub(crate) fn find(snapshot: &Snapshot, what: &str) -> Option<Start> {
     let host = || snapshot.netns.iter().find(|(_, row)| row.host).map(|(key, _)| key.netns);
     let at = |netns, ifindex| Some(Start { netns, ifindex, ..Start::default() });
-    let is_meant = |id: &String| container_name(snapshot, id) == what || (what.len() >= 4 && id.starts_with(what));
+    let is_meant =
+        |id: &String| container_name(snapshot, id) == what || (what.len() >= 4 && id.starts_with(what));
     let meant = |row: &Netns| row.name.as_deref() == Some(what) || row.containers.iter().any(is_meant);
     if let Some((key, _)) = snapshot.netns.iter().find(|(_, row)| meant(row)) {
         return at(key.netns, None);
@@ -111,8 +112,8 @@ fn container_name(snapshot: &Snapshot, id: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use glasshull_shared::domain::container::Container;
     use super::*;
+    use glasshull_shared::domain::container::Container;
 
     fn snapshot() -> Snapshot {
         let mut s = Snapshot::default();
@@ -152,7 +153,8 @@ mod tests {
 
     #[test]
     fn one_link_is_one_link_and_none_is_told() {
-        let one = |netns, ifindex| scene(&snapshot(), &Start { netns, ifindex: Some(ifindex), ..Start::default() });
+        let one =
+            |netns, ifindex| scene(&snapshot(), &Start { netns, ifindex: Some(ifindex), ..Start::default() });
         let scene = one(1, 3).unwrap();
         assert_eq!((scene.title.as_str(), scene.links.len()), ("br0 in host", 1));
         assert!(matches!(one(1, 4), Err(Refusal::Gone(_))) && matches!(one(9, 3), Err(Refusal::Gone(_))));

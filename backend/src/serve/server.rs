@@ -118,8 +118,9 @@ impl Server {
             // An error means that the sender below is gone, which is the same.
             let _ = drained.wait_for(|stop| *stop).await;
         };
-        let serving =
-            axum::serve(Bounded::new(self.listener, self.own), app).with_graceful_shutdown(graceful).into_future();
+        let serving = axum::serve(Bounded::new(self.listener, self.own), app)
+            .with_graceful_shutdown(graceful)
+            .into_future();
         tokio::pin!(serving);
         tokio::select! {
             result = &mut serving => return result.context("the server failed"),

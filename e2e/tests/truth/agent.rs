@@ -45,6 +45,11 @@ impl Agent {
         Ok(Self { program })
     }
 
+    /// Path of the program, for what does not end by itself.
+    pub(crate) fn program(&self) -> &std::path::Path {
+        &self.program
+    }
+
     /// Calls it and waits.
     pub(crate) fn call(&self, args: &[&str]) -> Result<Answer> {
         // Into files: an answer is larger than a pipe holds.

@@ -14,6 +14,7 @@ mod process;
 mod runner;
 mod ship;
 mod who;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,12 @@ const CASES: &[Case] = &[
     ("network::a_namespace_knows_who_shares_it", network::namespaces),
     ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
     ("network::namespaces_that_come_and_go_disturb_nothing", network::churn),
+    ("wire::the_stream_is_the_file_that_was_sent", wire::stream),
+    ("wire::the_file_is_what_tshark_reads", wire::tshark),
+    ("wire::without_payload_no_byte_of_it_leaves", wire::headers_only),
+    ("wire::a_wrong_filter_is_told_and_limits_hold", wire::filter_and_limits),
+    ("wire::the_dashboard_is_not_in_its_own_pictures", wire::own_stream),
+    ("wire::a_namespace_is_not_kept_alive", wire::namespace_ends),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

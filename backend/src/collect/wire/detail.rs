@@ -127,7 +127,9 @@ fn of_transport(packet: &Packet<'_>, transport: &TransportSlice<'_>) -> Layer {
             ],
         ),
         TransportSlice::Icmpv4(icmp) => icmp_layer("ICMP", icmp.type_u8(), icmp.code_u8(), icmp.bytes5to8()),
-        TransportSlice::Icmpv6(icmp) => icmp_layer("ICMPv6", icmp.type_u8(), icmp.code_u8(), icmp.bytes5to8()),
+        TransportSlice::Icmpv6(icmp) => {
+            icmp_layer("ICMPv6", icmp.type_u8(), icmp.code_u8(), icmp.bytes5to8())
+        }
         TransportSlice::Igmp(_) => layer("IGMP", []),
     }
 }

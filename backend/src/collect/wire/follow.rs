@@ -104,7 +104,9 @@ impl Follow {
                     speaker.mask.lose(in_head);
                     chunk(Piece::Gap(lost));
                 }
-                other @ (Piece::Note(_) | Piece::Middle | Piece::Fin | Piece::Reset | Piece::Cut) => chunk(other),
+                other @ (Piece::Note(_) | Piece::Middle | Piece::Fin | Piece::Reset | Piece::Cut) => {
+                    chunk(other)
+                }
             }
         }
     }
@@ -156,8 +158,9 @@ mod tests {
         for (i, (client, seq, flags, data)) in packets.iter().enumerate() {
             let (from, to) = if *client { (9, 80) } else { (80, 9) };
             let mut bytes = Vec::new();
-            let mut builder =
-                PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, from as u8], [10, 0, 0, to as u8], 64).tcp(from, to, *seq, 500);
+            let mut builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv4([10, 0, 0, from as u8], [10, 0, 0, to as u8], 64)
+                .tcp(from, to, *seq, 500);
             for flag in flags.chars() {
                 builder = match flag {
                     'S' => builder.syn(),
@@ -212,7 +215,8 @@ mod tests {
     fn a_datagram_is_told_once_although_every_link_on_its_way_sees_it() {
         let question = b"\x12\x67\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03web\x00\x00\x01\x00\x01";
         let mut bytes = Vec::new();
-        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(9, 53);
+        let builder =
+            PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(9, 53);
         builder.write(&mut bytes, question).unwrap();
         let mut follow = Follow::new(1);
         let place = Place { conversation: 1, side: Side::First, base: 0, other_base: None };

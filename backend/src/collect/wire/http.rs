@@ -16,17 +16,8 @@ const HEADERS_AT_MOST: usize = 64;
 /// Characters of a first line that are told.
 const LINE_AT_MOST: usize = 200;
 /// Methods of RFC 9110 and PATCH, with the space behind.
-const METHODS: [&[u8]; 9] = [
-    b"GET ",
-    b"POST ",
-    b"HEAD ",
-    b"PUT ",
-    b"DELETE ",
-    b"OPTIONS ",
-    b"PATCH ",
-    b"CONNECT ",
-    b"TRACE ",
-];
+const METHODS: [&[u8]; 9] =
+    [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
 
 /// Masks secrets in the bytes of one direction, in place.
 #[derive(Debug, Clone)]

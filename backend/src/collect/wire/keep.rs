@@ -84,7 +84,13 @@ mod tests {
             let conversation = u32::from(i % 2);
             let place = Place { conversation, side: Side::First, base: 0, other_base: None };
             let place = (i > 1).then_some(place);
-            let number = kept.push(Stored { at: i.into(), form: Form::Raw(1), bytes: &vec![i; i.into()], length: 9, place });
+            let number = kept.push(Stored {
+                at: i.into(),
+                form: Form::Raw(1),
+                bytes: &vec![i; i.into()],
+                length: 9,
+                place,
+            });
             assert_eq!(number, u32::from(i) + 1);
         }
         assert_eq!(kept.get(4).unwrap().bytes, [3, 3, 3]);

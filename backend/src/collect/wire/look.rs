@@ -62,7 +62,13 @@ enum Reader {
 }
 
 /// Looks as `start` says until `orders` or `sights` is closed.
-pub(crate) fn look(start: &Start, known: Known, is_own: IsOwn, mut orders: Receiver<Order>, sights: Sender<Sight>) {
+pub(crate) fn look(
+    start: &Start,
+    known: Known,
+    is_own: IsOwn,
+    mut orders: Receiver<Order>,
+    sights: Sender<Sight>,
+) {
     let mut tap = match Tap::open(start, &known.links, is_own) {
         Ok(tap) => tap,
         Err(refusal) => return drop(sights.blocking_send(Sight::Refused(refusal))),

@@ -71,7 +71,8 @@ impl<'a> Packet<'a> {
                 let ether_type = u16::from_be_bytes([head[0], head[1]]);
                 let ifindex = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
                 let way = Some(if head[10] == OUTGOING { Way::Out } else { Way::In });
-                let mac = (head[11] == 6).then(|| [head[12], head[13], head[14], head[15], head[16], head[17]]);
+                let mac =
+                    (head[11] == 6).then(|| [head[12], head[13], head[14], head[15], head[16], head[17]]);
                 (ifindex, way, mac, LaxSlicedPacket::from_ether_type(ether_type.into(), rest), ether_type)
             }
         };
@@ -127,7 +128,9 @@ impl<'a> Packet<'a> {
         match &self.sliced.transport {
             Some(TransportSlice::Tcp(tcp)) => tcp.payload(),
             Some(TransportSlice::Udp(udp)) => udp.payload(),
-            Some(TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_) | TransportSlice::Igmp(_)) | None => &[],
+            Some(TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_) | TransportSlice::Igmp(_)) | None => {
+                &[]
+            }
         }
     }
 
@@ -184,9 +187,7 @@ impl<'a> Packet<'a> {
         net.or_else(|| Some(offset(self.bytes, self.sliced.ether_payload()?.payload)))
             .unwrap_or(match &self.sliced.link {
                 Some(LinkSlice::Ethernet2(_)) => 14,
-                Some(
-                    LinkSlice::LinuxSll(_) | LinkSlice::EtherPayload(_) | LinkSlice::LinuxSllPayload(_),
-                )
+                Some(LinkSlice::LinuxSll(_) | LinkSlice::EtherPayload(_) | LinkSlice::LinuxSllPayload(_))
                 | None => 0,
             })
             .min(self.bytes.len())

@@ -107,7 +107,10 @@ fn all_links_at_once_tell_the_link_and_the_way() {
 
 #[test]
 fn arp_icmp_and_what_is_unknown_have_their_lines() {
-    assert_eq!(line(Form::Ethernet(1), &arp(), true).info, "Request who-has 10.0.0.2 tell 10.0.0.1, length 28");
+    assert_eq!(
+        line(Form::Ethernet(1), &arp(), true).info,
+        "Request who-has 10.0.0.2 tell 10.0.0.1, length 28"
+    );
     assert_eq!(line(Form::Ethernet(1), &ping(), true).info, "echo request, id 7, seq 1, length 64");
     let mut strange = vec![0; 40];
     strange[12..14].copy_from_slice(&[0x88, 0xcc]);

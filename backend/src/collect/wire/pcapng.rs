@@ -65,7 +65,14 @@ impl Pcapng {
     }
 
     /// A packet. `at`: nanoseconds since the epoch; `length`: bytes on the wire.
-    pub(super) fn packet(&mut self, ifindex: u32, at: u64, way: Option<Way>, bytes: &[u8], length: u32) -> Vec<u8> {
+    pub(super) fn packet(
+        &mut self,
+        ifindex: u32,
+        at: u64,
+        way: Option<Way>,
+        bytes: &[u8],
+        length: u32,
+    ) -> Vec<u8> {
         let mut file = Vec::with_capacity(bytes.len() + 64);
         let interface = self.interface(ifindex, &mut file);
         let mut body = Vec::with_capacity(bytes.len() + 48);

@@ -40,7 +40,10 @@ fn links_are_described_before_their_packets_and_by_name() {
         .iter()
         .filter_map(|block| match block {
             Block::InterfaceDescription(link) => {
-                assert_eq!((link.linktype.0, link.snaplen, link.ts_resolution()), (276, 192, Some(1_000_000_000)));
+                assert_eq!(
+                    (link.linktype.0, link.snaplen, link.ts_resolution()),
+                    (276, 192, Some(1_000_000_000))
+                );
                 Some(link.if_name().unwrap().unwrap().to_owned())
             }
             _ => None,
@@ -72,12 +75,14 @@ fn packets_come_back_with_time_length_and_way() {
 fn names_and_counters_come_back() {
     let file = sample();
     let all = blocks(&file);
-    let names = all.iter().find_map(|b| if let Block::NameResolution(n) = b { Some(n) } else { None }).unwrap();
+    let names =
+        all.iter().find_map(|b| if let Block::NameResolution(n) = b { Some(n) } else { None }).unwrap();
     let first: Vec<_> = names.nr.iter().map(|r| r.record_value.to_vec()).collect();
     assert_eq!(first[0], [&[172, 18, 0, 2][..], b"web\0"].concat());
     let padded = first[1].iter().rev().skip_while(|b| **b == 0).count();
     assert!(first[1][..padded].ends_with(b"\x01local"), "a name holds no zero");
-    let stat = all.iter().find_map(|b| if let Block::InterfaceStatistics(s) = b { Some(s) } else { None }).unwrap();
+    let stat =
+        all.iter().find_map(|b| if let Block::InterfaceStatistics(s) = b { Some(s) } else { None }).unwrap();
     assert_eq!(stat.isb_ifrecv().unwrap().unwrap(), 12);
     assert_eq!(stat.isb_ifdrop().unwrap().unwrap(), 3);
 }

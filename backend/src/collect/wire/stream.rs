@@ -134,7 +134,8 @@ impl Half {
         let length = segment.length - old;
         let data = segment.data.get(old as usize..).unwrap_or_default();
         let data = data.get(..length as usize).unwrap_or(data);
-        let better = self.held.get(&begin).is_none_or(|(before, kept)| (length, data.len()) > (*before, kept.len()));
+        let better =
+            self.held.get(&begin).is_none_or(|(before, kept)| (length, data.len()) > (*before, kept.len()));
         if better && let Some((_, before)) = self.held.insert(begin, (length, data.to_vec())) {
             self.held_bytes -= before.len();
             self.held_bytes += data.len();

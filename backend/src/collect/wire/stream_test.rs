@@ -49,7 +49,15 @@ fn in_order() {
 
 #[test]
 fn out_of_order_and_twice() {
-    let pieces = told(&[syn(9), data(12, b"cd"), data(12, b"cd"), fin(16), data(14, b"ef"), data(10, b"ab"), data(10, b"ab")]);
+    let pieces = told(&[
+        syn(9),
+        data(12, b"cd"),
+        data(12, b"cd"),
+        fin(16),
+        data(14, b"ef"),
+        data(10, b"ab"),
+        data(10, b"ab"),
+    ]);
     assert_eq!(text(&pieces), "abcdef$");
 }
 

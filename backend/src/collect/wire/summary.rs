@@ -112,14 +112,18 @@ fn of_icmp(packet: &Packet<'_>, kind: &Icmpv4Type) -> String {
         Icmpv4Type::EchoRequest(echo) => {
             format!("echo request, id {}, seq {}, length {length}", echo.id, echo.seq)
         }
-        Icmpv4Type::EchoReply(echo) => format!("echo reply, id {}, seq {}, length {length}", echo.id, echo.seq),
+        Icmpv4Type::EchoReply(echo) => {
+            format!("echo reply, id {}, seq {}, length {length}", echo.id, echo.seq)
+        }
         Icmpv4Type::DestinationUnreachable(what) => {
             format!("unreachable: {}, length {length}", words(&format!("{what:?}")))
         }
         Icmpv4Type::TimeExceeded(what) => {
             format!("time exceeded: {}, length {length}", words(&format!("{what:?}")))
         }
-        Icmpv4Type::Unknown { type_u8, code_u8, .. } => format!("type {type_u8}, code {code_u8}, length {length}"),
+        Icmpv4Type::Unknown { type_u8, code_u8, .. } => {
+            format!("type {type_u8}, code {code_u8}, length {length}")
+        }
         Icmpv4Type::Redirect(_)
         | Icmpv4Type::ParameterProblem(_)
         | Icmpv4Type::TimestampRequest(_)
@@ -143,7 +147,9 @@ fn of_net(packet: &Packet<'_>) -> (String, String) {
             let name = name.map_or_else(|| format!("protocol {number}"), str::to_owned);
             ("IP".into(), format!("{what}{name}, length {}", packet.ip_payload_length()))
         }
-        None => ("0x".to_owned() + &format!("{:04x}", packet.ether_type), format!("length {}", packet.length)),
+        None => {
+            ("0x".to_owned() + &format!("{:04x}", packet.ether_type), format!("length {}", packet.length))
+        }
     }
 }
 

@@ -225,10 +225,14 @@ fn refusal(error: CaptureError, start: &Start) -> Refusal {
     match error {
         CaptureError::Filter(text) => Refusal::Filter(unit::printable(&text)),
         CaptureError::Refused => Refusal::Permission(missing.into()),
-        CaptureError::Failed(text) if ["ermission", "not permitted"].iter().any(|word| text.contains(word)) => {
+        CaptureError::Failed(text)
+            if ["ermission", "not permitted"].iter().any(|word| text.contains(word)) =>
+        {
             Refusal::Permission(missing.into())
         }
-        CaptureError::Failed(text) if ["No such", "not found"].iter().any(|word| text.contains(word)) => gone(start),
+        CaptureError::Failed(text) if ["No such", "not found"].iter().any(|word| text.contains(word)) => {
+            gone(start)
+        }
         CaptureError::Failed(text) => Refusal::Failed(unit::printable(&text)),
     }
 }

@@ -139,7 +139,8 @@ fn counters(store: Store, key: LinkKey) -> AnyView {
 
 /// The way to its packets.
 pub(super) fn look_into(at: String) -> AnyView {
-    view! { <p><a class="look-into" href=format!("?view=wire&at={at}&go=1")>"Look into this wire"</a></p> }.into_any()
+    view! { <p><a class="look-into" href=format!("?view=wire&at={at}&go=1")>"Look into this wire"</a></p> }
+        .into_any()
 }
 
 /// A link as something to go to.

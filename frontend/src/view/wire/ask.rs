@@ -23,7 +23,8 @@ pub(super) struct Ask {
 impl Ask {
     /// What the URL says. Reactive.
     pub(super) fn of(choice: Choice) -> Self {
-        let number = |name, usual: u32| choice.param(name).get().and_then(|n| n.parse().ok()).unwrap_or(usual);
+        let number =
+            |name, usual: u32| choice.param(name).get().and_then(|n| n.parse().ok()).unwrap_or(usual);
         let usual = Limits::USUAL;
         let limits = Limits {
             secs: number("secs", usual.secs),
@@ -97,6 +98,9 @@ mod tests {
             assert_eq!(ask(query).start(), None, "{query}");
         }
         assert_eq!(ask("?at=40").start().unwrap().limits, Limits::USUAL);
-        assert_eq!(ask("?at=40&kib=99999999&secs=0").limits, Limits { secs: 1, bytes: Limits::MOST.bytes, ..Limits::USUAL });
+        assert_eq!(
+            ask("?at=40&kib=99999999&secs=0").limits,
+            Limits { secs: 1, bytes: Limits::MOST.bytes, ..Limits::USUAL }
+        );
     }
 }

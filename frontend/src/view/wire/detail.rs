@@ -72,8 +72,7 @@ fn packet(
     let payload = move || look.scene.with(|scene| scene.payload);
     let why = move || if payload() { "" } else { "headers only: there is no payload to follow" };
     // The answer for another packet is on its way.
-    let detail =
-        Memo::new(move |_| look.detail.get().filter(|detail| Some(detail.number) == picked.get()));
+    let detail = Memo::new(move |_| look.detail.get().filter(|detail| Some(detail.number) == picked.get()));
     view! {
         <section class="wire-pane" aria-label="Packet">
             <div class="wire-pane-head">
@@ -104,7 +103,8 @@ fn headers(detail: PacketDetail) -> AnyView {
     let bytes = detail.bytes.map(|bytes| {
         let drawn = bytes.get(..DRAWN_AT_MOST).unwrap_or(&bytes);
         let rest = bytes.len() - drawn.len();
-        let rest = (rest > 0).then(|| view! { <p class="dim">{format!("{} more", unit::bytes(rest as u64))}</p> });
+        let rest =
+            (rest > 0).then(|| view! { <p class="dim">{format!("{} more", unit::bytes(rest as u64))}</p> });
         view! {
             <section class="wire-layer wire-bytes">
                 <h3>"Bytes"</h3>

@@ -115,12 +115,9 @@ fn filter(store: Store, choice: Choice, ask: Memo<Ask>) -> AnyView {
     let look = store.look;
     let wrong = Memo::new(move |_| match look.phase.get() {
         Phase::Refused(Refusal::Filter(why)) => Some(why),
-        Phase::Refused(_)
-        | Phase::Closed
-        | Phase::Ready
-        | Phase::Running
-        | Phase::Ended(_)
-        | Phase::Lost => None,
+        Phase::Refused(_) | Phase::Closed | Phase::Ready | Phase::Running | Phase::Ended(_) | Phase::Lost => {
+            None
+        }
     });
     let is_wrong = move || wrong.with(Option::is_some);
     view! {

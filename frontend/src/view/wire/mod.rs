@@ -137,9 +137,12 @@ fn refused(why: &Refusal) -> String {
         Refusal::Filter(_) => "The filter is none: see below its box.".into(),
         Refusal::Permission(why) | Refusal::Gone(why) => format!("{}.", capital(why)),
         Refusal::Payload => {
-            "Payload is not allowed here. Start glasshull with --allow-payload, or look at headers only.".into()
+            "Payload is not allowed here. Start glasshull with --allow-payload, or look at headers only."
+                .into()
         }
-        Refusal::Busy => "Several others look into wires already. Try again when one of them has ended.".into(),
+        Refusal::Busy => {
+            "Several others look into wires already. Try again when one of them has ended.".into()
+        }
         Refusal::Recording => {
             "A recording holds no packets. Start glasshull without replay to look into wires.".into()
         }

@@ -20,7 +20,8 @@ pub(super) fn stream(look: Look, close: impl Fn() + Copy + Send + Sync + 'static
     let count = Memo::new(move |_| look.stream.with(|s| s.as_ref().map_or(0, |s| s.chunks.len())));
     let end = move |i: usize| {
         move || {
-            let end = look.stream.with(|s| s.as_ref().and_then(|s| s.ends.get(i).cloned())).unwrap_or_default();
+            let end =
+                look.stream.with(|s| s.as_ref().and_then(|s| s.ends.get(i).cloned())).unwrap_or_default();
             let said = look.stream.with(|s| s.as_ref().map_or(0, |s| said(&s.chunks, i)));
             let name = look.name_of(&end).unwrap_or_else(|| end.clone());
             format!("{} · {}", unit::printable(&name), unit::bytes(said))
