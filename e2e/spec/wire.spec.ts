@@ -80,7 +80,7 @@ test('a filter that is none is told under its box, and payload says its flag', {
   await expect(page.getByText('--allow-payload')).toBeVisible();
   await page.getByRole('button', { name: 'Start' }).click();
   await expect(page.locator('.wire-filter .filter-problems')).toContainText('syntax error');
-  await expect(page.getByText('The filter is none')).toBeVisible();
+  await expect(page.getByText('The filter is wrong')).toBeVisible();
 });
 
 test('packets that run out end the look, and the address keeps what was asked', { tag: '@lab' }, async ({ page, lab }) => {

@@ -50,7 +50,7 @@ fn row() -> PacketRow {
         source: "172.18.0.3:45678".into(),
         destination: "172.18.0.2:80".into(),
         protocol: "HTTP".into(),
-        info: "Flags [P.], seq 1:85, ack 1, win 502, length 84: GET / HTTP/1.1".into(),
+        info: "GET / HTTP/1.1 · Flags [P.], seq 1:85, ack 1, win 502, length 84".into(),
         conversation: Some(2),
     }
 }

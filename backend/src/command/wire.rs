@@ -140,7 +140,7 @@ fn line(row: &PacketRow, links: &[(u32, String)]) -> String {
 
 fn told(refusal: &Refusal) -> anyhow::Error {
     anyhow::anyhow!(match refusal {
-        Refusal::Filter(why) => format!("the filter is none: {why}"),
+        Refusal::Filter(why) => format!("the filter is wrong: {why}"),
         Refusal::Permission(why) | Refusal::Gone(why) | Refusal::Failed(why) => why.clone(),
         Refusal::Payload | Refusal::Busy | Refusal::Recording => format!("refused: {refusal:?}"),
     })

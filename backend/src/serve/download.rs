@@ -90,7 +90,7 @@ async fn next((mut parts, mut stop): Parts) -> Option<(Result<Bytes, std::conver
 
 fn refuse(refusal: &Refusal) -> Response {
     let (status, text) = match refusal {
-        Refusal::Filter(why) => (StatusCode::BAD_REQUEST, format!("the filter is none: {why}")),
+        Refusal::Filter(why) => (StatusCode::BAD_REQUEST, format!("the filter is wrong: {why}")),
         Refusal::Permission(why) => (StatusCode::FORBIDDEN, why.clone()),
         Refusal::Payload => (
             StatusCode::FORBIDDEN,

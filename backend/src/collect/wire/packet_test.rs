@@ -73,7 +73,7 @@ fn line(form: Form, bytes: &[u8], payload: bool) -> PacketRow {
 fn tcp_reads_as_tcpdump_prints_it() {
     let row = line(Form::Ethernet(3), &tcp(1000, b"GET / HTTP/1.1\r\nHost: web\r\n\r\n"), true);
     assert_eq!((row.source.as_str(), row.destination.as_str()), ("10.0.0.1:45678", "10.0.0.2:80"));
-    assert_eq!(row.info, "Flags [P.], seq 0:29, ack 1, win 502, length 29: GET / HTTP/1.1");
+    assert_eq!(row.info, "GET / HTTP/1.1 · Flags [P.], seq 0:29, ack 1, win 502, length 29");
     assert_eq!((row.protocol.as_str(), row.ifindex, row.way, row.conversation), ("HTTP", 3, None, Some(1)));
 }
 

@@ -203,5 +203,6 @@ fn number(n: usize) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "whatever was not expected fails the test")]
 #[path = "pcapng_test.rs"]
 mod tests;

@@ -204,5 +204,6 @@ impl Half {
 }
 
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "whatever was not expected fails the test")]
 #[path = "stream_test.rs"]
 mod tests;

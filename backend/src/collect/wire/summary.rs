@@ -1,4 +1,4 @@
-//! A packet in one line, as `tcpdump` prints it.
+//! A packet in one line, as `tcpdump` prints it; what was recognised comes first, where an eye finds it.
 
 use std::net::Ipv4Addr;
 
@@ -88,11 +88,11 @@ fn of_tcp(packet: &Packet<'_>, tcp: &TcpSlice<'_>, place: Option<Place>, payload
     info += &format!(", length {length}");
     let data = if payload { packet.payload() } else { &[] };
     if let Some(line) = http::first_line(data) {
-        return ("HTTP".into(), format!("{info}: {line}"));
+        return ("HTTP".into(), format!("{line} · {info}"));
     }
     let over_tcp = packet.ends().filter(|ends| dns::is_between(ends.source, ends.destination));
     if let Some(line) = over_tcp.and_then(|_| dns::line(data.get(2..)?)) {
-        return ("DNS".into(), format!("{info}: {line}"));
+        return ("DNS".into(), format!("{line} · {info}"));
     }
     ("TCP".into(), info)
 }

@@ -28,7 +28,7 @@ pub(super) fn form(store: Store, choice: Choice, ask: Memo<Ask>) -> AnyView {
             look.start(start);
         }
     };
-    let nowhere = move || ask.with(|a| a.place.is_none());
+    let nowhere = move || ask.with(|a| a.place.is_none()) || super::is_replay(store);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         press(());
@@ -51,7 +51,7 @@ pub(super) fn form(store: Store, choice: Choice, ask: Memo<Ask>) -> AnyView {
                 download=""
                 title="from now on, with these limits, as a pcapng file for Wireshark"
                 aria-disabled=move || nowhere().then_some("true")
-                href=move || ask.with(Ask::file)
+                href=move || ask.with(Ask::file).filter(|_| !nowhere())
             >
                 "Download"
             </a>

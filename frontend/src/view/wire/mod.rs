@@ -88,7 +88,7 @@ fn status(look: Look) -> AnyView {
             <b data-tone=move || phase().1>{move || phase().0}</b>
             <Show when=begun>
                 <span>{of(|l| unit::count(l.stat.get().packets.into()))} " of " {of(|l| unit::count(l.scene.get().limits.packets.into()))} " packets"</span>
-                <span>{of(|l| unit::bytes_of(l.stat.get().bytes.into(), l.scene.get().limits.bytes.into()))} " kept"</span>
+                <span>{of(|l| format!("{} of {}", unit::bytes(l.stat.get().bytes.into()), unit::bytes(l.scene.get().limits.bytes.into())))} " kept"</span>
                 <span>{of(|l| secs(l.stat.get().elapsed_nanos))} " of " {of(|l| format!("{} s", l.scene.get().limits.secs))}</span>
                 {lost(|l| l.stat.get().dropped, "dropped", "packets that passed while the kernel had no room for them")}
                 {lost(|l| l.stat.get().unsent.into(), "not listed", "packets whose line this page was too slow for")}
@@ -134,7 +134,7 @@ fn why_empty(store: Store, ask: Memo<Ask>) -> String {
 
 fn refused(why: &Refusal) -> String {
     match why {
-        Refusal::Filter(_) => "The filter is none: see below its box.".into(),
+        Refusal::Filter(_) => "The filter is wrong: see below its box.".into(),
         Refusal::Permission(why) | Refusal::Gone(why) => format!("{}.", capital(why)),
         Refusal::Payload => {
             "Payload is not allowed here. Start glasshull with --allow-payload, or look at headers only."
