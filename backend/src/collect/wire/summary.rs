@@ -59,9 +59,9 @@ fn ends(packet: &Packet<'_>) -> (String, String) {
         return (source.to_string(), destination.to_string());
     }
     match &packet.sliced.link {
-        Some(LinkSlice::Ethernet2(link)) => (mac(&link.source()), mac(&link.destination())),
+        Some(LinkSlice::Ethernet2(link)) => (mac(link.source()), mac(link.destination())),
         Some(LinkSlice::LinuxSll(_) | LinkSlice::EtherPayload(_) | LinkSlice::LinuxSllPayload(_)) | None => {
-            (packet.sll_source.map(|m| mac(&m)).unwrap_or_default(), String::new())
+            (packet.sll_source.map(mac).unwrap_or_default(), String::new())
         }
     }
 }
@@ -147,9 +147,7 @@ fn of_net(packet: &Packet<'_>) -> (String, String) {
             let name = name.map_or_else(|| format!("protocol {number}"), str::to_owned);
             ("IP".into(), format!("{what}{name}, length {}", packet.ip_payload_length()))
         }
-        None => {
-            ("0x".to_owned() + &format!("{:04x}", packet.ether_type), format!("length {}", packet.length))
-        }
+        None => (format!("0x{:04x}", packet.ether_type), format!("length {}", packet.length)),
     }
 }
 
