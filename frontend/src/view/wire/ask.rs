@@ -77,7 +77,7 @@ pub(super) fn place(text: &str) -> Option<(u64, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Address;
+    use crate::store::address::Address;
 
     fn ask(query: &str) -> Ask {
         Owner::new().with(|| Ask::of(Choice::new(vec!["wire"], Address::parse(query), |_, _| {})))
