@@ -32,6 +32,7 @@ Examples:
   glasshull who web                           which host pids are in this container
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
+  glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
   glasshull replay --demo                     look around without a host, root or Docker
 
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Who(Who),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
+    /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
+    Wire(Wire),
     /// Record what the dashboard would show into a file
     Record(Record),
     /// Play a recording in the dashboard, on any machine
@@ -78,6 +81,9 @@ pub(crate) struct Serve {
     /// Demand the token in this file (one line); made at random and printed when a token is needed and none is given
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Let whoever opens the dashboard see what packets carry, not only their headers
+    #[arg(long)]
+    pub allow_payload: bool,
     /// Also answer to this name in the browser's address bar (repeatable; addresses and localhost always work)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
@@ -123,6 +129,32 @@ pub(crate) struct Veth {
     /// Time between the two samples that rates are made from
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
+}
+
+/// Which wire.
+#[derive(Debug, Args)]
+pub(crate) struct Wire {
+    /// A container, a namespace's name (`ip netns`), a link of the host, or `host` for all of its links
+    #[arg(value_name = "CONTAINER|LINK")]
+    pub what: String,
+    /// Only packets that pass this filter, as tcpdump takes it (several words may stand apart)
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Stop after this time
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Stop after this many packets
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    pub packets: u32,
+    /// Write a pcapng file instead of lines; must not exist
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Also what packets carry: names asked for, requests, and all bytes in the file
+    #[arg(long)]
+    pub payload: bool,
+    /// Print a JSON object per packet
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to record.

@@ -36,18 +36,30 @@ impl Client {
     /// # Errors
     /// When nobody listens there or the agent refuses.
     pub async fn connect(address: SocketAddr, topics: &[Topic]) -> Result<Self> {
-        let received = Arc::new(AtomicU64::new(0));
-        let stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
-        let stream = Counted { stream, received: Arc::clone(&received) };
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
-        let (socket, _) = client_async_with_config(format!("ws://{address}/ws"), stream, Some(config))
-            .await
-            .with_context(|| format!("WebSocket to {address}"))?;
-        let mut client = Self { socket, received };
+        let mut client = Self::open(address, "/ws").await?;
         if !topics.is_empty() {
             client.subscribe(topics).await?;
         }
         Ok(client)
+    }
+
+    /// Connects for a look into a wire: frames and messages are those of `glasshull_shared::wire::look`.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn look(address: SocketAddr) -> Result<Self> {
+        Self::open(address, "/wire").await
+    }
+
+    async fn open(address: SocketAddr, path: &str) -> Result<Self> {
+        let received = Arc::new(AtomicU64::new(0));
+        let stream = TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?;
+        let stream = Counted { stream, received: Arc::clone(&received) };
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let (socket, _) = client_async_with_config(format!("ws://{address}{path}"), stream, Some(config))
+            .await
+            .with_context(|| format!("WebSocket to {address}"))?;
+        Ok(Self { socket, received })
     }
 
     /// The next frame as it came (see [`unpack`]); `None` when the agent has closed. Pings are answered in passing.

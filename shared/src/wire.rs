@@ -4,6 +4,8 @@
 //! in front when flag 1 is set. A tick's tables are appended behind its header as they were encoded once for all
 //! clients, so assembling a frame copies bytes and encodes nothing. Nothing here panics on bytes from outside.
 
+pub mod look;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::process::{ProcessDetail, ProcessKey};

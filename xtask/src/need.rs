@@ -91,6 +91,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("tshark").is_some(),
+        package: Package {
+            apt: "tshark",
+            dnf: "wireshark-cli",
+            pacman: "wireshark-cli",
+            why: "tests have it read the packets that were saved",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("ps").is_some() && which("top").is_some() && which("free").is_some(),
         package: Package {
             apt: "procps",

@@ -3,6 +3,7 @@
 pub(crate) mod live;
 mod part;
 pub(crate) mod source;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ pub(crate) mod own_cost;
 pub(crate) mod process;
 pub(crate) mod process_events;
 pub(crate) mod runtime;
+pub(crate) mod wire;
 
 use glasshull_shared::snapshot::{Topic, TopicSet};
 

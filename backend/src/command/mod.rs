@@ -6,6 +6,7 @@ pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod veth;
 pub(crate) mod who;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::io::Write;

@@ -15,10 +15,13 @@ use crate::agent::live::Live;
 use crate::config::{Common, Serve};
 use crate::serve::hub::Hub;
 use crate::serve::server::{Config, Server};
+use crate::serve::wire::Gate;
 use crate::sys::clock;
 
 /// Questions that may wait; more are answered with a failure.
 const QUESTIONS: usize = 64;
+/// Looks into wires that may wait to begin.
+const LOOKS: usize = 4;
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -33,6 +36,7 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let (questions, asks) = mpsc::channel(QUESTIONS);
     let hub = Hub::new(hello(&args), questions);
     announce(&server, &format!("live from {}", live.host().hostname));
+    look_into_wires(&hub, &server, live.host().hostname.clone(), args.allow_payload);
     let (stopping, stopped) = watch::channel(false);
     let agent =
         tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
@@ -44,6 +48,14 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     signal.abort();
     agent.abort();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Lets clients look into wires.
+fn look_into_wires(hub: &Arc<Hub>, server: &Server, host: String, payload: bool) {
+    let (wanted, asked) = mpsc::channel(LOOKS);
+    hub.open_gate(Gate { payload, wanted });
+    let own = server.own_ends();
+    tokio::spawn(agent::wire::run(asked, Arc::clone(hub), host, Arc::new(move |end| own.contains(end))));
 }
 
 /// Takes the port.

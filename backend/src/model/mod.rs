@@ -6,3 +6,4 @@ pub(crate) mod join;
 pub(crate) mod network;
 pub(crate) mod rate;
 pub(crate) mod socket;
+pub(crate) mod wire;

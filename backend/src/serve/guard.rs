@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::login::{self, Login};
-use super::{HEALTH, Peer, SOCKET};
+use super::{HEALTH, Peer, SOCKET, WIRE};
 
 /// Everything from ourselves, nothing inline; WebAssembly may be compiled. `'self'` covers our own WebSocket.
 const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
@@ -127,7 +127,7 @@ fn turn_away(status: StatusCode, request: &Request) -> Response {
         .is_some_and(|accept| accept.contains("text/html"));
     if status == StatusCode::UNAUTHORIZED
         && request.method() == Method::GET
-        && request.uri().path() != SOCKET
+        && ![SOCKET, WIRE].contains(&request.uri().path())
         && accepts_html
     {
         return login::page(status, "");

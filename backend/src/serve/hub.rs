@@ -5,7 +5,7 @@
 //! nobody, and carries questions about one thing to the agent ([`Ask`]).
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use glasshull_shared::wire::{Answer, Hello, Origin, Question, ServerMessage, Tic
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::tick::{Content, Tick, Work};
+use super::wire::Gate;
 
 /// Ticks a subscriber may be behind before it is sent whole tables instead.
 const TICKS_QUEUED: usize = 4;
@@ -37,6 +38,8 @@ pub(crate) struct Hub {
     hello: Hello,
     hello_frame: Bytes,
     questions: mpsc::Sender<Ask>,
+    /// The way to whoever looks into wires; none in a replay.
+    gate: OnceLock<Gate>,
     /// Sequence number of the last tick; held while publishing, so that ticks leave in their order.
     sequence: Mutex<u64>,
     state: Mutex<State>,
@@ -68,6 +71,7 @@ impl Hub {
             hello,
             hello_frame: hello_frame.into(),
             questions,
+            gate: OnceLock::new(),
             sequence: Mutex::new(0),
             state: Mutex::new(State { last: None, subscribers: vec![0; Topic::ALL.len()] }),
             ticks: broadcast::Sender::new(TICKS_QUEUED),
@@ -153,6 +157,25 @@ impl Hub {
     pub(crate) fn ask(&self, question: Question) -> Option<oneshot::Receiver<Answer>> {
         let (reply, answer) = oneshot::channel();
         self.questions.try_send(Ask { question, reply }).ok().map(|()| answer)
+    }
+
+    /// From now on wires can be looked into.
+    pub(crate) fn open_gate(&self, gate: Gate) {
+        if self.gate.set(gate).is_err() {
+            tracing::error!("wires were opened twice");
+        }
+    }
+
+    /// The way to whoever looks into wires; `None` in a replay.
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.gate.get()
+    }
+
+    /// The tables as they are now; `None` while one of these is not known or old. Whoever wants them subscribes first.
+    pub(crate) fn latest(&self, topics: TopicSet) -> Option<Arc<Snapshot>> {
+        let last = self.state().last.clone()?;
+        let here = self.is_fresh(&last) && (topics - last.known).is_empty();
+        here.then(|| Arc::clone(&last.snapshot))
     }
 
     /// Browsers and scripts connected now.

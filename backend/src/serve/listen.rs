@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::wire::OwnEnds;
+
 /// Connections at a time; more wait in the kernel's queue. Above the number of clients, so that a page can load beside them.
 const MOST_CONNECTIONS: usize = 1200;
 /// From the connection to our first answer: a request that takes longer to arrive is none.
@@ -25,11 +27,13 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Bounded {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    own: OwnEnds,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+    /// `own` learns at which addresses we are reached.
+    pub(super) fn new(listener: TcpListener, own: OwnEnds) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)), own }
     }
 }
 
@@ -41,6 +45,9 @@ impl Listener for Bounded {
         // Nobody closes the semaphore; without a permit the connection would merely not be counted.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        if let Ok(here) = stream.local_addr() {
+            self.own.add(here);
+        }
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
@@ -138,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_trickles_in_is_cut_off_and_an_answered_one_may_wait() {
-        let mut listener = Bounded::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let mut listener = Bounded::new(TcpListener::bind("127.0.0.1:0").await.unwrap(), OwnEnds::default());
         let address = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(address).await.unwrap();
         let (mut connection, _) = listener.accept().await;

@@ -2,15 +2,18 @@
 //! axum.
 //!
 //! [`hub`] takes snapshots and makes frames of them once for all; [`socket`] forwards them to one client; [`guard`]
-//! and [`login`] decide who is one; [`asset`] is the app; [`record`] and [`replay`] keep frames and play them.
+//! and [`login`] decide who is one; [`asset`] is the app; [`record`] and [`replay`] keep frames and play them; [`wire`] and
+//! [`download`] pass on what is seen in a wire.
 
 pub(crate) mod hub;
 pub(crate) mod record;
 pub(crate) mod recording;
 pub(crate) mod replay;
 pub(crate) mod server;
+pub(crate) mod wire;
 
 mod asset;
+mod download;
 mod guard;
 mod json;
 mod listen;
@@ -25,5 +28,9 @@ use server::Peer;
 
 /// Path of the WebSocket.
 const SOCKET: &str = "/ws";
+/// Path of the WebSocket of a look into a wire.
+const WIRE: &str = "/wire";
+/// Path of the same as a file.
+const WIRE_FILE: &str = "/wire.pcapng";
 /// Path that says "ok" to whoever supervises the agent.
 const HEALTH: &str = "/healthz";

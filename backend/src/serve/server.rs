@@ -28,7 +28,8 @@ use super::hub::Hub;
 use super::listen::Bounded;
 use super::login::{self, Login};
 use super::socket::{self, Format};
-use super::{HEALTH, SOCKET, asset};
+use super::wire::{self, OwnEnds};
+use super::{HEALTH, SOCKET, WIRE, WIRE_FILE, asset, download};
 
 /// Clients served at a time: a bound on descriptors and memory, far above any use.
 const MAX_CLIENTS: u32 = 1000;
@@ -60,6 +61,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     guard: Guard,
     token: Option<String>,
+    own: OwnEnds,
 }
 
 impl Server {
@@ -80,12 +82,21 @@ impl Server {
         };
         let guard = Guard::new(&config.allow_hosts, login)
             .map_err(|why| anyhow::anyhow!("--allow-host: {why}; give a name like box.lan"))?;
-        Ok(Self { listener, address, guard, token })
+        let own = OwnEnds::default();
+        if !address.ip().is_unspecified() {
+            own.add(address);
+        }
+        Ok(Self { listener, address, guard, token, own })
     }
 
     /// Where it listens, with the port really taken.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it is reached, as far as connections have shown.
+    pub(crate) fn own_ends(&self) -> OwnEnds {
+        self.own.clone()
     }
 
     /// The random token made for this run, to be printed once; `None` when none is needed or it came from a file.
@@ -107,8 +118,9 @@ impl Server {
             // An error means that the sender below is gone, which is the same.
             let _ = drained.wait_for(|stop| *stop).await;
         };
-        let serving =
-            axum::serve(Bounded::new(self.listener), app).with_graceful_shutdown(graceful).into_future();
+        let serving = axum::serve(Bounded::new(self.listener, self.own), app)
+            .with_graceful_shutdown(graceful)
+            .into_future();
         tokio::pin!(serving);
         tokio::select! {
             result = &mut serving => return result.context("the server failed"),
@@ -128,9 +140,9 @@ impl Server {
 
 /// What the upgrade needs.
 #[derive(Clone)]
-struct Sockets {
-    hub: Arc<Hub>,
-    stop: watch::Receiver<bool>,
+pub(super) struct Sockets {
+    pub(super) hub: Arc<Hub>,
+    pub(super) stop: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
 }
 
@@ -150,6 +162,8 @@ fn router(guard: Arc<Guard>, sockets: Sockets) -> Router {
         .with_state(Arc::clone(&guard));
     Router::new()
         .route(SOCKET, get(upgrade))
+        .route(WIRE, get(upgrade_wire))
+        .route(WIRE_FILE, get(download::wire))
         .route(HEALTH, get(async || "ok\n"))
         .with_state(sockets)
         .merge(login)
@@ -176,6 +190,20 @@ async fn upgrade(
         .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| async move {
             socket::serve(socket, sockets.hub, format, topics, sockets.stop).await;
+            drop((client, sockets.alive));
+        })
+}
+
+async fn upgrade_wire(socket: WebSocketUpgrade, State(sockets): State<Sockets>) -> Response {
+    let Some(client) = sockets.hub.admit(MAX_CLIENTS) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many clients\n").into_response();
+    };
+    socket
+        .max_message_size(MAX_CLIENT_BYTES + 1)
+        .max_frame_size(MAX_CLIENT_BYTES + 1)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(move |socket| async move {
+            wire::serve(socket, sockets.hub, sockets.stop).await;
             drop((client, sockets.alive));
         })
 }

@@ -17,6 +17,7 @@ mod ship;
 mod socket;
 mod watch;
 mod who;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,12 @@ const CASES: &[Case] = &[
     ("flow::a_flood_is_bounded_and_what_is_missed_is_said", flow::flood),
     ("flow::without_cap_net_raw_it_says_so", flow::without_net_raw),
     ("flow::a_capture_ends_with_its_namespace", flow::ends),
+    ("wire::the_stream_is_the_file_that_was_sent", wire::stream),
+    ("wire::the_file_is_what_tshark_reads", wire::tshark),
+    ("wire::without_payload_no_byte_of_it_leaves", wire::headers_only),
+    ("wire::a_wrong_filter_is_told_and_limits_hold", wire::filter_and_limits),
+    ("wire::the_dashboard_is_not_in_its_own_pictures", wire::own_stream),
+    ("wire::a_namespace_is_not_kept_alive", wire::namespace_ends),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod session;
+mod wire;
 
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use leptos::prelude::*;
@@ -49,6 +50,7 @@ pub fn start(store: Store) -> Feed {
     provide_context(feed);
     // Views come and go within one turn of the event loop; the effect runs after it, so a change of view is one message.
     Effect::new(move |_| feed.subscribe(false));
+    wire::follow(store.look);
     wasm_bindgen_futures::spawn_local(feed.run());
     feed
 }

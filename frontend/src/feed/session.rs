@@ -61,7 +61,7 @@ struct Session {
 
 pub(super) async fn run(feed: &Feed) -> End {
     let store = feed.store;
-    let socket = match WebSocket::open(&socket_url()) {
+    let socket = match WebSocket::open(&beside_page("/ws")) {
         Ok(socket) => socket,
         Err(error) => return End::Lost { reason: error.to_string(), had_ticks: false },
     };
@@ -184,11 +184,11 @@ impl Session {
     }
 }
 
-/// The agent's socket beside this page.
-fn socket_url() -> String {
+/// A socket of the agent beside this page.
+pub(super) fn beside_page(path: &str) -> String {
     let location = window().location();
     let scheme = if location.protocol().is_ok_and(|p| p == "https:") { "wss" } else { "ws" };
-    format!("{scheme}://{}/ws", location.host().unwrap_or_default())
+    format!("{scheme}://{}{path}", location.host().unwrap_or_default())
 }
 
 fn explain(error: &WebSocketError) -> String {

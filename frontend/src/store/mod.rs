@@ -15,6 +15,7 @@ pub mod scoreboard;
 pub mod shell;
 pub mod socket;
 mod want;
+pub mod wire;
 pub mod word;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use choice::{Choice, Selection, Sort, Theme, use_choice};
 use history::History;
 use mirror::{Mirror, Received};
 pub use want::Want;
+pub use wire::Look;
 
 /// Notices kept; older ones are dropped.
 const NOTICES: usize = 8;
@@ -122,6 +124,8 @@ pub struct Store {
     pub received_bytes_per_sec: RwSignal<Option<f64>>,
     /// What the person should know, newest last.
     pub notices: RwSignal<Vec<Notice>>,
+    /// The look into a wire.
+    pub look: Look,
 }
 
 /// The store of this page.
@@ -157,6 +161,7 @@ impl Default for Store {
             received_bytes: RwSignal::new(0),
             received_bytes_per_sec: RwSignal::new(None),
             notices: RwSignal::new(Vec::new()),
+            look: Look::default(),
         }
     }
 }

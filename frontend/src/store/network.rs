@@ -75,6 +75,22 @@ pub fn shell_lines(snapshot: &Snapshot, key: LinkKey) -> Vec<Command> {
     lines
 }
 
+/// The commands that look into a wire.
+pub fn wire_lines(snapshot: &Snapshot, netns: u64, ifindex: Option<u32>, filter: &str) -> Vec<Command> {
+    let Some(inside) = prefix(snapshot, netns) else { return Vec::new() };
+    let name = match ifindex.map(|ifindex| link(snapshot, LinkKey { netns, ifindex })) {
+        Some(Some(row)) => quote(&row.name),
+        Some(None) => return Vec::new(),
+        None => "any".into(),
+    };
+    let filter = if filter.is_empty() { String::new() } else { format!(" {}", quote(filter)) };
+    let file = format!("{inside}tcpdump -ni {name} -w wire.pcap{filter}");
+    vec![
+        command("what passes", format!("{inside}tcpdump -ni {name}{filter}"), "AF_PACKET by libpcap"),
+        command("the same for Wireshark", file, "AF_PACKET by libpcap"),
+    ]
+}
+
 /// What a command line begins with to see a namespace from the host; `None` when there is no way in by name.
 fn prefix(snapshot: &Snapshot, netns: u64) -> Option<String> {
     let row = snapshot.netns.get(&NetnsKey { netns })?;

@@ -7,6 +7,7 @@ mod map;
 mod network;
 mod process;
 mod scoreboard;
+mod wire;
 
 use glasshull_shared::snapshot::Topic;
 use leptos::prelude::*;
@@ -67,6 +68,14 @@ pub const VIEWS: &[View] = &[
         key: 'n',
         topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
         render: network::render,
+    },
+    View {
+        id: "wire",
+        title: "Wire",
+        short: "Wire",
+        key: 'w',
+        topics: &[Topic::Netns, Topic::Link, Topic::Container],
+        render: wire::render,
     },
     View {
         id: "scoreboard",

@@ -9,3 +9,4 @@ pub mod host;
 pub mod network;
 pub mod process;
 pub mod source;
+pub mod wire;

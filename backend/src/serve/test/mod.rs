@@ -4,6 +4,7 @@ mod hub;
 mod recording;
 mod server;
 mod socket;
+mod wire;
 
 use std::sync::Arc;
 

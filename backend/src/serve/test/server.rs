@@ -84,7 +84,15 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
     let running = start(Ipv4Addr::LOCALHOST, None).await;
     assert!(running.token.is_none());
     let port = running.address.port();
-    for path in ["GET /", "GET /healthz", "GET /ws", "POST /login", "GET /nothing.js"] {
+    for path in [
+        "GET /",
+        "GET /healthz",
+        "GET /ws",
+        "GET /wire",
+        "GET /wire.pcapng?netns=1",
+        "POST /login",
+        "GET /nothing.js",
+    ] {
         let rebound = running.ask(path, &["Host: evil.example"], "").await;
         assert_eq!(rebound.0, 403, "{path}");
         assert!(rebound.1.contains("--allow-host evil.example"), "{}", rebound.1);

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
+use super::network::look_into;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
 use crate::store::shell::for_container;
@@ -26,7 +27,7 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "labels", title: "Labels", render: labels },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],
-    topics: &[Topic::Container, Topic::ContainerStat, Topic::Process, Topic::ProcessStat],
+    topics: &[Topic::Container, Topic::ContainerStat, Topic::Process, Topic::ProcessStat, Topic::Netns],
 };
 
 const GONE: &str = "the container is gone";
@@ -69,9 +70,21 @@ fn overview(selection: Selection) -> AnyView {
     let rest = [identity_facts(store, key.clone()), fact("id", Fact::new(key.id.clone()))];
     view! {
         <Facts>{facts} {init} {rest}</Facts>
+        {wires(store, key.id.clone())}
         {part("Scoreboard", scoreboard(store, choice, key.id))}
     }
     .into_any()
+}
+
+/// The way to the packets of its namespace; none while it has none of its own that is known.
+fn wires(store: Store, id: String) -> AnyView {
+    let netns = Memo::new(move |_| {
+        store.read(&[Topic::Netns], |s| {
+            let own = s.netns.iter().find(|(_, row)| !row.host && row.containers.contains(&id));
+            own.map(|(key, _)| key.netns)
+        })
+    });
+    view! { {move || netns.get().map(|netns| look_into(netns.to_string()))} }.into_any()
 }
 
 /// Makes facts of the row that says who it is.

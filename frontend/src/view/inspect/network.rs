@@ -117,6 +117,7 @@ fn overview(selection: Selection) -> AnyView {
             </Facts>
         })}
         {part("Traffic, seen from this end", counters(store, key))}
+        {look_into(format!("{}:{}", key.netns, key.ifindex))}
     }
     .into_any()
 }
@@ -138,6 +139,12 @@ fn counters(store: Store, key: LinkKey) -> AnyView {
         </table>
     }
     .into_any()
+}
+
+/// The way to its packets.
+pub(super) fn look_into(at: String) -> AnyView {
+    view! { <p><a class="look-into" href=format!("?view=wire&at={at}&go=1")>"Look into this wire"</a></p> }
+        .into_any()
 }
 
 /// A link as something to go to.
