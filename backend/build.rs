@@ -12,6 +12,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Compressed forms are kept only when they save at least a tenth.
 const WORTH_IT: f64 = 0.9;
@@ -20,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dist = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../frontend/dist");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
+    prefer_static_libpcap(&out)?;
     // A path that does not exist would run this again and again; where the tree is read-only, it may.
     let _ = fs::create_dir_all(&dist);
     println!("cargo::rerun-if-changed={}", dist.display());
@@ -33,6 +35,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push(']');
     write_if_changed(&out.join("assets.rs"), code.as_bytes())?;
+    Ok(())
+}
+
+/// Links libpcap into the agent, so that it starts on hosts without it: the linker takes what it finds first, and this
+/// folder holds the archive alone. Where the distribution ships none, the shared library is what there is.
+fn prefer_static_libpcap(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=LIBPCAP_LIBDIR");
+    let archive = match std::env::var_os("LIBPCAP_LIBDIR") {
+        Some(folder) => PathBuf::from(folder).join("libpcap.a"),
+        None => {
+            let answer = Command::new("cc").arg("-print-file-name=libpcap.a").output();
+            answer.map(|a| String::from_utf8_lossy(&a.stdout).trim().into()).unwrap_or_default()
+        }
+    };
+    // The compiler echoes the bare name of a file it does not know.
+    if archive.is_absolute() && archive.is_file() {
+        let folder = out.join("libpcap");
+        fs::create_dir_all(&folder)?;
+        fs::copy(&archive, folder.join("libpcap.a"))?;
+        println!("cargo::rerun-if-changed={}", archive.display());
+        println!("cargo::rustc-link-search=native={}", folder.display());
+    }
     Ok(())
 }
 

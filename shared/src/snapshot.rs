@@ -136,6 +136,12 @@ tables! {
     socket_stat / SocketStat: SocketKey => SocketStat,
     /// TCP connections that ended.
     closed_socket / ClosedSocket: ClosedSocketKey => ClosedSocket,
+    /// Who talks to whom, per link.
+    flow / Flow: FlowKey => Flow,
+    /// What passes in flows.
+    flow_stat / FlowStat: FlowKey => FlowStat,
+    /// How well packets are captured.
+    capture / Capture: Single => Capture,
 }
 
 impl Topic {

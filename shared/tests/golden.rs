@@ -157,4 +157,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Cpu), fields(&sample.cpu));
     assert_eq!(merged(Topic::Socket), fields(&sample.socket));
     assert_eq!(merged(Topic::ClosedSocket), fields(&sample.closed_socket));
+    assert_eq!(merged(Topic::Flow), fields(&sample.flow));
+    assert_eq!(merged(Topic::FlowStat), fields(&sample.flow_stat));
 }

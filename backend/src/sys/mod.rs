@@ -1,6 +1,7 @@
 //! Below all stages: the host's file trees, kept descriptors, netlink. The only place that may hold `unsafe`.
 
 pub(crate) mod capability;
+pub(crate) mod capture;
 pub(crate) mod clock;
 pub(crate) mod ethtool;
 pub(crate) mod limits;

@@ -5,6 +5,9 @@
 //! inode number only after the namespace has ended, which removes all its rows.
 
 mod socket;
+mod flow;
+
+pub use flow::{Capture, Flow, FlowKey, FlowStat, FlowState, Protocol};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
+mod flow;
 mod network;
 mod socket;
 
@@ -51,6 +52,9 @@ pub(crate) fn snapshot() -> Snapshot {
         socket: [(socket::socket_key(), Arc::new(socket::socket()))].into(),
         socket_stat: [(socket::socket_key(), Arc::new(socket::socket_stat()))].into(),
         closed_socket: [(ClosedSocketKey { sequence: 5 }, Arc::new(socket::closed_socket()))].into(),
+        flow: [(flow::key(), Arc::new(flow::flow()))].into(),
+        flow_stat: [(flow::key(), Arc::new(flow::stat()))].into(),
+        capture: [(Single, Arc::new(flow::capture()))].into(),
     }
 }
 

@@ -1,0 +1,354 @@
+//! Packets from the kernel: an `AF_PACKET` ring (TPACKET_V3) behind libpcap, on one link or on all of a network namespace.
+//!
+//! An open capture pins its namespace: whoever holds one closes it when the last process there has gone. Not in immediate mode,
+//! the kernel hands over whole blocks: a tenth of the cost per packet, at the price of [`Options::patience`].
+#![expect(unsafe_code, reason = "two symbols that libpcap's archive wants from D-Bus are defined here")]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pcap::{Active, Linktype, Precision};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use super::netns::{self, Target};
+
+/// `DLT_LINUX_SLL2`: a head of 20 bytes that names the link each packet was seen on.
+pub(crate) const LINUX_SLL2: i32 = 276;
+
+/// Where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// All links of the namespace, also those made later; packets begin with a head of [`LINUX_SLL2`].
+    Any,
+    /// The link of this name.
+    Link(String),
+}
+
+/// How to look.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Where.
+    pub device: Device,
+    /// Bytes of each packet that are copied.
+    pub snaplen: u32,
+    /// Size of the ring, locked memory of the kernel; blocks are 128 KiB.
+    pub buffer_bytes: u32,
+    /// How long the kernel may keep packets until a block is full.
+    pub patience: Duration,
+    /// Hand over each packet at once: for people who look at single packets.
+    pub immediate: bool,
+    /// Filter as tcpdump takes it; names in it are looked up, which may ask a name server.
+    pub filter: Option<String>,
+}
+
+/// Why there is no capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CaptureError {
+    /// CAP_NET_RAW is missing.
+    Refused,
+    /// The filter is none, as libpcap tells it.
+    Filter(String),
+    /// The namespace or the link has gone, or cannot be entered; anything else that libpcap says.
+    Failed(String),
+}
+
+impl std::fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused => f.write_str("capturing packets needs CAP_NET_RAW"),
+            Self::Filter(why) => write!(f, "filter: {why}"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
+/// A packet in the ring; valid until the next one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packet<'a> {
+    /// When it passed, nanoseconds since the epoch.
+    pub at: u64,
+    /// Its whole length with the head of the capture's link type, bytes.
+    pub len: u32,
+    /// What was copied of it.
+    pub data: &'a [u8],
+}
+
+/// What the kernel counted for a capture since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// Packets that passed the filter, dropped ones among them; those of `lo` twice.
+    pub received: u64,
+    /// Packets for which the ring had no room.
+    pub dropped: u64,
+}
+
+/// An open capture.
+pub(crate) struct PacketCapture {
+    handle: pcap::Capture<Active>,
+    link_type: i32,
+    counts: Counts,
+    /// libpcap counts in 32 bits, which wrap.
+    last: (u32, u32),
+}
+
+impl PacketCapture {
+    /// Opens one in this thread's network namespace.
+    ///
+    /// # Errors
+    /// As [`CaptureError`] lists them.
+    pub(crate) fn open(options: &Options) -> Result<Self, CaptureError> {
+        let name = match &options.device {
+            Device::Any => "any",
+            Device::Link(name) => name,
+        };
+        let failed = |error: pcap::Error| refusal_or(error, CaptureError::Failed);
+        let mut handle = pcap::Capture::from_device(name)
+            .map_err(failed)?
+            .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
+            .buffer_size(i32::try_from(options.buffer_bytes).unwrap_or(i32::MAX))
+            .timeout(i32::try_from(options.patience.as_millis()).unwrap_or(i32::MAX).max(1))
+            .immediate_mode(options.immediate)
+            .precision(Precision::Nano)
+            .open()
+            .map_err(failed)?;
+        if options.device == Device::Any {
+            handle.set_datalink(Linktype(LINUX_SLL2)).map_err(failed)?;
+        }
+        if let Some(filter) = &options.filter {
+            handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))?;
+        }
+        let link_type = handle.get_datalink().0;
+        let handle = handle.setnonblock().map_err(failed)?;
+        Ok(Self { handle, link_type, counts: Counts::default(), last: (0, 0) })
+    }
+
+    /// Opens one in another namespace, which it pins from now on.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; when the namespace cannot be entered.
+    pub(crate) fn open_in(target: &Target, options: &Options) -> Result<Self, CaptureError> {
+        let opened = netns::visit(std::slice::from_ref(target), |_| Ok(Self::open(options)));
+        let only =
+            opened.and_then(|mut all| all.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
+        only.map_err(|error| CaptureError::Failed(error.to_string()))?
+    }
+
+    /// What packets begin with: a `DLT_` number.
+    pub(crate) fn link_type(&self) -> i32 {
+        self.link_type
+    }
+
+    /// Puts another filter in the place of the one before; no packet is lost or seen twice.
+    ///
+    /// # Errors
+    /// When it is none; the one before stays.
+    pub(crate) fn set_filter(&mut self, filter: &str) -> Result<(), CaptureError> {
+        self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))
+    }
+
+    /// Takes what is there, at most so many packets, without waiting; gives how many came.
+    ///
+    /// # Errors
+    /// When the link has gone or was set down: close it.
+    pub(crate) fn drain(
+        &mut self,
+        at_most: usize,
+        mut take: impl FnMut(Packet<'_>),
+    ) -> Result<usize, CaptureError> {
+        for taken in 0..at_most {
+            match self.handle.next_packet() {
+                Ok(packet) => {
+                    let ts = packet.header.ts;
+                    let secs = u64::try_from(ts.tv_sec).unwrap_or(0);
+                    // In nanosecond precision that field holds nanoseconds.
+                    let at = secs * 1_000_000_000 + u64::try_from(ts.tv_usec).unwrap_or(0);
+                    take(Packet { at, len: packet.header.len, data: packet.data });
+                }
+                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return Ok(taken),
+                Err(error) => return Err(CaptureError::Failed(text(&error))),
+            }
+        }
+        Ok(at_most)
+    }
+
+    /// What the kernel counted since the opening.
+    ///
+    /// # Errors
+    /// When the link has gone.
+    pub(crate) fn counts(&mut self) -> Result<Counts, CaptureError> {
+        let stat = self.handle.stats().map_err(|error| CaptureError::Failed(text(&error)))?;
+        self.counts.received += u64::from(stat.received.wrapping_sub(self.last.0));
+        self.counts.dropped += u64::from(stat.dropped.wrapping_sub(self.last.1));
+        self.last = (stat.received, stat.dropped);
+        Ok(self.counts)
+    }
+}
+
+/// Whether a text is a filter for packets that begin so.
+///
+/// # Errors
+/// What libpcap says against it.
+pub(crate) fn check_filter(link_type: i32, filter: &str) -> Result<(), CaptureError> {
+    let compiled =
+        pcap::Capture::dead(Linktype(link_type)).and_then(|handle| handle.compile(filter, true).map(drop));
+    compiled.map_err(|error| CaptureError::Filter(text(&error)))
+}
+
+/// Tells a thread that reads packets to end, also while it waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    bell: Arc<OwnedFd>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// One that nobody has asked for yet.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub(crate) fn new() -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { bell: Arc::new(bell), asked: Arc::default() })
+    }
+
+    /// Asks.
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        // The bell stays rung: who comes to wait later does not wait.
+        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether somebody asked.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
+
+/// Waits until one of the captures has something, `stop` is asked for, or the time is over.
+///
+/// # Errors
+/// As `poll(2)`.
+pub(crate) fn wait<'a>(
+    captures: impl Iterator<Item = &'a PacketCapture>,
+    stop: &Stop,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let mut fds: Vec<PollFd<'_>> =
+        captures.map(|c| PollFd::from_borrowed_fd(c.handle.as_fd(), PollFlags::IN)).collect();
+    fds.push(PollFd::new(&*stop.bell, PollFlags::IN));
+    let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refusal_or(error: pcap::Error, other: fn(String) -> CaptureError) -> CaptureError {
+    let text = text(&error);
+    let refused = ["CAP_NET_RAW", "not permitted", "permission"].iter().any(|word| text.contains(word));
+    if refused { CaptureError::Refused } else { other(text) }
+}
+
+/// What libpcap says, without the crate's own words.
+fn text(error: &pcap::Error) -> String {
+    if let pcap::Error::PcapError(why) = error { why.clone() } else { error.to_string() }
+}
+
+/// Takes the place of libpcap's capture of D-Bus messages, which an archive built with it would pull libdbus in for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dbus_findalldevs(_devices: *mut c_void, _error: *mut c_char) -> c_int {
+    0
+}
+
+/// As above: no device is a message bus.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dbus_create(
+    _device: *const c_char,
+    _error: *mut c_char,
+    is_ours: *mut c_int,
+) -> *mut c_void {
+    // SAFETY: libpcap passes a pointer to a local of its own, or none.
+    if let Some(is_ours) = unsafe { is_ours.as_mut() } {
+        *is_ours = 0;
+    }
+    std::ptr::null_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    fn on(device: Device, filter: &str) -> Options {
+        Options {
+            device,
+            snaplen: 128,
+            buffer_bytes: 512 << 10,
+            patience: Duration::from_millis(20),
+            immediate: false,
+            filter: Some(filter.into()),
+        }
+    }
+
+    /// `None` where the tests run without CAP_NET_RAW, which is then what opening says.
+    fn opened(options: &Options) -> Option<PacketCapture> {
+        match PacketCapture::open(options) {
+            Ok(capture) => Some(capture),
+            Err(error) => {
+                assert_eq!(error, CaptureError::Refused);
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_on_lo_is_seen_once_and_counted() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = receiver.local_addr().unwrap();
+        let Some(mut capture) = opened(&on(Device::Any, &format!("udp dst port {}", to.port()))) else {
+            return;
+        };
+        assert_eq!(capture.link_type(), LINUX_SLL2);
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"hello", to).unwrap();
+        let stop = Stop::new().unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            wait([&capture].into_iter(), &stop, Some(Duration::from_millis(50))).unwrap();
+            capture.drain(10, |packet| seen.push((packet.len, packet.data.to_vec()))).unwrap();
+            if !seen.is_empty() {
+                break;
+            }
+        }
+        // The head, IPv4, UDP and the text.
+        assert_eq!(seen.iter().map(|(len, _)| *len).collect::<Vec<_>>(), [20 + 20 + 8 + 5]);
+        assert!(seen[0].1.ends_with(b"hello"));
+        // The kernel counts the copy on its way out of lo, too, which libpcap leaves out.
+        assert_eq!(capture.counts(), Ok(Counts { received: 2, dropped: 0 }));
+    }
+
+    #[test]
+    fn what_is_no_filter_is_told_and_no_link_is_no_capture() {
+        assert_eq!(check_filter(LINUX_SLL2, "tcp port 80 and ifindex 2"), Ok(()));
+        assert!(
+            matches!(check_filter(1, "tcp prot 80"), Err(CaptureError::Filter(why)) if why.contains("syntax"))
+        );
+        let error = PacketCapture::open(&on(Device::Link("none-such".into()), "")).err().unwrap();
+        assert!(matches!(error, CaptureError::Failed(_) | CaptureError::Refused), "{error}");
+    }
+
+    #[test]
+    fn who_is_asked_to_stop_does_not_wait() {
+        let stop = Stop::new().unwrap();
+        assert!(!stop.asked());
+        stop.ask();
+        wait(std::iter::empty(), &stop, None).unwrap();
+        wait(std::iter::empty(), &stop, None).unwrap();
+        assert!(stop.asked());
+    }
+}
