@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use glasshull_shared::domain::agent::Single;
+use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::NetnsKey;
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
@@ -57,6 +58,7 @@ pub(crate) struct Live {
     container: ContainerPart,
     network: NetworkPart,
     socket: SocketPart,
+    control: bool,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -65,7 +67,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// A source that has read nothing yet. `wake` is notified when an engine's news should be published at once.
+    /// A source that has read nothing yet. `wake` is notified when news should be published at once.
     ///
     /// # Errors
     /// When the host's `/proc` cannot be read at all.
@@ -78,12 +80,13 @@ impl Live {
             host: HostPart::default(),
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
-            network: NetworkPart::new(root.clone(), sees_all(&identity)),
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
+            network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
             root,
             common,
             identity: Arc::new(identity),
             wake,
+            control: false,
             troubles: Troubles::default(),
             containers_only: false,
             last: Arc::default(),
@@ -95,6 +98,32 @@ impl Live {
     /// Whether samples leave out processes that are neither a container's nor the kernel's.
     pub(crate) fn containers_only(&mut self, only: bool) {
         self.containers_only = only;
+    }
+
+    /// Whether orders are carried out.
+    pub(crate) fn allow_control(&mut self, allowed: bool) {
+        self.control = allowed;
+    }
+
+    /// Whether orders are carried out.
+    pub(crate) fn controls(&self) -> bool {
+        self.control
+    }
+
+    /// The tables as of the last tick or news.
+    pub(crate) fn last(&self) -> &Snapshot {
+        &self.last
+    }
+
+    /// Puts something that was done into the events; shown with the next tick or news.
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, text: String) {
+        self.container.note(kind, container, text);
+        self.wake.notify_one();
+    }
+
+    /// From now on hears of changes of the network as they happen. What takes only two samples does without.
+    pub(crate) fn listen(&mut self) {
+        self.network.listen();
     }
 
     /// What the host is.
@@ -151,6 +180,8 @@ impl Live {
         }
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
+        } else {
+            self.network.deafen();
         }
         if collect::SOCKET.needed(demand) {
             let found = self.network.found();
@@ -166,10 +197,14 @@ impl Live {
         self.finish(next, demand, interval_nanos)
     }
 
-    /// Takes over what the engines told since, without reading anything else: for news between two ticks.
-    pub(crate) fn engine_news(&mut self, demand: TopicSet) -> Sample {
+    /// Takes over what the engines told since, and reads what changed in the network, without reading anything else: for
+    /// news between two ticks.
+    pub(crate) fn news(&mut self, demand: TopicSet) -> Sample {
         let mut next = Snapshot::clone(&self.last);
         self.container.take_engines(self.process.rows(), &mut next);
+        if collect::NETWORK.needed(demand) {
+            self.network.news(self.process.rows(), &mut next);
+        }
         self.finish(next, demand, None)
     }
 

@@ -27,7 +27,8 @@ const QUESTIONS: usize = 64;
 pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
-    let live = Live::new(common, Arc::clone(&wake))?;
+    let mut live = Live::new(common, Arc::clone(&wake))?;
+    live.allow_control(args.allow_control);
     let server = bind(&args).await?;
     let (questions, asks) = mpsc::channel(QUESTIONS);
     let hub = Hub::new(hello(&args), questions);

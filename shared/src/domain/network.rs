@@ -4,8 +4,8 @@
 //! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel reuses an
 //! inode number only after the namespace has ended, which removes all its rows.
 
-mod socket;
 mod flow;
+mod socket;
 
 pub use flow::{Capture, Flow, FlowKey, FlowStat, FlowState, Protocol};
 

@@ -9,6 +9,7 @@
 )]
 
 mod link;
+pub(crate) mod listen;
 mod namespace;
 mod neighbour;
 mod route;
