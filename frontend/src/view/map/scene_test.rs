@@ -1,11 +1,13 @@
 //! Tests of the map's picture: who hangs on what, and that nothing lies over anything else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use glasshull_shared::domain::container::Container;
-use glasshull_shared::domain::network::NetnsKey;
+use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::network::Netns;
 
 use super::*;
+use crate::view::map::cast::{By, groups};
 
 const HOST: u64 = 1;
 
@@ -53,7 +55,8 @@ fn snapshot() -> Snapshot {
 
 fn drawn() -> Scene {
     let s = snapshot();
-    scene(&s, &Plan::default().advance(&members(&s), &groups(&s)))
+    let cast = Cast::of(&s, By::Each, &BTreeSet::new());
+    scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[])
 }
 
 #[test]
@@ -64,12 +67,12 @@ fn each_hangs_on_its_bridge_and_names_are_in_order() {
     // `api` is on both networks; its row is with the one whose bridge comes first.
     assert_eq!(frames.iter().map(|f| f.1).collect::<Vec<_>>(), ["api", "cache", "web", "alone"]);
     let bridge = scene.bridges.iter().find(|b| b.title == "front").unwrap();
-    for cable in scene.cables.iter().filter(|c| c.bridge == Some(bridge.key) && c.netns != HOST) {
+    for cable in scene.cables.iter().filter(|c| c.bridge == Some(bridge.key) && c.who != Who::Netns(HOST)) {
         assert!(cable.from.1 >= bridge.y && cable.from.1 <= bridge.y + bridge.height);
         assert_eq!(cable.label, "vethx");
     }
     let back = scene.bridges.iter().find(|b| b.title == "back").unwrap();
-    assert!(scene.cables.iter().any(|c| c.bridge == Some(back.key) && c.netns == 3));
+    assert!(scene.cables.iter().any(|c| c.bridge == Some(back.key) && c.who == Who::Netns(3)));
     assert_eq!(scene.wires.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["eth0"]);
 }
 
@@ -84,7 +87,7 @@ fn nothing_lies_over_anything_else() {
     assert!(columns.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0));
     assert!(BOX.0 + BOX.1 <= WIDTH);
     for frame in &scene.frames {
-        let ends: Vec<f64> = scene.cables.iter().filter(|c| c.netns == frame.netns).map(|c| c.to.1).collect();
+        let ends: Vec<f64> = scene.cables.iter().filter(|c| c.who == frame.who).map(|c| c.to.1).collect();
         assert!(ends.iter().all(|y| *y > frame.y && *y < frame.y + TALL));
         assert!(ends.windows(2).all(|pair| pair[1] - pair[0] >= 12.0), "{ends:?}");
     }
@@ -100,5 +103,5 @@ fn strands_grow_with_the_logarithm_and_stop_at_nothing() {
 
 #[test]
 fn without_a_host_there_is_no_picture() {
-    assert_eq!(scene(&Snapshot::default(), &Plan::default()), Scene::default());
+    assert_eq!(scene(&Snapshot::default(), &Cast::default(), &Plan::default(), &[]), Scene::default());
 }

@@ -4,6 +4,7 @@ mod closed;
 mod link;
 mod neighbour;
 mod netns;
+mod path;
 mod route;
 mod sheet;
 mod socket;
@@ -25,10 +26,18 @@ use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 6] =
-    [&link::SHEET, &socket::SHEET, &closed::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
+static SHEETS: [&Sheet; 7] = [
+    &link::SHEET,
+    &path::SHEET,
+    &socket::SHEET,
+    &closed::SHEET,
+    &neighbour::SHEET,
+    &route::SHEET,
+    &netns::SHEET,
+];
 const NAMES: &[(&str, &str)] = &[
     ("", "Links"),
+    ("paths", "Paths"),
     ("sockets", "Sockets"),
     ("closed", "Closed"),
     ("neighbours", "Neighbours"),
