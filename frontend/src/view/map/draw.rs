@@ -8,6 +8,7 @@ use super::cast::bundle_id;
 use super::plan::Who;
 use super::scene::{self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, STACK, Scene, TALL, TOP, WIRE, Wire};
 use super::talk::Bow;
+use super::thing::Thing as _;
 use super::{Lit, toggle_link};
 use crate::store::{Choice, Selection};
 use crate::widget::meter::tone_of_fill;

@@ -7,6 +7,7 @@ mod frame;
 mod plan;
 mod scene;
 mod talk;
+mod thing;
 mod toolbar;
 mod window;
 
@@ -22,6 +23,7 @@ use cast::{By, Cast, groups};
 use plan::{Plan, Who};
 use scene::{BOX, BRIDGE, Cable, LABEL, STACK, Scene, WIDTH, WIRE};
 use talk::Talk;
+use thing::Thing;
 use window::Window;
 
 const TOPICS: &[Topic] =
@@ -153,8 +155,6 @@ fn picture(map: Map, lit: Memo<Lit>) -> AnyView {
         (BOX.0, "NETWORK NAMESPACES"),
     ];
     let head = |(x, text): (f64, &'static str)| view! { <text class="map-head" x=x y="22">{text}</text> };
-    let in_row = |y: f64| (y, y + scene::TALL);
-    let link = |key: LinkKey| format!("{}.{}", key.netns, key.ifindex);
     view! {
         <svg
             class="map-picture"
@@ -165,35 +165,31 @@ fn picture(map: Map, lit: Memo<Lit>) -> AnyView {
         >
             {heads.into_iter().map(head).collect::<Vec<_>>()}
             {draw::stack(choice, scene)}
-            {each(map, |s| &s.bows, |b| (b.id(), (b.from, b.to)), move |b| draw::bow(lit, b))}
-            {each(map, |s| &s.cables, |c| (c.id(), c.span()), move |c| draw::cable(choice, lit, c))}
+            {each(map, |s| &s.bows, move |b| draw::bow(lit, b))}
+            {each(map, |s| &s.cables, move |c| draw::cable(choice, lit, c))}
             {(0..3).map(|i| draw::note(Memo::new(move |_| scene.with(|s| s.notes.get(i).copied())))).collect::<Vec<_>>()}
-            {each(map, |s| &s.wires, move |w| (link(w.key), in_row(w.y)), move |w| draw::wire(choice, w))}
-            {each(map, |s| &s.bridges, move |b| (link(b.key), (b.y - 20.0, b.y + b.height)), move |b| draw::bridge(choice, lit, b))}
-            {each(map, |s| &s.frames, move |f| (format!("{:?}", f.who), in_row(f.y)), move |f| draw::frame(choice, lit, f))}
+            {each(map, |s| &s.wires, move |w| draw::wire(choice, w))}
+            {each(map, |s| &s.bridges, move |b| draw::bridge(choice, lit, b))}
+            {each(map, |s| &s.frames, move |f| draw::frame(choice, lit, f))}
         </svg>
     }
     .into_any()
 }
 
-/// What tells one thing from others of its kind, and where it is from top to bottom.
-type Place = (String, (f64, f64));
-
 /// Draws all things of one kind that can be seen; each follows the picture by its id.
-fn each<T: Clone + PartialEq + Send + Sync + 'static>(
+fn each<T: Thing + Clone + PartialEq + Send + Sync + 'static>(
     map: Map,
     all: fn(&Scene) -> &Vec<T>,
-    place: impl Fn(&T) -> Place + Copy + Send + Sync + 'static,
     draw: impl Fn(Memo<Option<T>>) -> AnyView + Copy + Send + Sync + 'static,
 ) -> AnyView {
     let Map { scene, window, .. } = map;
     let seen = Memo::new(move |_| {
         let (top, bottom) = window.seen.get();
         let in_sight = |thing: &&T| {
-            let (_, (from, to)) = place(thing);
+            let (from, to) = thing.span();
             from.min(to) <= bottom && from.max(to) >= top
         };
-        let seen = |s: &Scene| all(s).iter().filter(in_sight).map(|t| (place(t).0, t.clone())).collect();
+        let seen = |s: &Scene| all(s).iter().filter(in_sight).map(|t| (t.id(), t.clone())).collect();
         scene.with(|s| -> BTreeMap<String, T> { seen(s) })
     });
     let ids = move || seen.with(|seen| seen.keys().cloned().collect::<Vec<_>>());

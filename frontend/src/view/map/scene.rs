@@ -323,17 +323,6 @@ impl Flow {
 }
 
 impl Cable {
-    /// What tells it from others: one link may be at the right end of one and in the middle of another.
-    pub(super) fn id(&self) -> String {
-        let bundle = matches!(self.who, Who::Bundle(..));
-        format!("{}.{}.{:.0}.{bundle}", self.key.netns, self.key.ifindex, self.to.0)
-    }
-
-    /// From its upper end to its lower one.
-    pub(super) fn span(&self) -> (f64, f64) {
-        (self.from.1, self.to.1)
-    }
-
     /// From left to right, shifted by some units down: two strands lie side by side.
     pub(super) fn path(&self, shift: f64) -> String {
         let ((x0, y0), (x1, y1)) = (self.from, self.to);

@@ -7,6 +7,7 @@ use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::network::Netns;
 
 use super::*;
+use crate::store::Selection;
 use crate::view::map::cast::{By, groups};
 
 const HOST: u64 = 1;
@@ -104,4 +105,37 @@ fn strands_grow_with_the_logarithm_and_stop_at_nothing() {
 #[test]
 fn without_a_host_there_is_no_picture() {
     assert_eq!(scene(&Snapshot::default(), &Cast::default(), &Plan::default(), &[]), Scene::default());
+}
+
+#[test]
+fn a_selected_container_lights_its_way_and_its_peers() {
+    let s = snapshot();
+    let cast = Cast::of(&s, By::Each, &BTreeSet::new());
+    let ends = ("alone-id".to_owned(), "web-id".to_owned());
+    let talks = [Talk { ends, rates: (Some(10.0), Some(1.0)), bytes: 11 }];
+    let plan = Plan::default().advance(&cast.members, &groups(&s));
+    let scene = scene(&s, &cast, &plan, &talks);
+    let lit = crate::view::map::lit(&scene, Some(&Selection::Container("web-id".into())));
+    assert_eq!((lit.frames, lit.peers), (vec![Who::Netns(2)], vec![Who::Netns(5)]));
+    assert_eq!(lit.bridges, [LinkKey { netns: HOST, ifindex: 10 }]);
+    assert_eq!(lit.bows.len(), 1);
+    assert!(!crate::view::map::lit(&scene, None).any);
+}
+
+#[test]
+fn a_closed_bundle_has_one_cable_with_all_that_passes() {
+    let mut s = snapshot();
+    for netns in [2, 3, 4] {
+        let row = LinkStat { rx_bytes_per_sec: Some(5.0), rx_dropped: 1, ..LinkStat::default() };
+        s.link_stat.insert(LinkKey { netns, ifindex: 2 }, Arc::new(row));
+    }
+    let cast = Cast::of(&s, By::Network, &BTreeSet::new());
+    let scene = scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[]);
+    let bundle = scene.frames.iter().find(|f| f.bundle.is_some()).unwrap();
+    assert_eq!((bundle.title.as_str(), bundle.containers.len()), ("3 on this bridge", 3));
+    let cables: Vec<_> = scene.cables.iter().filter(|c| c.who == bundle.who).collect();
+    assert_eq!(cables.len(), 1);
+    assert_eq!((cables[0].flow.rx, cables[0].flow.lost), (Some(15.0), 3));
+    // `api` is on both networks: its bundle stands with the first.
+    assert_eq!(cables[0].label, "4 links");
 }

@@ -76,11 +76,6 @@ pub(super) struct Bow {
 }
 
 impl Bow {
-    /// What tells it from others.
-    pub(super) fn id(&self) -> String {
-        format!("{:?}{:?}", self.ends.0, self.ends.1)
-    }
-
     /// Bytes per second both ways.
     pub(super) fn rate(&self) -> Option<f32> {
         Some(self.rates.0? + self.rates.1?)
