@@ -87,6 +87,9 @@ pub(crate) struct Serve {
     /// Also answer to this name in the browser's address bar (repeatable; addresses and localhost always work)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
+    /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
+    #[arg(long)]
+    pub allow_control: bool,
 }
 
 /// What to print.

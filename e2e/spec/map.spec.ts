@@ -1,5 +1,8 @@
 // The map against the lab: who hangs on which bridge, what the selection lights, and that nobody moves when one comes.
 
+import { readFileSync } from 'node:fs';
+
+import { Grid } from './support/grid';
 import { Inspector } from './support/inspector';
 import { type IpLink, ip } from './support/ip';
 import { type Locator, type Page, expect, test } from './support/test';
@@ -71,3 +74,67 @@ test('who comes takes a row of its own, and nobody moves', { tag: '@lab' }, asyn
   await expect(frame(picture, 'aaa-newcomer')).toHaveCount(0);
   expect(await places(picture)).toEqual(before);
 });
+
+test('namespaces are bundled by network, and a bundle opens and closes by the address', { tag: '@lab' }, async ({ page }) => {
+  const picture = await open(page, '&group=network');
+  const bundle = picture.locator('.map-bundle').first();
+  await expect(bundle.locator('.map-name')).toHaveText(/^▸ \d+ on this bridge$/);
+  await expect(frame(picture, 'web')).toHaveCount(0);
+  await bundle.click();
+  await expect(page).toHaveURL(/open=b\d+/);
+  await expect(bundle.locator('.map-name')).toHaveText(/^▾ /);
+  await expect(frame(picture, 'web')).toHaveCount(1);
+  // Who is opened stands below its bundle, each in a row of its own.
+  const tops = await picture.locator('.map-frame').evaluateAll((all) => all.map((f) => f.getBoundingClientRect().top));
+  expect(new Set(tops).size).toBe(tops.length);
+  await page.goBack();
+  await expect(frame(picture, 'web')).toHaveCount(0);
+});
+
+test('the map is saved as a file that opens without the app', { tag: '@lab' }, async ({ page, another }) => {
+  const picture = await open(page);
+  await expect(frame(picture, 'web')).toHaveCount(1);
+  const names = await picture.locator('.map-name').allTextContents();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save SVG' }).click();
+  const file = (await (await download).path())!;
+  const text = readFileSync(file, 'utf8');
+  expect(text).not.toMatch(/class=|style=|var\(|href=/);
+  const alone = await another();
+  await alone.setContent(`<body>${text}</body>`);
+  const shown = await alone.locator('svg text').allTextContents();
+  for (const name of names) expect.soft(shown).toContain(name);
+  const box = alone.locator('svg rect').nth(1);
+  expect(await box.evaluate((rect) => getComputedStyle(rect).fill)).toMatch(/^rgb/);
+  expect(await alone.locator('svg path[stroke-width]').count()).toBeGreaterThan(3);
+});
+
+test('the same as a table: each path with both ends, bridge, network and address', { tag: '@lab' }, async ({ page, lab }) => {
+  await open(page);
+  await page.getByRole('link', { name: 'As a table' }).click();
+  const grid = new Grid(page, 'Paths');
+  await grid.filled();
+  const { pid, eth0, far } = pair(lab.inspect('web').State.Pid);
+  await page.goto(`?view=network&table=paths&f=mac:${eth0.address}`);
+  await expect.poll(() => grid.column('Network')).toEqual(['lab']);
+  const { cells } = (await grid.rows())[0]!;
+  const address = ip<IpAddress>(pid, 'address').find((link) => link.ifname === 'eth0')!.addr_info.find((a) => a.family === 'inet')!;
+  expect(cells).toMatchObject({
+    In: 'web',
+    Link: `eth0 #${eth0.ifindex}`,
+    "Host's end": `⇄ ${far.ifname} #${far.ifindex}`,
+    Bridge: far.master!,
+    Address: `${address.local}/${address.prefixlen}`,
+  });
+});
+
+/** Both ends of a container's pair, as `ip` tells them. */
+function pair(pid: number): { pid: number; eth0: IpLink; far: IpLink } {
+  const eth0 = ip<IpLink>(pid, 'link').find((link) => link.ifname === 'eth0')!;
+  return { pid, eth0, far: ip<IpLink>(0, 'link').find((link) => link.ifindex === eth0.link_index)! };
+}
+
+interface IpAddress {
+  ifname: string;
+  addr_info: { family: string; local: string; prefixlen: number }[];
+}

@@ -8,6 +8,7 @@ pub mod look;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::network::LinkKey;
 use crate::domain::process::{ProcessDetail, ProcessKey};
 use crate::snapshot::{Snapshot, Topic};
 
@@ -148,6 +149,8 @@ pub enum ServerMessage {
 pub enum Question {
     /// Details of a process.
     Process(ProcessKey),
+    /// Whether orders are carried out.
+    Control,
 }
 
 /// The answer to a [`Question`].
@@ -157,6 +160,22 @@ pub enum Answer {
     Process(Box<ProcessDetail>),
     /// No answer, and why (the process ended; a recording does not hold it).
     Failed(String),
+    /// Whether orders are carried out; `Some` says why not and how to allow them.
+    Control(Option<String>),
+    /// The order was carried out: what was done, in one line.
+    Done(String),
+}
+
+/// What a client may have changed on the host, where `--allow-control` lets it. Nothing else is ever changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Takes the host's end of a container's veth pair down, which cuts the container off, or up again.
+    SetLink {
+        /// The host's end.
+        link: LinkKey,
+        /// Up.
+        up: bool,
+    },
 }
 
 /// What a client sends.
@@ -176,6 +195,13 @@ pub enum ClientMessage {
     },
     /// Lost track (a hole in the sequence): send full tables.
     Resync,
+    /// Wants something done; answered with [`Answer::Done`] or [`Answer::Failed`]. Never sent again by itself.
+    Order {
+        /// Chosen by the client as for a question, returned with the answer.
+        id: u32,
+        /// What.
+        order: Order,
+    },
 }
 
 /// A decoded frame of the agent; tables borrow from the unpacked payload.

@@ -11,9 +11,10 @@ mod sample;
 use std::path::PathBuf;
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::wire::{
-    Answer, ClientMessage, Hello, Origin, Question, ServerFrame, ServerMessage, Severity, TableFrame,
+    Answer, ClientMessage, Hello, Order, Origin, Question, ServerFrame, ServerMessage, Severity, TableFrame,
     TickHead, apply_tick, decode, decode_client, encode, encode_client, encode_tick, unpack,
 };
 
@@ -59,6 +60,8 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("hello_live", ServerMessage::Hello(hello(Origin::Live))),
         ("hello_replay", ServerMessage::Hello(hello(replay))),
         ("answer_process", ServerMessage::Answer { id: 9, answer: process }),
+        ("answer_control", ServerMessage::Answer { id: 9, answer: Answer::Control(Some("off".into())) }),
+        ("answer_done", ServerMessage::Answer { id: 9, answer: Answer::Done("veth1 is down".into()) }),
         ("answer_failed", ServerMessage::Answer { id: 300, answer: Answer::Failed("it ended".into()) }),
         ("notice_info", notice(Severity::Info)),
         ("notice_attention", notice(Severity::Attention)),
@@ -77,10 +80,13 @@ fn messages_of_the_agent() {
 #[test]
 fn messages_of_a_client() {
     let question = Question::Process(sample::process_key());
+    let link = LinkKey { netns: 4_026_531_840, ifindex: 8 };
     for (name, message) in [
         ("client_subscribe", ClientMessage::Subscribe { topics: vec![0, 3, 12] }),
         ("client_ask", ClientMessage::Ask { id: 9, question }),
+        ("client_ask_control", ClientMessage::Ask { id: 9, question: Question::Control }),
         ("client_resync", ClientMessage::Resync),
+        ("client_order", ClientMessage::Order { id: 300, order: Order::SetLink { link, up: true } }),
     ] {
         let now = encode_client(&message).unwrap();
         let kept = kept(name, &now);

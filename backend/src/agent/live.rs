@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use glasshull_shared::domain::agent::Single;
+use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::{Flow, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
@@ -60,6 +61,7 @@ pub(crate) struct Live {
     network: NetworkPart,
     socket: SocketPart,
     flow: FlowPart,
+    control: bool,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -68,7 +70,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// A source that has read nothing yet. `wake` is notified when an engine's news should be published at once.
+    /// A source that has read nothing yet. `wake` is notified when news should be published at once.
     ///
     /// # Errors
     /// When the host's `/proc` cannot be read at all.
@@ -81,13 +83,14 @@ impl Live {
             host: HostPart::default(),
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
-            network: NetworkPart::new(root.clone(), sees_all(&identity)),
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
             flow: FlowPart::new(root.clone()),
+            network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
             root,
             common,
             identity: Arc::new(identity),
             wake,
+            control: false,
             troubles: Troubles::default(),
             containers_only: false,
             last: Arc::default(),
@@ -104,6 +107,32 @@ impl Live {
     /// Tells where the dashboard is served: its own stream is no traffic to show.
     pub(crate) fn served_at(&mut self, address: SocketAddr) {
         self.flow.served_at(address);
+    }
+
+    /// Whether orders are carried out.
+    pub(crate) fn allow_control(&mut self, allowed: bool) {
+        self.control = allowed;
+    }
+
+    /// Whether orders are carried out.
+    pub(crate) fn controls(&self) -> bool {
+        self.control
+    }
+
+    /// The tables as of the last tick or news.
+    pub(crate) fn last(&self) -> &Snapshot {
+        &self.last
+    }
+
+    /// Puts something that was done into the events; shown with the next tick or news.
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, text: String) {
+        self.container.note(kind, container, text);
+        self.wake.notify_one();
+    }
+
+    /// From now on hears of changes of the network as they happen. What takes only two samples does without.
+    pub(crate) fn listen(&mut self) {
+        self.network.listen();
     }
 
     /// What the host is.
@@ -161,6 +190,8 @@ impl Live {
         }
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
+        } else {
+            self.network.deafen();
         }
         if collect::SOCKET.needed(demand) {
             let found = self.network.found();
@@ -181,10 +212,14 @@ impl Live {
         self.finish(next, demand, interval_nanos)
     }
 
-    /// Takes over what the engines told since, without reading anything else: for news between two ticks.
-    pub(crate) fn engine_news(&mut self, demand: TopicSet) -> Sample {
+    /// Takes over what the engines told since, and reads what changed in the network, without reading anything else: for
+    /// news between two ticks.
+    pub(crate) fn news(&mut self, demand: TopicSet) -> Sample {
         let mut next = Snapshot::clone(&self.last);
         self.container.take_engines(self.process.rows(), &mut next);
+        if collect::NETWORK.needed(demand) {
+            self.network.news(self.process.rows(), &mut next);
+        }
         self.finish(next, demand, None)
     }
 

@@ -1,5 +1,6 @@
 //! The loop: demand → tick → collect → relate → publish. With `live` and `source` the only place that sees every stage.
 
+mod control;
 pub(crate) mod live;
 mod part;
 pub(crate) mod source;
@@ -9,13 +10,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::wire::{Answer, Question};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::collect;
-use crate::serve::hub::{Ask, Hub};
+use crate::serve::hub::{Ask, Hub, Request};
 use crate::sys::root::Root;
 use live::{Live, Sample, Serving};
 
@@ -23,7 +25,7 @@ use live::{Live, Sample, Serving};
 const FIRST_RATES: Duration = Duration::from_millis(400);
 /// Two ticks are never nearer than this: counters in steps of 10 ms give no rate over a few milliseconds.
 const LEAST_INTERVAL: Duration = Duration::from_millis(250);
-/// News of engines within this time are published together.
+/// News within this time are published together.
 const GATHER_NEWS: Duration = Duration::from_millis(20);
 
 /// Runs the live source until `shutdown`: ticks only while somebody subscribes to something.
@@ -35,6 +37,7 @@ pub(crate) async fn run(
     interval: Duration,
     shutdown: impl Future<Output = ()>,
 ) {
+    live.listen();
     let mut demand = hub.demand();
     let mut collected = TopicSet::EMPTY;
     let mut due = Instant::now();
@@ -51,7 +54,7 @@ pub(crate) async fn run(
             tokio::select! {
                 () = &mut shutdown => return,
                 changed = demand.changed() => if changed.is_err() { return },
-                Some(ask) = asks.recv() => answer(ask),
+                Some(ask) = asks.recv() => answer(ask, &mut live),
             }
             due = Instant::now();
             continue;
@@ -74,10 +77,10 @@ pub(crate) async fn run(
             }
             () = wake.notified() => {
                 sleep(GATHER_NEWS).await;
-                publish(&hub, tokio::task::block_in_place(|| live.engine_news(collected)));
+                publish(&hub, tokio::task::block_in_place(|| live.news(collected)));
             }
             changed = demand.changed() => if changed.is_err() { return },
-            Some(ask) = asks.recv() => answer(ask),
+            Some(ask) = asks.recv() => answer(ask, &mut live),
         }
     }
 }
@@ -92,21 +95,28 @@ fn publish(hub: &Hub, sample: Sample) {
     hub.publish(sample.snapshot, sample.collected, sample.at, sample.interval_nanos);
 }
 
-/// Answers a question beside the tick: some readings walk page tables or mounts.
-fn answer(ask: Ask) {
-    tokio::task::spawn_blocking(move || {
-        let answer = match ask.question {
-            Question::Process(key) => {
-                let root = Root::host();
-                let exe = collect::file::executable(&root, key.pid);
-                match collect::process::detail::read(&root, key, exe) {
-                    Ok(detail) => Answer::Process(Box::new(detail)),
-                    Err(why) => Answer::Failed(why),
-                }
-            }
-        };
-        let _ = ask.reply.send(answer); // the client may have gone meanwhile
-    });
+/// Answers a request: an order between two ticks, a question beside them, since some readings walk page tables or mounts.
+fn answer(ask: Ask, live: &mut Live) {
+    let answer = match ask.request {
+        Request::Order(order, by) => tokio::task::block_in_place(|| control::obey(live, &order, by)),
+        Request::Question(Question::Control) => Answer::Control(control::refusal(live)),
+        Request::Question(Question::Process(key)) => {
+            tokio::task::spawn_blocking(move || {
+                let _ = ask.reply.send(process_detail(key)); // the client may have gone meanwhile
+            });
+            return;
+        }
+    };
+    let _ = ask.reply.send(answer); // as above
+}
+
+fn process_detail(key: ProcessKey) -> Answer {
+    let root = Root::host();
+    let exe = collect::file::executable(&root, key.pid);
+    match collect::process::detail::read(&root, key, exe) {
+        Ok(detail) => Answer::Process(Box::new(detail)),
+        Err(why) => Answer::Failed(why),
+    }
 }
 
 /// Takes two samples `interval` apart, waiting (bounded) for the engines' first answers: what `snapshot` and `who` show.
@@ -125,7 +135,7 @@ pub(crate) async fn sample_twice(
         // Containers that only now are known get their first sample before the second one.
         let now = Instant::now();
         if now + Duration::from_millis(100) < due {
-            tokio::task::block_in_place(|| live.engine_news(demand));
+            tokio::task::block_in_place(|| live.news(demand));
         }
     }
     sleep_until(due).await;

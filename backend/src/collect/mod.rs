@@ -148,7 +148,7 @@ pub(crate) const NETWORK: Collector = Collector {
         Topic::Capture,
     ],
     misses: Some(
-        "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
+        "links that live shorter than 200 ms; namespaces that only a descriptor or a socket keeps alive; until the next tick what changes in a namespace that no link here leads to",
     ),
 };
 

@@ -31,6 +31,7 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
+    live.allow_control(args.allow_control);
     let server = bind(&args).await?;
     live.served_at(server.address());
     let (questions, asks) = mpsc::channel(QUESTIONS);

@@ -4,13 +4,16 @@
 //! ([`Hub::subscribe`]). It also adds up who needs which tables ([`Hub::demand`]), so that nothing is collected for
 //! nobody, and carries questions about one thing to the agent ([`Ask`]).
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
-use glasshull_shared::wire::{Answer, Hello, Origin, Question, ServerMessage, TickHead, WireError, encode};
+use glasshull_shared::wire::{
+    Answer, Hello, Order, Origin, Question, ServerMessage, TickHead, WireError, encode,
+};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::tick::{Content, Tick, Work};
@@ -23,11 +26,20 @@ const NOTICES_QUEUED: usize = 8;
 /// A newcomer is not shown tables older than this many intervals: nobody watched, so nobody collected.
 const FRESH_INTERVALS: u32 = 3;
 
-/// A question on its way to the agent; dropping `reply` unanswered tells the client that there is no answer.
+/// What a client wants of the agent.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To know something.
+    Question(Question),
+    /// To have something done, and who wants it.
+    Order(Order, SocketAddr),
+}
+
+/// A request on its way to the agent; dropping `reply` unanswered tells the client that there is no answer.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    /// What the client wants to know.
-    pub(crate) question: Question,
+    /// What the client wants.
+    pub(crate) request: Request,
     /// Where the answer goes.
     pub(crate) reply: oneshot::Sender<Answer>,
 }
@@ -154,9 +166,9 @@ impl Hub {
     }
 
     /// Asks the agent; the receiver ends without an answer when it has none. `None` when it is too busy to be asked.
-    pub(crate) fn ask(&self, question: Question) -> Option<oneshot::Receiver<Answer>> {
+    pub(crate) fn ask(&self, request: Request) -> Option<oneshot::Receiver<Answer>> {
         let (reply, answer) = oneshot::channel();
-        self.questions.try_send(Ask { question, reply }).ok().map(|()| answer)
+        self.questions.try_send(Ask { request, reply }).ok().map(|()| answer)
     }
 
     /// From now on wires can be looked into.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use glasshull_shared::wire::{Answer, Hello, Origin, ServerMessage, Severity};
+use glasshull_shared::wire::{Answer, Hello, Origin, Question, ServerMessage, Severity};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::hub::{Ask, Hub};
+use super::hub::{Ask, Hub, Request};
 use super::recording::{Recording, Scene};
 
 /// No pause is longer: the recorded host may have been suspended.
@@ -19,6 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// Pause before a recording begins again.
 const LOOP_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why nothing can be done.
+const PAST: &str = "this is a recording: what it shows cannot be changed";
 
 /// How to play.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,8 +114,14 @@ fn pause(recorded_nanos: u64, speed: f32) -> Duration {
 /// Ends only when nobody can ask any more, and then waits for ever: that is no reason to stop playing.
 async fn answer(mut questions: mpsc::Receiver<Ask>) {
     while let Some(ask) = questions.recv().await {
-        // The client may be gone; then nobody misses the answer.
-        let _ = ask.reply.send(Answer::Failed("a recording does not hold this".into()));
+        let answer = match ask.request {
+            Request::Question(Question::Process(_)) => {
+                Answer::Failed("a recording does not hold this".into())
+            }
+            Request::Question(Question::Control) => Answer::Control(Some(PAST.into())),
+            Request::Order(..) => Answer::Failed(PAST.into()),
+        };
+        let _ = ask.reply.send(answer); // the client may be gone; then nobody misses the answer
     }
     std::future::pending().await
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::connect_info::Connected;
+use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{DefaultBodyLimit, Query, State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -175,6 +175,7 @@ fn router(guard: Arc<Guard>, sockets: Sockets) -> Router {
 async fn upgrade(
     socket: WebSocketUpgrade,
     Query(query): Query<SocketQuery>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     State(sockets): State<Sockets>,
 ) -> Response {
     let Some(client) = sockets.hub.admit(MAX_CLIENTS) else {
@@ -189,7 +190,7 @@ async fn upgrade(
         .max_frame_size(MAX_CLIENT_BYTES + 1)
         .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| async move {
-            socket::serve(socket, sockets.hub, format, topics, sockets.stop).await;
+            socket::serve(socket, sockets.hub, peer.remote, format, topics, sockets.stop).await;
             drop((client, sockets.alive));
         })
 }

@@ -4,6 +4,7 @@
 //! Generic over the socket, so that tests drive it with channels. A session encodes nothing for its client but
 //! answers, holds one frame at a time, and ends when its client does not read, is silent or sends what is no message.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,12 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use glasshull_shared::snapshot::TopicSet;
 use glasshull_shared::wire::{
-    Answer, ClientMessage, MAX_CLIENT_BYTES, Question, ServerMessage, Severity, WireError, decode_client,
-    encode,
+    Answer, ClientMessage, MAX_CLIENT_BYTES, ServerMessage, Severity, WireError, decode_client, encode,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::hub::{Hub, Subscription};
+use super::hub::{Hub, Request, Subscription};
 use super::json;
 
 /// How often a client is asked for a sign of life.
@@ -65,6 +65,7 @@ type Answers = FuturesUnordered<BoxFuture<'static, (u32, Answer)>>;
 struct Session<S> {
     socket: S,
     hub: Arc<Hub>,
+    peer: SocketAddr,
     subscription: Subscription,
     notices: broadcast::Receiver<Bytes>,
     format: Format,
@@ -74,11 +75,12 @@ struct Session<S> {
     answer_by: Option<Instant>,
 }
 
-/// Serves one client until it leaves, breaks the rules, or `stop` becomes true. `topics`: what it is subscribed to
-/// before it says so itself.
+/// Serves one client until it leaves, breaks the rules, or `stop` becomes true. `peer`: who it is, for the log of orders;
+/// `topics`: what it is subscribed to before it says so itself.
 pub(crate) async fn serve<S, E>(
     socket: S,
     hub: Arc<Hub>,
+    peer: SocketAddr,
     format: Format,
     topics: TopicSet,
     mut stop: watch::Receiver<bool>,
@@ -90,6 +92,7 @@ pub(crate) async fn serve<S, E>(
         notices: hub.notices(),
         subscription: hub.subscribe(topics),
         hub,
+        peer,
         format,
         answers: Answers::new(),
         ping_at: Instant::now() + PING_EVERY,
@@ -152,15 +155,23 @@ where
         match message {
             ClientMessage::Subscribe { topics } => self.subscription.set_topics(TopicSet::from_ids(&topics)),
             ClientMessage::Resync => self.subscription.resync(),
-            ClientMessage::Ask { id, .. } if self.answers.len() >= QUESTIONS_PENDING => {
+            ClientMessage::Ask { id, .. } | ClientMessage::Order { id, .. }
+                if self.answers.len() >= QUESTIONS_PENDING =>
+            {
                 return self.send_answer(id, Answer::Failed("too many questions at once".into())).await;
             }
             ClientMessage::Ask { id, question } => {
-                let hub = Arc::clone(&self.hub);
-                self.answers.push(answer(hub, question).map(move |answer| (id, answer)).boxed());
+                self.forward(id, Request::Question(question));
             }
+            ClientMessage::Order { id, order } => self.forward(id, Request::Order(order, self.peer)),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Passes a request on to the agent.
+    fn forward(&self, id: u32, request: Request) {
+        let hub = Arc::clone(&self.hub);
+        self.answers.push(answer(hub, request).map(move |answer| (id, answer)).boxed());
     }
 
     async fn ping(&mut self) -> ControlFlow<End> {
@@ -246,8 +257,8 @@ fn short(reason: &str) -> &str {
     reason.get(..reason.floor_char_boundary(123)).unwrap_or_default()
 }
 
-async fn answer(hub: Arc<Hub>, question: Question) -> Answer {
-    let Some(answer) = hub.ask(question) else {
+async fn answer(hub: Arc<Hub>, request: Request) -> Answer {
+    let Some(answer) = hub.ask(request) else {
         return Answer::Failed("the agent is busy; ask again".into());
     };
     match timeout(ANSWER_WITHIN, answer).await {

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod ethtool;
 pub(crate) mod limits;
 pub(crate) mod netlink;
+pub(crate) mod netlink_events;
 pub(crate) mod netns;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
@@ -67,6 +68,35 @@ impl RouteSocket {
         Ok(self.ask(request, NLM_F_REQUEST)?.messages.pop())
     }
 
+    /// Name of a link; `None` when there is none of this number.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub(crate) fn link_name(&mut self, ifindex: u32) -> io::Result<Option<String>> {
+        match self.get(RouteNetlinkMessage::GetLink(link_message(ifindex))) {
+            Ok(Some(RouteNetlinkMessage::NewLink(link))) => {
+                Ok(link.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                }))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a link up or down: the only thing that we ever change.
+    ///
+    /// # Errors
+    /// What the kernel answers: `EPERM` without CAP_NET_ADMIN, `ENODEV` when it is gone.
+    pub(crate) fn set_link(&mut self, ifindex: u32, up: bool) -> io::Result<()> {
+        let mut message = link_message(ifindex);
+        message.header.change_mask = LinkFlags::Up;
+        message.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
+        self.ask(RouteNetlinkMessage::SetLink(message), NLM_F_REQUEST | NLM_F_ACK).map(drop)
+    }
+
     fn ask(&mut self, request: RouteNetlinkMessage, flags: u16) -> io::Result<Dump> {
         let mut message = NetlinkMessage::from(request);
         message.header.flags = flags;
@@ -83,6 +113,12 @@ impl RouteSocket {
             }
         }
     }
+}
+
+fn link_message(ifindex: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = ifindex;
+    message
 }
 
 /// Takes the messages of one datagram in; true when it ends the answer.

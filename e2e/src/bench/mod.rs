@@ -7,6 +7,8 @@
 mod app;
 mod child;
 mod crowd;
+pub mod frames;
+pub mod host;
 mod meter;
 mod report;
 mod target;

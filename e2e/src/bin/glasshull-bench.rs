@@ -49,6 +49,9 @@ struct Bench {
     /// Leave the lab running
     #[arg(long)]
     keep_lab: bool,
+    /// Measure only the frames per second of the map, on made hosts: needs no lab and no root
+    #[arg(long)]
+    map: bool,
     /// The agent's program, as released [default: $GLASSHULL_BIN]
     #[arg(long)]
     agent: Option<PathBuf>,
@@ -56,6 +59,14 @@ struct Bench {
 
 #[derive(Subcommand)]
 enum Helper {
+    /// Write the recording of a made host that the map is measured on, to look at with `glasshull replay`
+    Made {
+        /// File to write
+        file: PathBuf,
+        /// Containers of the host
+        #[arg(long, default_value_t = 200)]
+        containers: u32,
+    },
     /// Wait until a process has ended, then take the lab down
     #[command(hide = true)]
     Guard {
@@ -70,6 +81,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.helper {
         Some(Helper::Guard { dir, owner }) => guard(dir, *owner).map(|()| true),
+        Some(Helper::Made { file, containers }) => bench::host::record(file, *containers).map(|()| true),
         None => measure(&cli.bench),
     };
     match result {
@@ -101,6 +113,12 @@ fn measure(args: &Bench) -> Result<bool> {
     let agent = agent.context("which agent? Set GLASSHULL_BIN or --agent, or use `cargo xtask bench`")?;
     if !agent.is_file() {
         bail!("{}: no such program", agent.display());
+    }
+    if args.map {
+        let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
+        let (text, reached) = bench::frames::run(&agent, &spec, tell)?;
+        std::io::stdout().write_all(text.as_bytes()).context("print")?;
+        return Ok(!args.strict || reached);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // From here on signals wait for us, so that nothing is left half made.

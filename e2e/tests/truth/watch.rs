@@ -24,6 +24,7 @@ struct Seen {
 /// An agent that is watched. Dropping the value ends it.
 pub(crate) struct Watch {
     child: Child,
+    address: Option<SocketAddr>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -39,11 +40,23 @@ impl Watch {
         begun: impl Fn(&Snapshot) -> bool + Send + 'static,
         look: impl Fn(&Snapshot) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
+        Self::start_with(context, &[], topics, begun, look)
+    }
+
+    /// The same with more arguments for the agent.
+    pub(crate) fn start_with(
+        context: &Context,
+        more: &[&str],
+        topics: &[Topic],
+        begun: impl Fn(&Snapshot) -> bool + Send + 'static,
+        look: impl Fn(&Snapshot) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
         let endpoint = context.endpoint();
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM"])
             .arg(context.agent.program())
             .args(["serve", "--bind", "127.0.0.1:0", "--engine", &endpoint])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,7 +65,7 @@ impl Watch {
         let address = printed.find_map(|line| {
             line.ok()?.split_once("http://")?.1.split('/').next()?.parse::<SocketAddr>().ok()
         });
-        let watch = Self { child, seen: Arc::default() };
+        let watch = Self { child, address, seen: Arc::default() };
         let address = address.context("the agent told no address")?;
         let (seen, topics) = (Arc::clone(&watch.seen), topics.to_vec());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -74,6 +87,11 @@ impl Watch {
         self.complaints()?;
         ensure!(came, "waited in vain for {what}");
         Ok(())
+    }
+
+    /// Where the agent serves.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        self.address.context("the agent told no address")
     }
 
     /// Ticks received.

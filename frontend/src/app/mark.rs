@@ -141,10 +141,13 @@ fn cell_of(at: u64) -> u64 {
 fn gravity(kind: EventKind) -> u8 {
     match kind {
         EventKind::ContainerRemoved => 0,
-        EventKind::ContainerStarted | EventKind::ContainerUnpaused | EventKind::EngineUp => 1,
+        EventKind::ContainerStarted
+        | EventKind::ContainerUnpaused
+        | EventKind::EngineUp
+        | EventKind::LinkUp => 1,
         EventKind::ContainerPaused | EventKind::HealthChanged => 2,
         EventKind::ContainerDied => 3,
-        EventKind::OomKill | EventKind::EngineDown => 4,
+        EventKind::OomKill | EventKind::EngineDown | EventKind::LinkDown => 4,
     }
 }
 
@@ -160,6 +163,8 @@ pub(super) fn look(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::OomKill => ("!", "bad"),
         EventKind::EngineUp => ("△", "ok"),
         EventKind::EngineDown => ("▽", "bad"),
+        EventKind::LinkUp => ("⊕", "ok"),
+        EventKind::LinkDown => ("⊗", "bad"),
     }
 }
 

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use futures_channel::mpsc::UnboundedSender;
 use glasshull_shared::domain::{agent::Single, host::Host};
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
-use glasshull_shared::wire::{Answer, ClientMessage, Origin, Question, Severity, WireError};
+use glasshull_shared::wire::{Answer, ClientMessage, Order, Origin, Question, Severity, WireError};
 use leptos::prelude::*;
 
 pub use choice::{Choice, Selection, Sort, Theme, use_choice};
@@ -104,6 +104,9 @@ pub struct Notice {
 /// Questions the agent has not answered, by id.
 type Pending = BTreeMap<u32, (Question, ArcRwSignal<Option<Answer>>)>;
 
+/// Orders the agent has not answered, by id.
+type Orders = BTreeMap<u32, ArcRwSignal<Option<Answer>>>;
+
 /// Everything the page knows. Cheap to copy; get it by [`use_store`].
 #[derive(Clone, Copy)]
 pub struct Store {
@@ -113,6 +116,7 @@ pub struct Store {
     origin: RwSignal<Origin>,
     wanted: RwSignal<BTreeMap<Topic, u32>>,
     pending: StoredValue<Pending>,
+    orders: StoredValue<Orders>,
     next_question: StoredValue<u32>,
     outbox: StoredValue<Option<UnboundedSender<ClientMessage>>>,
     next_notice: StoredValue<u64>,
@@ -154,6 +158,7 @@ impl Default for Store {
             origin: RwSignal::new(Origin::Live),
             wanted: RwSignal::new(BTreeMap::new()),
             pending: StoredValue::new(BTreeMap::new()),
+            orders: StoredValue::new(BTreeMap::new()),
             next_question: StoredValue::new(0),
             outbox: StoredValue::new(None),
             next_notice: StoredValue::new(0),
@@ -263,6 +268,22 @@ impl Store {
         answer.into()
     }
 
+    /// Has something done; `None` until the agent has said what came of it. Sent once: what was under way when the
+    /// connection was lost counts as failed.
+    pub fn order(&self, order: Order) -> Signal<Option<Answer>> {
+        let id = self.next_question.get_value();
+        self.next_question.set_value(id.wrapping_add(1));
+        let answer = ArcRwSignal::new(None);
+        let connected = self.outbox.with_value(Option::is_some);
+        if connected {
+            self.orders.update_value(|orders| drop(orders.insert(id, answer.clone())));
+            self.send(ClientMessage::Order { id, order });
+        } else {
+            answer.set(Some(Answer::Failed("not connected: nothing was done".into())));
+        }
+        answer.into()
+    }
+
     /// Sends to the agent if connected. Questions and subscriptions are sent again on the next connection anyway.
     pub fn send(&self, message: ClientMessage) {
         self.outbox.with_value(|outbox| {
@@ -306,6 +327,10 @@ impl Store {
     /// The connection is gone.
     pub fn disconnected(&self) {
         self.outbox.set_value(None);
+        let lost = self.orders.try_update_value(std::mem::take).unwrap_or_default();
+        for answer in lost.into_values() {
+            answer.set(Some(Answer::Failed("the connection was lost: look whether it was done".into())));
+        }
         self.mirror.update_value(Mirror::lost_track);
     }
 
@@ -338,7 +363,8 @@ impl Store {
             }
             Received::Answer { id, answer } => {
                 let asked = self.pending.try_update_value(|p| p.remove(&id)).flatten();
-                if let Some((_, signal)) = asked {
+                let ordered = || self.orders.try_update_value(|orders| orders.remove(&id)).flatten();
+                if let Some(signal) = asked.map(|(_, signal)| signal).or_else(ordered) {
                     signal.set(Some(answer));
                 }
             }

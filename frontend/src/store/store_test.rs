@@ -6,6 +6,7 @@ use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
 use glasshull_shared::domain::host::{CpuRatios, HostStat};
+use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::{Process, ProcessDetail, ProcessKey};
 use glasshull_shared::wire::{Hello, ServerMessage, TableFrame, TickHead, encode, encode_tick};
 use proptest::prelude::*;
@@ -311,5 +312,33 @@ fn histories_are_rings_of_measured_ticks() {
         agent.now.container_stat.remove(&key);
         store.receive(&agent.tick(false)).unwrap();
         store.history(|h| assert_eq!(h.container(&key).count(), 0, "a removed container leaves nothing"));
+    });
+}
+
+#[test]
+fn an_order_is_sent_once_and_fails_with_the_connection() {
+    with_store(|store| {
+        let order = || Order::SetLink { link: LinkKey { netns: 1, ifindex: 8 }, up: false };
+        let failed =
+            |answer: Signal<Option<Answer>>| matches!(answer.get_untracked(), Some(Answer::Failed(_)));
+        assert!(failed(store.order(order())), "nobody is there to do it");
+        let (outbox, mut messages) = unbounded();
+        store.connected(outbox);
+        let (done, lost) = (store.order(order()), store.order(order()));
+        let ids: Vec<u32> = sent(&mut messages)
+            .into_iter()
+            .filter_map(|m| if let ClientMessage::Order { id, .. } = m { Some(id) } else { None })
+            .collect();
+        assert_eq!(ids.len(), 2);
+        let answer = Answer::Done("veth8 is down".into());
+        store
+            .receive(&encode(&ServerMessage::Answer { id: ids[0], answer: answer.clone() }).unwrap())
+            .unwrap();
+        store.disconnected();
+        assert_eq!(done.get_untracked(), Some(answer));
+        assert!(failed(lost));
+        let (outbox, mut messages) = unbounded();
+        store.connected(outbox);
+        assert!(sent(&mut messages).is_empty(), "an order is never sent again");
     });
 }

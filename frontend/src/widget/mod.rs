@@ -1,6 +1,7 @@
 //! Parts of views that know numbers and strings, no domain.
 
 pub mod badge;
+pub mod confirm;
 pub mod copy;
 pub mod facts;
 pub mod filter_box;

@@ -31,6 +31,10 @@ pub enum EventKind {
     EngineUp,
     /// An engine stopped answering.
     EngineDown,
+    /// A person had a container's link taken down through us.
+    LinkDown,
+    /// A person had a container's link taken up again through us.
+    LinkUp,
 }
 
 /// One event.
@@ -40,7 +44,7 @@ pub struct Event {
     pub at: u64,
     /// What kind.
     pub kind: EventKind,
-    /// Container concerned; `None` for engine events.
+    /// Container concerned; `None` for events of engines.
     pub container: Option<String>,
     /// One line for people, without the time: "web started", "worker exited with code 3".
     pub text: String,

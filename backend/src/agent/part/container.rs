@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
-use glasshull_shared::domain::event::{Event, EventKey};
+use glasshull_shared::domain::event::{Event, EventKey, EventKind};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 use tokio::sync::Notify;
@@ -126,6 +126,13 @@ impl ContainerPart {
         if changed {
             self.join(processes, next);
         }
+    }
+
+    /// Puts something that we did into the events.
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, text: String) {
+        let row = Event { at: clock::now_nanos(), kind, container: Some(container.to_owned()), text };
+        self.happened_sequence += 1;
+        self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
     }
 
     /// Joins engines, runtimes and processes into containers.

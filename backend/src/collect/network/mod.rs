@@ -10,6 +10,7 @@
 
 pub(crate) mod flow;
 mod link;
+pub(crate) mod listen;
 mod namespace;
 mod neighbour;
 mod route;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::super::hub::Hub;
+use super::super::hub::{Hub, Request};
 use super::super::record::{self, Recorder};
 use super::super::recording::{Recording, Scene};
 use super::super::replay::{self, Options};
@@ -208,7 +208,7 @@ async fn a_replay_begins_again_and_answers_that_it_cannot_answer() {
     }
     assert_eq!(instants, [1, 2, 3, 1, 2, 3, 1]);
     let key = glasshull_shared::domain::process::ProcessKey { pid: 1, start_time: 1 };
-    let answer = hub.ask(Question::Process(key)).unwrap().await.unwrap();
+    let answer = hub.ask(Request::Question(Question::Process(key))).unwrap().await.unwrap();
     assert_eq!(answer, Answer::Failed("a recording does not hold this".into()));
     stop.send(()).unwrap();
     playing.await.unwrap().unwrap();

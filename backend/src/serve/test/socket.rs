@@ -1,5 +1,6 @@
 //! A session over channels: no network, a clock that only moves when nothing else does.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -7,16 +8,20 @@ use std::time::Duration;
 
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
+use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Topic, TopicSet};
-use glasshull_shared::wire::{Answer, ClientMessage, Question, ServerMessage, encode_client};
+use glasshull_shared::wire::{Answer, ClientMessage, Order, Question, ServerMessage, encode_client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::super::hub::{Ask, Hub};
+use super::super::hub::{Ask, Hub, Request};
 use super::super::socket::{Format, serve};
 use super::{Mirror, SECOND, live_hub, message, snapshot, topics};
+
+/// Who the client is.
+const PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 4711));
 
 /// Our end of a socket whose other end is a test.
 struct Pipe {
@@ -69,7 +74,7 @@ fn connect(hub: &Arc<Hub>, format: Format, wanted: TopicSet) -> Client {
     let (stop, stopped) = watch::channel(false);
     let stuck = Arc::default();
     let pipe = Pipe { incoming, outgoing, stuck: Arc::clone(&stuck) };
-    let session = tokio::spawn(serve(pipe, Arc::clone(hub), format, wanted, stopped));
+    let session = tokio::spawn(serve(pipe, Arc::clone(hub), PEER, format, wanted, stopped));
     Client { to, from, stuck, stop, session }
 }
 
@@ -193,6 +198,21 @@ async fn the_end_of_the_agent_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_reaches_the_agent_with_who_gave_it() {
+    let (hub, mut asked) = live_hub();
+    let mut client = connect(&hub, Format::Binary, TopicSet::EMPTY);
+    client.frame().await;
+    let order = Order::SetLink { link: LinkKey { netns: 1, ifindex: 8 }, up: false };
+    client.say(&ClientMessage::Order { id: 5, order: order.clone() });
+    let Ask { request, reply } = asked.recv().await.unwrap();
+    let Request::Order(got, peer) = request else { panic!("a question") };
+    assert_eq!((got, peer), (order, PEER));
+    reply.send(Answer::Done("veth1 is down".into())).unwrap();
+    let answer = message(&client.frame().await);
+    assert_eq!(answer, ServerMessage::Answer { id: 5, answer: Answer::Done("veth1 is down".into()) });
+}
+
+#[tokio::test(start_paused = true)]
 async fn questions_are_answered_and_bounded() {
     let (hub, mut asked) = live_hub();
     let mut client = connect(&hub, Format::Binary, TopicSet::EMPTY);
@@ -209,7 +229,9 @@ async fn questions_are_answered_and_bounded() {
             other => panic!("{other:?}"),
         }
     }
-    let Ask { question: got, reply } = asked.recv().await.unwrap();
+    let Ask { request: Request::Question(got), reply } = asked.recv().await.unwrap() else {
+        panic!("an order")
+    };
     assert_eq!(got, question);
     reply.send(Answer::Failed("it ended".into())).unwrap();
     let ServerMessage::Answer { id, answer } = message(&client.frame().await) else { panic!("no answer") };

@@ -3,7 +3,9 @@
 
 pub(crate) mod cables;
 pub(crate) mod change;
+pub(crate) mod control;
 pub(crate) mod count;
+pub(crate) mod event;
 pub(crate) mod link;
 pub(crate) mod pair;
 pub(crate) mod rights;

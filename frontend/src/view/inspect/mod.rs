@@ -5,6 +5,7 @@ mod container_sockets;
 mod container_tasks;
 mod engine;
 mod host;
+mod link_control;
 mod network;
 mod process;
 mod process_detail;

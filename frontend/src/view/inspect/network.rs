@@ -7,6 +7,7 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::link_control::control;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
 use crate::store::network::{end_name, link, netns_name, other_end, shell_lines};
@@ -118,6 +119,7 @@ fn overview(selection: Selection) -> AnyView {
         })}
         {part("Traffic, seen from this end", counters(store, key))}
         {look_into(format!("{}:{}", key.netns, key.ifindex))}
+        {control(key)}
     }
     .into_any()
 }

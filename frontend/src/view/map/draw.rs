@@ -4,8 +4,12 @@ use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::Lit;
+use super::cast::bundle_id;
+use super::plan::Who;
 use super::scene::{self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, STACK, Scene, TALL, TOP, WIRE, Wire};
+use super::talk::Bow;
+use super::thing::Thing as _;
+use super::{Lit, toggle_link};
 use crate::store::{Choice, Selection};
 use crate::widget::meter::tone_of_fill;
 
@@ -39,7 +43,10 @@ fn fit(text: &str, chars: usize) -> String {
 
 /// A link inside the picture: goes by mouse, keyboard and "open in a new tab".
 fn linked(choice: Choice, to: Selection, label: String, body: AnyView) -> AnyView {
-    let href = text(move || Some(choice.selection_link(&to)));
+    to_there(text(move || Some(choice.selection_link(&to))), label, body)
+}
+
+fn to_there(href: Signal<String>, label: String, body: AnyView) -> AnyView {
     // In `view!` an `a` of its own would be HTML's.
     leptos::svg::a().attr("href", href).attr("aria-label", label).child(body).into_any()
 }
@@ -120,11 +127,28 @@ pub(super) fn cable(choice: Choice, lit: Memo<Lit>, cable: Memo<Option<Cable>>) 
             <path class="map-grip" d=text(move || get().map(|c| c.path(0.0)))></path>
             {strand("map-strand rx", -2.5, |c| c.flow.rx)}
             {strand("map-strand tx", 2.5, |c| c.flow.tx)}
-            {labelled.then(|| label(cable, lost))}
+            {if labelled { label(cable, lost) } else { loss(cable) }}
         </g>
     }
     .into_any();
-    linked(choice, Selection::Link(key), format!("cable {} {}", first.kind, first.label), body)
+    let about = format!("cable {} {}", first.kind, first.label);
+    match first.who {
+        Who::Netns(_) => linked(choice, Selection::Link(key), about, body),
+        // It stands for many: where it leads is the bundle.
+        Who::Bundle(group, name) => {
+            to_there(text(move || Some(toggle_link(choice, &bundle_id(group, &name)))), about, body)
+        }
+    }
+}
+
+/// On cables without a label: packets lost since the link was made.
+fn loss(cable: Memo<Option<Cable>>) -> AnyView {
+    let get = move || cable.get().filter(|c| c.flow.lost > 0);
+    let place = text(move || {
+        get().map(|c| format!("translate({:.0} {:.1})", (c.from.0 + c.to.0) / 2.0, c.to.1 - 8.0))
+    });
+    let count = text(move || get().map(|c| format!("✕{}", unit::count(c.flow.lost))));
+    view! { <text class="map-loss" text-anchor="middle" transform=place>{count}</text> }.into_any()
 }
 
 fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
@@ -153,7 +177,7 @@ fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
 
 pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) -> AnyView {
     let Some(first) = frame.get_untracked() else { return ().into_any() };
-    let netns = first.netns;
+    let who = StoredValue::new(first.who.clone());
     let get = move || frame.get();
     let target = first.containers.first().cloned().map(Selection::Container);
     let place = text(move || get().map(|f| format!("translate({} {})", BOX.0, f.y)));
@@ -163,16 +187,21 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
         get().map(|f| format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" }))
     });
     let alone = flag(move || get().is_none_or(|f| f.containers.len() < 2));
-    let about = text(move || {
-        get().map(|f| format!("{} · network namespace {}", unit::printable(&f.detail), f.netns))
-    });
-    let is_lit = flag(move || lit.with(|l| l.frames.contains(&netns)));
-    let is_dim = flag(move || lit.with(|l| l.any && !l.frames.contains(&netns)));
-    let is_empty = flag(move || get().is_some_and(|f| f.containers.is_empty()));
+    let about = text(move || get().map(|f| about(&f)));
+    let title = text(move || get().map(|f| title(&f)));
+    let among = move |of: fn(&Lit) -> &Vec<Who>| {
+        flag(move || lit.with(|l| l.any && who.with_value(|who| of(l).contains(who))))
+    };
+    let (is_lit, is_peer) = (among(|l| &l.frames), among(|l| &l.peers));
+    let is_dim = flag(move || lit.with(|l| l.any) && !is_lit.get() && !is_peer.get());
+    let is_empty = flag(move || get().is_some_and(|f| f.containers.is_empty() && f.bundle.is_none()));
+    let is_bundle = first.bundle.is_some();
     let body = view! {
         <g
             class="map-box map-frame"
+            class:map-bundle=is_bundle
             class:is-lit=is_lit
+            class:is-peer=is_peer
             class:is-dim=is_dim
             class:is-empty=is_empty
             transform=place
@@ -180,7 +209,7 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
             {leptos::svg::title().child(about)}
             <rect width=BOX.1 height=TALL></rect>
             <rect class="map-shared" class:is-hidden=alone x="3" y="3" width=BOX.1 - 6.0 height=TALL - 6.0></rect>
-            <text class="map-name" x="12" y="21">{text(move || get().map(|f| fit(&f.title, TITLE_CHARS)))}</text>
+            <text class="map-name" x="12" y="21">{title}</text>
             <text class="map-detail" x="12" y="37">{text(move || get().map(|f| fit(&f.detail, 30)))}</text>
             <text class="map-detail quiet" x="12" y="50">{processes}</text>
             {measure("cpu", 14.0, Signal::derive(move || cpu().map(|(used, of_limit)| {
@@ -193,10 +222,64 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
         </g>
     }
     .into_any();
-    match target {
-        Some(target) => linked(choice, target, first.title, body),
-        None => body,
+    match (first.bundle, target) {
+        (Some((id, _, count)), _) => {
+            let label = format!("{}: {count} namespaces", unit::printable(&first.title));
+            to_there(text(move || Some(toggle_link(choice, &id))), label, body)
+        }
+        (None, Some(target)) => linked(choice, target, first.title, body),
+        (None, None) => body,
     }
+}
+
+/// Name of a frame; of a bundle with the sign of what a click does.
+fn title(f: &Frame) -> String {
+    match &f.bundle {
+        Some((_, open, _)) => format!("{} {}", if *open { "▾" } else { "▸" }, fit(&f.title, TITLE_CHARS - 2)),
+        None => fit(&f.title, TITLE_CHARS),
+    }
+}
+
+/// For hover.
+fn about(f: &Frame) -> String {
+    match &f.who {
+        Who::Netns(netns) => format!("{} · network namespace {netns}", unit::printable(&f.detail)),
+        Who::Bundle(..) => format!(
+            "{} network namespaces: {}…",
+            f.bundle.as_ref().map_or(0, |b| b.2),
+            unit::printable(&f.detail)
+        ),
+    }
+}
+
+/// Who talks to whom.
+pub(super) fn bow(lit: Memo<Lit>, bow: Memo<Option<Bow>>) -> AnyView {
+    let Some(first) = bow.get_untracked() else { return ().into_any() };
+    let id = StoredValue::new(first.id());
+    let get = move || bow.get();
+    let path = text(move || get().map(|b| b.path()));
+    let about = text(move || get().map(|b| b.about()));
+    let width = length(move || get().map(|b| scene::thickness(b.rate()).max(0.8)));
+    let idle = flag(move || get().is_none_or(|b| scene::thickness(b.rate()) == 0.0));
+    let upwards = flag(move || get().is_some_and(|b| b.rates.1 > b.rates.0));
+    let pace = text(move || get().map(|b| format!("{:.2}s", scene::pace(b.rate()))));
+    let is_lit = flag(move || lit.with(|l| id.with_value(|id| l.bows.contains(id))));
+    let is_dim = flag(move || lit.with(|l| l.any) && !is_lit.get());
+    view! {
+        <g class="map-bow" class:is-lit=is_lit class:is-dim=is_dim>
+            {leptos::svg::title().child(about)}
+            <path class="map-grip" d=path></path>
+            <path
+                class="map-strand"
+                class:is-idle=idle
+                class:is-upwards=upwards
+                d=path
+                stroke-width=width
+                style:animation-duration=pace
+            ></path>
+        </g>
+    }
+    .into_any()
 }
 
 /// Text, filled part and whether there is a limit.

@@ -1,21 +1,35 @@
 //! The map: the path of a packet from the wire through the host to the containers, left to right, with what passes.
 
+mod cast;
 mod draw;
+mod export;
+mod frame;
 mod plan;
 mod scene;
+mod talk;
+mod thing;
+mod toolbar;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::Topic;
-use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use crate::store::network::trouble;
 use crate::store::{Choice, Selection, Store, use_choice, use_store};
-use plan::Plan;
-use scene::{BOX, BRIDGE, Cable, LABEL, STACK, Scene, WIDTH, WIRE, groups, members};
+use cast::{By, Cast, groups};
+use plan::{Plan, Who};
+use scene::{BOX, BRIDGE, Cable, LABEL, STACK, Scene, WIDTH, WIRE};
+use talk::Talk;
+use thing::Thing;
+use window::Window;
 
 const TOPICS: &[Topic] =
     &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat];
+/// What is wanted besides while talk is shown: packets are captured for it.
+const TALK: &[Topic] = &[Topic::Flow, Topic::FlowStat, Topic::Capture];
 
 /// What the selection lights.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,28 +37,41 @@ struct Lit {
     any: bool,
     cables: Vec<LinkKey>,
     bridges: Vec<LinkKey>,
-    frames: Vec<u64>,
+    frames: Vec<Who>,
+    /// Who talks with those.
+    peers: Vec<Who>,
+    bows: Vec<String>,
+}
+
+/// What a plan was made for: another choice of the person is a plan of its own.
+type Turn = (u32, By, BTreeSet<String>);
+
+/// The view's parts, as signals.
+#[derive(Clone, Copy)]
+struct Map {
+    store: Store,
+    choice: Choice,
+    /// Turns of "tidy up".
+    anew: RwSignal<u32>,
+    cast: Memo<Cast>,
+    plan: Memo<(Turn, Plan)>,
+    scene: Memo<Scene>,
+    /// Who talks to whom is shown.
+    talking: Memo<bool>,
+    window: Window,
 }
 
 /// The view.
 pub(super) fn render() -> AnyView {
-    let (store, choice) = (use_store(), use_choice());
-    let anew = RwSignal::new(0_u32);
-    let plan = Memo::new(move |before: Option<&(u32, Plan)>| {
-        let turn = anew.get();
-        let kept = before.filter(|(then, _)| *then == turn).map(|(_, plan)| plan.clone()).unwrap_or_default();
-        let next = store
-            .read(&[Topic::Netns, Topic::Link, Topic::Container], |s| kept.advance(&members(s), &groups(s)));
-        (turn, next)
-    });
-    let scene = Memo::new(move |_| plan.with(|(_, plan)| store.read(TOPICS, |s| scene::scene(s, plan))));
+    let map = Map::new(use_store(), use_choice());
+    let Map { store, choice, scene, .. } = map;
     let lit = Memo::new(move |_| choice.selected.with(|sel| scene.with(|s| lit(s, sel.as_ref()))));
     let empty = move || scene.with(|s| s.frames.is_empty());
     view! {
         <div class="view map">
-            {toolbar(scene, plan, anew)}
-            <div class="map-scroll" tabindex="-1">
-                {picture(choice, scene, lit)}
+            {toolbar::toolbar(map)}
+            <div class="map-scroll" tabindex="-1" node_ref=map.window.node on:scroll=move |_| map.window.look()>
+                {picture(map, lit)}
                 <p class="map-none" hidden=move || !empty()>{move || why_empty(store)}</p>
             </div>
         </div>
@@ -52,38 +79,74 @@ pub(super) fn render() -> AnyView {
     .into_any()
 }
 
-fn toolbar(scene: Memo<Scene>, plan: Memo<(u32, Plan)>, anew: RwSignal<u32>) -> impl IntoView {
-    let count = move |n: fn(&Scene) -> usize, one: &'static str| {
-        view! {
-            <span>
-                <b>{move || scene.with(|s| unit::count(n(s) as u64))}</b>
-                {move || format!(" {one}{}", if scene.with(n) == 1 { "" } else { "s" })}
-            </span>
-        }
-    };
-    let untidy = move || plan.with(|(_, plan)| plan.is_untidy());
-    view! {
-        <div class="toolbar map-bar">
-            {count(|s| s.frames.len(), "namespace")}
-            {count(|s| s.bridges.len(), "bridge")}
-            {count(|s| s.wires.len(), "wire")}
-            <span class="map-key"><i class="rx"></i>"received"<i class="tx"></i>"sent, seen from the container; as thick as the logarithm of bytes/s"</span>
-            <span class="gap"></span>
-            <button
-                type="button"
-                class="toggle"
-                disabled=move || !untidy()
-                title="Rows stay where they are while things come and go; this closes the gaps"
-                on:click=move |_| anew.update(|n| *n += 1)
-            >
-                "Tidy up"
-            </button>
-            <a class="map-table" href="?view=network&f=kind:veth">"As a table"</a>
-        </div>
+impl Map {
+    fn new(store: Store, choice: Choice) -> Self {
+        let (open, talk) = (choice.param("open"), choice.param("talk"));
+        let talking = Memo::new(move |_| talk.with(Option::is_some));
+        // Whoever looks at no talk has no packet captured.
+        Effect::new(move |_| {
+            if talking.get() {
+                store.want_here(TALK);
+            }
+        });
+        let cast = Memo::new(move |before: Option<&Cast>| {
+            let open = open.with(|o| opened(o.as_deref()));
+            store.read(&[Topic::Netns, Topic::Link, Topic::Container], |s| {
+                let before = before.map(|cast| cast.by).unwrap_or_default();
+                let by = choice.group.with(|g| By::of(g.as_deref(), s.netns.len(), before));
+                Cast::of(s, by, &open)
+            })
+        });
+        let anew = RwSignal::new(0_u32);
+        let plan = Memo::new(move |before: Option<&(Turn, Plan)>| {
+            cast.with(|cast| {
+                let turn = (anew.get(), cast.by, open.with(|o| opened(o.as_deref())));
+                let kept = before.filter(|(then, _)| *then == turn).map(|(_, plan)| plan.clone());
+                let groups = store.with(groups);
+                (turn, kept.unwrap_or_default().advance(&cast.members, &groups))
+            })
+        });
+        let talks = Memo::new(
+            move |_| {
+                if talking.get() { store.read(TALK, talk::talks) } else { Vec::<Talk>::new() }
+            },
+        );
+        let scene = Memo::new(move |_| {
+            let draw = |cast: &Cast, plan: &Plan, talks: &Vec<Talk>| {
+                store.read(TOPICS, |s| scene::scene(s, cast, plan, talks))
+            };
+            cast.with(|cast| plan.with(|(_, plan)| talks.with(|talks| draw(cast, plan, talks))))
+        });
+        let window = Window::new(Signal::derive(move || width(talking.get())));
+        Self { store, choice, anew, cast, plan, scene, talking, window }
     }
 }
 
-fn picture(choice: Choice, scene: Memo<Scene>, lit: Memo<Lit>) -> AnyView {
+/// Ids of open bundles, from the URL.
+fn opened(param: Option<&str>) -> BTreeSet<String> {
+    param.into_iter().flat_map(|p| p.split(',')).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
+/// `href` of this view with a bundle opened or closed. Reactive.
+fn toggle_link(choice: Choice, id: &str) -> String {
+    let mut address = choice.address();
+    let mut open = opened(address.get("open"));
+    if !open.remove(id) {
+        open.insert(id.to_owned());
+    }
+    let text = open.into_iter().collect::<Vec<_>>().join(",");
+    address.set("open", (!text.is_empty()).then_some(text));
+    let query = address.to_query();
+    if query.is_empty() { "?".into() } else { query }
+}
+
+/// Width of the picture: talk is beside the boxes.
+fn width(talking: bool) -> f64 {
+    if talking { WIDTH + talk::REACH } else { WIDTH }
+}
+
+fn picture(map: Map, lit: Memo<Lit>) -> AnyView {
+    let Map { choice, scene, talking, .. } = map;
     let heads = [
         (WIRE.0, "WIRE"),
         (STACK.0, "HOST STACK"),
@@ -98,35 +161,40 @@ fn picture(choice: Choice, scene: Memo<Scene>, lit: Memo<Lit>) -> AnyView {
             class:has-lit=move || lit.with(|l| l.any)
             role="group"
             aria-label="Map of the host's network"
-            viewBox=move || scene.with(|s| format!("0 0 {WIDTH} {:.0}", s.height))
+            viewBox=move || format!("0 0 {} {:.0}", width(talking.get()), scene.with(|s| s.height))
         >
             {heads.into_iter().map(head).collect::<Vec<_>>()}
             {draw::stack(choice, scene)}
-            {each(scene, |s| &s.cables, Cable::id, move |c| draw::cable(choice, lit, c))}
+            {each(map, |s| &s.bows, move |b| draw::bow(lit, b))}
+            {each(map, |s| &s.cables, move |c| draw::cable(choice, lit, c))}
             {(0..3).map(|i| draw::note(Memo::new(move |_| scene.with(|s| s.notes.get(i).copied())))).collect::<Vec<_>>()}
-            {each(scene, |s| &s.wires, |w| (w.key, 0), move |w| draw::wire(choice, w))}
-            {each(scene, |s| &s.bridges, |b| (b.key, 0), move |b| draw::bridge(choice, lit, b))}
-            {each(scene, |s| &s.frames, |f| (LinkKey { netns: f.netns, ifindex: 0 }, 0), move |f| draw::frame(choice, lit, f))}
+            {each(map, |s| &s.wires, move |w| draw::wire(choice, w))}
+            {each(map, |s| &s.bridges, move |b| draw::bridge(choice, lit, b))}
+            {each(map, |s| &s.frames, move |f| draw::frame(choice, lit, f))}
         </svg>
     }
     .into_any()
 }
 
-/// What tells one thing from others of its kind.
-type Id = (LinkKey, i64);
-
-/// Draws all things of one kind; each follows the picture by its id.
-fn each<T: Clone + PartialEq + Send + Sync + 'static>(
-    scene: Memo<Scene>,
+/// Draws all things of one kind that can be seen; each follows the picture by its id.
+fn each<T: Thing + Clone + PartialEq + Send + Sync + 'static>(
+    map: Map,
     all: fn(&Scene) -> &Vec<T>,
-    id: fn(&T) -> Id,
     draw: impl Fn(Memo<Option<T>>) -> AnyView + Copy + Send + Sync + 'static,
 ) -> AnyView {
-    let ids = move || scene.with(|s| all(s).iter().map(id).collect::<Vec<_>>());
-    let one = move |of: Id| {
-        draw(Memo::new(move |_| scene.with(|s| all(s).iter().find(|thing| id(thing) == of).cloned())))
-    };
-    view! { <For each=ids key=|id| *id children=one /> }.into_any()
+    let Map { scene, window, .. } = map;
+    let seen = Memo::new(move |_| {
+        let (top, bottom) = window.seen.get();
+        let in_sight = |thing: &&T| {
+            let (from, to) = thing.span();
+            from.min(to) <= bottom && from.max(to) >= top
+        };
+        let seen = |s: &Scene| all(s).iter().filter(in_sight).map(|t| (t.id(), t.clone())).collect();
+        scene.with(|s| -> BTreeMap<String, T> { seen(s) })
+    });
+    let ids = move || seen.with(|seen| seen.keys().cloned().collect::<Vec<_>>());
+    let one = move |id: String| draw(Memo::new(move |_| seen.with(|seen| seen.get(&id).cloned())));
+    view! { <For each=ids key=String::clone children=one /> }.into_any()
 }
 
 /// The path of what is selected: its frames, their cables, and the bridges these hang on.
@@ -135,16 +203,16 @@ fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
     match selected {
         Some(Selection::Container(id)) => {
             let frames = scene.frames.iter().filter(|f| f.containers.contains(id));
-            lit.frames = frames.map(|f| f.netns).collect();
-            let cables = scene.cables.iter().filter(|c| lit.frames.contains(&c.netns));
+            lit.frames = frames.map(|f| f.who.clone()).collect();
+            let cables = scene.cables.iter().filter(|c| lit.frames.contains(&c.who));
             lit.cables = cables.map(|c| c.key).collect();
         }
         Some(Selection::Link(key)) => {
             // A bridge lights all that hang on it.
-            let of = |c: &&scene::Cable| draw::ends_in(c, *key) || c.bridge == Some(*key);
+            let of = |c: &&Cable| draw::ends_in(c, *key) || c.bridge == Some(*key);
             for cable in scene.cables.iter().filter(of) {
                 lit.cables.push(cable.key);
-                lit.frames.push(cable.netns);
+                lit.frames.push(cable.who.clone());
             }
         }
         Some(Selection::Process(_) | Selection::Engine(_) | Selection::Host) | None => return lit,
@@ -153,6 +221,15 @@ fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
     for cable in &scene.cables {
         if lit.cables.contains(&cable.key) {
             lit.bridges.extend(cable.bridge);
+        }
+    }
+    for bow in &scene.bows {
+        let (a, b) = (lit.frames.contains(&bow.ends.0), lit.frames.contains(&bow.ends.1));
+        if a || b {
+            lit.bows.push(bow.id());
+            lit.peers.extend(
+                [(a, &bow.ends.1), (b, &bow.ends.0)].into_iter().filter(|p| p.0).map(|p| p.1.clone()),
+            );
         }
     }
     let bridges = lit.bridges.clone();

@@ -1,7 +1,7 @@
-//! Which row of the map each network namespace has. Pure. A plan is made from the one before: nobody moves while the map is
+//! Which row of the map each network namespace or bundle of them has. Pure. A plan is made from the one before: nobody moves while the map is
 //! open. Who comes takes a row that is free in its group, else one at the end; a row that is left stays empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the namespaces of a group hang on, in the order from the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,10 +18,19 @@ pub(super) enum Group {
     Nothing,
 }
 
+/// Who stands in a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Who {
+    /// A network namespace.
+    Netns(u64),
+    /// Several that hang on the same: by the name of what they have in common, empty for the group itself.
+    Bundle(Group, String),
+}
+
 /// Somebody who wants a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
-    pub(super) netns: u64,
+    pub(super) who: Who,
     pub(super) group: Group,
     /// Name of the group and of the member: the order of those who come together.
     pub(super) order: (String, String),
@@ -30,7 +39,7 @@ pub(super) struct Member {
 /// Rows, counted from the top.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Plan {
-    rows: BTreeMap<u64, usize>,
+    rows: BTreeMap<Who, usize>,
     /// First row and number of rows of each group, as it was when it came.
     spans: BTreeMap<Group, (usize, usize)>,
     next: usize,
@@ -39,9 +48,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The row of a namespace.
-    pub(super) fn row(&self, netns: u64) -> Option<usize> {
-        self.rows.get(&netns).copied()
+    /// The row of somebody.
+    pub(super) fn row(&self, who: &Who) -> Option<usize> {
+        self.rows.get(who).copied()
     }
 
     /// First row and number of rows of a group.
@@ -65,8 +74,8 @@ impl Plan {
         let mut plan = Self { rows: BTreeMap::new(), ..self.clone() };
         let mut coming: BTreeMap<(u8, &str, Group), Vec<&Member>> = BTreeMap::new();
         for member in members {
-            if let Some(row) = self.row(member.netns) {
-                plan.rows.insert(member.netns, row);
+            if let Some(row) = self.row(&member.who) {
+                plan.rows.insert(member.who.clone(), row);
             } else {
                 let key = (rank(member.group), member.order.0.as_str(), member.group);
                 coming.entry(key).or_default().push(member);
@@ -75,20 +84,20 @@ impl Plan {
         for ((_, _, group), mut newcomers) in coming {
             newcomers.sort_unstable_by(|a, b| a.order.cmp(&b.order));
             if let Some((first, rows)) = self.span(group) {
-                let taken: Vec<usize> = plan.rows.values().copied().collect();
+                let taken: BTreeSet<usize> = plan.rows.values().copied().collect();
                 let mut free = (first..first + rows).filter(|row| !taken.contains(row));
                 for member in newcomers {
                     let row = free.next().unwrap_or_else(|| {
                         plan.next += 1;
                         plan.next - 1
                     });
-                    plan.rows.insert(member.netns, row);
+                    plan.rows.insert(member.who.clone(), row);
                 }
                 continue;
             }
             plan.spans.insert(group, (plan.next, newcomers.len()));
             for member in newcomers {
-                plan.rows.insert(member.netns, plan.next);
+                plan.rows.insert(member.who.clone(), plan.next);
                 plan.next += 1;
             }
         }
@@ -116,13 +125,16 @@ fn rank(group: Group) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use proptest::prelude::*;
 
     fn member(netns: u64, group: Group) -> Member {
-        Member { netns, group, order: (format!("{group:?}"), format!("{netns:03}")) }
+        Member { who: Who::Netns(netns), group, order: (format!("{group:?}"), format!("{netns:03}")) }
+    }
+
+    /// Row of a namespace.
+    fn at(plan: &Plan, netns: u64) -> Option<usize> {
+        plan.row(&Who::Netns(netns))
     }
 
     #[test]
@@ -130,7 +142,7 @@ mod tests {
         let (a, b) = (Group::Bridge(9), Group::Bridge(3));
         let members = [member(5, Group::Nothing), member(2, a), member(7, b), member(1, a)];
         let plan = Plan::default().advance(&members, &[]);
-        let rows = [7, 1, 2, 5].map(|netns| plan.row(netns).unwrap());
+        let rows = [7, 1, 2, 5].map(|netns| at(&plan, netns).unwrap());
         assert_eq!(rows, [0, 1, 2, 3]);
         assert_eq!((plan.span(b), plan.span(a)), (Some((0, 1)), Some((1, 2))));
         assert!(!plan.is_untidy());
@@ -141,10 +153,10 @@ mod tests {
         let a = Group::Bridge(1);
         let first = Plan::default().advance(&[member(1, a), member(2, a), member(3, Group::Nothing)], &[]);
         let gone = first.advance(&[member(2, a), member(3, Group::Nothing)], &[]);
-        assert_eq!((gone.row(1), gone.row(2), gone.row(3)), (None, Some(1), Some(2)));
+        assert_eq!((at(&gone, 1), at(&gone, 2), at(&gone, 3)), (None, Some(1), Some(2)));
         assert!(gone.is_untidy());
         let back = gone.advance(&[member(2, a), member(3, Group::Nothing), member(9, a), member(8, a)], &[]);
-        assert_eq!((back.row(8), back.row(9)), (Some(0), Some(3)));
+        assert_eq!((at(&back, 8), at(&back, 9)), (Some(0), Some(3)));
     }
 
     fn members() -> impl Strategy<Value = Vec<Member>> {
@@ -163,12 +175,12 @@ mod tests {
         fn rows_never_overlap_and_nobody_who_stays_moves(first in members(), second in members()) {
             let before = Plan::default().advance(&first, &[]);
             let after = before.advance(&second, &[]);
-            let rows: BTreeSet<usize> = second.iter().map(|m| after.row(m.netns).unwrap()).collect();
+            let rows: BTreeSet<usize> = second.iter().map(|m| after.row(&m.who).unwrap()).collect();
             prop_assert_eq!(rows.len(), second.len());
             prop_assert!(rows.iter().all(|row| *row < after.rows()));
             for member in &second {
-                if let Some(row) = before.row(member.netns) {
-                    prop_assert_eq!(after.row(member.netns), Some(row));
+                if let Some(row) = before.row(&member.who) {
+                    prop_assert_eq!(after.row(&member.who), Some(row));
                 }
             }
         }

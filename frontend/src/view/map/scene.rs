@@ -1,13 +1,15 @@
 //! What the map draws, with places in user units of its picture: tables and a plan in, texts and coordinates out. Pure.
 
-use glasshull_shared::domain::container::ContainerKey;
-use glasshull_shared::domain::network::{Link, LinkKey, LinkStat, Netns};
+use glasshull_shared::domain::network::{Link, LinkKey, LinkStat, NetnsKey};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 
-use super::plan::{Group, Member, Plan};
+use super::cast::{Bundle, Cast, group_of, host, links_of};
+use super::frame::{bundle_frame, frame};
+use super::plan::{Group, Plan, Who};
+use super::talk::{self, Bow, Talk};
 use crate::store::lookup::container_name;
-use crate::store::network::{link, netns_name, other_end};
+use crate::store::network::{link, other_end};
 
 /// Columns, from left to right.
 pub(super) const WIDTH: f64 = 1240.0;
@@ -40,8 +42,8 @@ pub(super) struct Cable {
     pub(super) key: LinkKey,
     /// Host's end, when it has one: selecting it means this cable too.
     pub(super) far: Option<LinkKey>,
-    /// Namespace at its right end.
-    pub(super) netns: u64,
+    /// Who stands at its right end.
+    pub(super) who: Who,
     /// Bridge at its left end.
     pub(super) bridge: Option<LinkKey>,
     /// From left to right.
@@ -76,10 +78,12 @@ pub(super) struct Bridge {
     pub(super) detail: String,
 }
 
-/// A network namespace with who is in it.
+/// A network namespace with who is in it, or a bundle of them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Frame {
-    pub(super) netns: u64,
+    pub(super) who: Who,
+    /// Of a bundle: its id in the URL, whether it is open, and how many are in it.
+    pub(super) bundle: Option<(String, bool, usize)>,
     pub(super) y: f64,
     pub(super) title: String,
     pub(super) detail: String,
@@ -100,6 +104,8 @@ pub(super) struct Scene {
     pub(super) bridges: Vec<Bridge>,
     pub(super) frames: Vec<Frame>,
     pub(super) cables: Vec<Cable>,
+    /// Who talks to whom; empty unless wanted.
+    pub(super) bows: Vec<Bow>,
     /// Containers that use the host's own network: id and name.
     pub(super) on_host: Vec<(String, String)>,
     pub(super) forwards: Option<bool>,
@@ -109,60 +115,6 @@ pub(super) struct Scene {
 
 /// Kinds of links through which packets leave the host.
 const OUTWARD: [&str; 8] = ["physical", "bond", "vlan", "wireguard", "vxlan", "tun", "gre", "ipip"];
-
-/// The host's own namespace.
-fn host(s: &Snapshot) -> Option<(u64, &Netns)> {
-    s.netns.iter().find(|(_, row)| row.host).map(|(key, row)| (key.netns, &**row))
-}
-
-/// Links of a namespace, in the order of their numbers.
-fn links_of(s: &Snapshot, netns: u64) -> impl Iterator<Item = (LinkKey, &Link)> {
-    let range = LinkKey { netns, ifindex: 0 }..=LinkKey { netns, ifindex: u32::MAX };
-    s.link.range(range).map(|(key, row)| (*key, &**row))
-}
-
-/// What a link of a namespace hangs on.
-fn group_of(s: &Snapshot, host: u64, row: &Link) -> Group {
-    let Some(end) = other_end(row) else { return Group::Nothing };
-    if end.netns != host {
-        return Group::Others;
-    }
-    if row.peer_netns.is_none() {
-        return match link(s, end) {
-            Some(lower) if lower.kind == "bridge" => Group::Bridge(end.ifindex),
-            Some(_) | None => Group::Rides(end.ifindex),
-        };
-    }
-    link(s, end).and_then(|far| far.master).map_or(Group::Host, Group::Bridge)
-}
-
-/// Everybody who wants a row, with the group of its first cable.
-pub(super) fn members(s: &Snapshot) -> Vec<Member> {
-    let Some((host, _)) = host(s) else { return Vec::new() };
-    let member = |netns: u64| {
-        let groups =
-            links_of(s, netns).filter(|(_, row)| row.kind != "loopback").map(|(_, r)| group_of(s, host, r));
-        let group = groups.min().unwrap_or(Group::Nothing);
-        let of_group = match group {
-            Group::Bridge(ifindex) | Group::Rides(ifindex) => {
-                let row = link(s, LinkKey { netns: host, ifindex });
-                row.map(|row| row.network.clone().unwrap_or_else(|| row.name.clone()))
-            }
-            Group::Host | Group::Others | Group::Nothing => None,
-        };
-        let name = netns_name(s, netns).to_lowercase();
-        Member { netns, group, order: (of_group.unwrap_or_default(), name) }
-    };
-    s.netns.iter().filter(|(_, row)| !row.host).map(|(key, _)| member(key.netns)).collect()
-}
-
-/// Bridges that have a port: drawn also when all who hang on them stand elsewhere.
-pub(super) fn groups(s: &Snapshot) -> Vec<Group> {
-    let Some((host, _)) = host(s) else { return Vec::new() };
-    let ports: Vec<u32> = links_of(s, host).filter_map(|(_, row)| row.master).collect();
-    let bridges = links_of(s, host).filter(|(key, row)| row.kind == "bridge" && ports.contains(&key.ifindex));
-    bridges.map(|(key, _)| Group::Bridge(key.ifindex)).collect()
-}
 
 fn row_y(row: usize) -> f64 {
     TOP + row as f64 * PITCH
@@ -181,7 +133,7 @@ fn stat(s: &Snapshot, key: LinkKey) -> Option<&LinkStat> {
 }
 
 /// The picture of these tables by this plan.
-pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
+pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talks: &[Talk]) -> Scene {
     let Some((host, host_row)) = host(s) else { return Scene::default() };
     let bridges = bridges(s, host, plan);
     let wires = wires(s, host);
@@ -198,7 +150,7 @@ pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
             to: (STACK.0, y),
             up: wire.up,
             flow: wire.flow,
-            ..bare(wire.key, host)
+            ..bare(wire.key, Who::Netns(host))
         });
     }
     for bridge in &bridges {
@@ -210,15 +162,27 @@ pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
             to: (BRIDGE.0, y),
             up,
             flow: flow(stat(s, bridge.key)),
-            ..bare(bridge.key, host)
+            ..bare(bridge.key, Who::Netns(host))
         });
     }
-    for (key, row) in s.netns.iter().filter(|(_, row)| !row.host) {
-        let Some(at) = plan.row(key.netns) else { continue };
-        let frame = frame(s, key.netns, row, row_y(at));
-        scene.cables.extend(cables(s, host, &frame, &bridges));
-        scene.frames.push(frame);
+    for member in &cast.members {
+        let Some(at) = plan.row(&member.who) else { continue };
+        match &member.who {
+            Who::Netns(netns) => {
+                let Some(row) = s.netns.get(&NetnsKey { netns: *netns }) else { continue };
+                let frame = frame(s, *netns, row, row_y(at));
+                scene.cables.extend(cables(s, host, *netns, &frame, &bridges));
+                scene.frames.push(frame);
+            }
+            Who::Bundle(group, name) => {
+                let Some(bundle) = cast.bundles.get(&(*group, name.clone())) else { continue };
+                let frame = bundle_frame(s, (*group, name), bundle, row_y(at));
+                scene.cables.extend(bundle_cable(s, host, bundle, &frame, &bridges));
+                scene.frames.push(frame);
+            }
+        }
     }
+    scene.bows = talk::bows(talks, &scene.frames);
     let named = [
         (Group::Host, "veth to the host itself"),
         (Group::Others, "among themselves"),
@@ -230,11 +194,11 @@ pub(super) fn scene(s: &Snapshot, plan: &Plan) -> Scene {
     scene
 }
 
-fn bare(key: LinkKey, netns: u64) -> Cable {
+fn bare(key: LinkKey, who: Who) -> Cable {
     Cable {
         key,
         far: None,
-        netns,
+        who,
         bridge: None,
         from: (0.0, 0.0),
         to: (0.0, 0.0),
@@ -272,54 +236,69 @@ fn bridges(s: &Snapshot, host: u64, plan: &Plan) -> Vec<Bridge> {
     rows.filter_map(bridge).collect()
 }
 
-fn frame(s: &Snapshot, netns: u64, row: &Netns, y: f64) -> Frame {
-    let of = |id: &String| ContainerKey { id: id.clone() };
-    let who: Vec<_> = row.containers.iter().filter_map(|id| s.container.get(&of(id))).collect();
-    let uses: Vec<_> = row.containers.iter().filter_map(|id| s.container_stat.get(&of(id))).collect();
-    let detail = match (who.as_slice(), row.hidden.as_ref()) {
-        (_, Some(why)) => why.clone(),
-        ([], _) => row.pid.map_or_else(|| "no process".to_owned(), |pid| format!("pid {pid}")),
-        ([one], _) => one.image.clone().unwrap_or_default(),
-        (several, _) => several.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", "),
-    };
-    let sum = |f: fn(&glasshull_shared::domain::container::ContainerStat) -> Option<f32>| {
-        uses.iter().filter_map(|u| f(u)).reduce(|a, b| a + b)
-    };
-    let limit = sum(|u| u.cpu_limit_cores).filter(|_| uses.iter().all(|u| u.cpu_limit_cores.is_some()));
-    let cpu = sum(|u| u.cpu_ratio).map(|used| (used, limit.map(|cores| used / cores.max(0.001))));
-    let memory = uses.iter().filter_map(|u| u.memory_bytes).reduce(|a, b| a + b).map(|used| {
-        let limits: Option<u64> = uses.iter().map(|u| u.memory_limit_bytes).sum();
-        (used, limits.filter(|limit| *limit > 0).map(|limit| (used as f64 / limit as f64) as f32))
-    });
-    Frame {
-        netns,
-        y,
-        title: netns_name(s, netns),
-        detail,
-        containers: row.containers.clone(),
-        cpu,
-        memory,
-        processes: row.processes,
+/// The cable of a closed bundle: what passes over all of its members' together. Those of an open one have their own.
+fn bundle_cable(
+    s: &Snapshot,
+    host: u64,
+    bundle: &Bundle,
+    frame: &Frame,
+    bridges: &[Bridge],
+) -> Option<Cable> {
+    if bundle.open {
+        return None;
     }
+    let links = bundle.members.iter().flat_map(|netns| links_of(s, *netns));
+    let links: Vec<_> = links.filter(|(_, row)| row.kind != "loopback").collect();
+    let (key, first) = links.first()?;
+    let mut sum = Flow::default();
+    for (key, _) in &links {
+        let one = flow(stat(s, *key));
+        let add = |a: Option<f32>, b: Option<f32>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
+        (sum.rx, sum.tx, sum.lost) = (add(sum.rx, one.rx), add(sum.tx, one.tx), sum.lost + one.lost);
+    }
+    let y = frame.y + TALL / 2.0;
+    let (from, bridge) = left_end(s, host, first, bridges, y);
+    Some(Cable {
+        bridge,
+        from,
+        to: (BOX.0, y),
+        label: format!("{} links", unit::count(links.len() as u64)),
+        kind: first.kind.clone(),
+        up: links.iter().any(|(_, row)| row.up),
+        flow: sum,
+        ..bare(*key, frame.who.clone())
+    })
+}
+
+/// Where a cable begins, and at which bridge.
+fn left_end(
+    s: &Snapshot,
+    host: u64,
+    row: &Link,
+    bridges: &[Bridge],
+    y: f64,
+) -> ((f64, f64), Option<LinkKey>) {
+    let bridge = match group_of(s, host, row) {
+        Group::Bridge(ifindex) => Some(LinkKey { netns: host, ifindex }),
+        Group::Host | Group::Rides(_) | Group::Others | Group::Nothing => None,
+    };
+    let from = match bridges.iter().find(|b| Some(b.key) == bridge) {
+        Some(b) => (BRIDGE.0 + BRIDGE.1, y.clamp(b.y + 6.0, b.y + b.height - 6.0)),
+        None if other_end(row).is_some_and(|far| far.netns == host) => (STACK.0 + STACK.1, y),
+        None => (LABEL.0, y),
+    };
+    (from, bridge)
 }
 
 /// The cables of a frame: one per link but lo, spread over its height.
-fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &[Bridge]) -> Vec<Cable> {
-    let links: Vec<_> = links_of(s, frame.netns).filter(|(_, row)| row.kind != "loopback").collect();
+fn cables(s: &Snapshot, host: u64, netns: u64, frame: &Frame, bridges: &[Bridge]) -> Vec<Cable> {
+    let links: Vec<_> = links_of(s, netns).filter(|(_, row)| row.kind != "loopback").collect();
     let step = TALL / (links.len() + 1) as f64;
     let cable = |(i, (key, row)): (usize, &(LinkKey, &Link))| {
         let y = frame.y + step * (i + 1) as f64;
         let far = other_end(row);
         let far_row = far.and_then(|far| link(s, far));
-        let bridge = match group_of(s, host, row) {
-            Group::Bridge(ifindex) => Some(LinkKey { netns: host, ifindex }),
-            Group::Host | Group::Rides(_) | Group::Others | Group::Nothing => None,
-        };
-        let from = match bridges.iter().find(|b| Some(b.key) == bridge) {
-            Some(b) => (BRIDGE.0 + BRIDGE.1, y.clamp(b.y + 6.0, b.y + b.height - 6.0)),
-            None if far.is_some_and(|far| far.netns == host) => (STACK.0 + STACK.1, y),
-            None => (LABEL.0, y),
-        };
+        let (from, bridge) = left_end(s, host, row, bridges, y);
         Cable {
             far,
             bridge,
@@ -329,7 +308,7 @@ fn cables(s: &Snapshot, host: u64, frame: &Frame, bridges: &[Bridge]) -> Vec<Cab
             kind: row.kind.clone(),
             up: row.up,
             flow: flow(stat(s, *key)),
-            ..bare(*key, frame.netns)
+            ..bare(*key, frame.who.clone())
         }
     };
     links.iter().enumerate().map(cable).collect()
@@ -344,11 +323,6 @@ impl Flow {
 }
 
 impl Cable {
-    /// What tells it from others: one link may be at the right end of one and in the middle of another.
-    pub(super) fn id(&self) -> (LinkKey, i64) {
-        (self.key, self.to.0 as i64)
-    }
-
     /// From left to right, shifted by some units down: two strands lie side by side.
     pub(super) fn path(&self, shift: f64) -> String {
         let ((x0, y0), (x1, y1)) = (self.from, self.to);

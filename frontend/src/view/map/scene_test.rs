@@ -1,11 +1,14 @@
 //! Tests of the map's picture: who hangs on what, and that nothing lies over anything else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use glasshull_shared::domain::container::Container;
-use glasshull_shared::domain::network::NetnsKey;
+use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::network::Netns;
 
 use super::*;
+use crate::store::Selection;
+use crate::view::map::cast::{By, groups};
 
 const HOST: u64 = 1;
 
@@ -53,7 +56,8 @@ fn snapshot() -> Snapshot {
 
 fn drawn() -> Scene {
     let s = snapshot();
-    scene(&s, &Plan::default().advance(&members(&s), &groups(&s)))
+    let cast = Cast::of(&s, By::Each, &BTreeSet::new());
+    scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[])
 }
 
 #[test]
@@ -64,12 +68,12 @@ fn each_hangs_on_its_bridge_and_names_are_in_order() {
     // `api` is on both networks; its row is with the one whose bridge comes first.
     assert_eq!(frames.iter().map(|f| f.1).collect::<Vec<_>>(), ["api", "cache", "web", "alone"]);
     let bridge = scene.bridges.iter().find(|b| b.title == "front").unwrap();
-    for cable in scene.cables.iter().filter(|c| c.bridge == Some(bridge.key) && c.netns != HOST) {
+    for cable in scene.cables.iter().filter(|c| c.bridge == Some(bridge.key) && c.who != Who::Netns(HOST)) {
         assert!(cable.from.1 >= bridge.y && cable.from.1 <= bridge.y + bridge.height);
         assert_eq!(cable.label, "vethx");
     }
     let back = scene.bridges.iter().find(|b| b.title == "back").unwrap();
-    assert!(scene.cables.iter().any(|c| c.bridge == Some(back.key) && c.netns == 3));
+    assert!(scene.cables.iter().any(|c| c.bridge == Some(back.key) && c.who == Who::Netns(3)));
     assert_eq!(scene.wires.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["eth0"]);
 }
 
@@ -84,7 +88,7 @@ fn nothing_lies_over_anything_else() {
     assert!(columns.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0));
     assert!(BOX.0 + BOX.1 <= WIDTH);
     for frame in &scene.frames {
-        let ends: Vec<f64> = scene.cables.iter().filter(|c| c.netns == frame.netns).map(|c| c.to.1).collect();
+        let ends: Vec<f64> = scene.cables.iter().filter(|c| c.who == frame.who).map(|c| c.to.1).collect();
         assert!(ends.iter().all(|y| *y > frame.y && *y < frame.y + TALL));
         assert!(ends.windows(2).all(|pair| pair[1] - pair[0] >= 12.0), "{ends:?}");
     }
@@ -100,5 +104,38 @@ fn strands_grow_with_the_logarithm_and_stop_at_nothing() {
 
 #[test]
 fn without_a_host_there_is_no_picture() {
-    assert_eq!(scene(&Snapshot::default(), &Plan::default()), Scene::default());
+    assert_eq!(scene(&Snapshot::default(), &Cast::default(), &Plan::default(), &[]), Scene::default());
+}
+
+#[test]
+fn a_selected_container_lights_its_way_and_its_peers() {
+    let s = snapshot();
+    let cast = Cast::of(&s, By::Each, &BTreeSet::new());
+    let ends = ("alone-id".to_owned(), "web-id".to_owned());
+    let talks = [Talk { ends, rates: (Some(10.0), Some(1.0)), bytes: 11 }];
+    let plan = Plan::default().advance(&cast.members, &groups(&s));
+    let scene = scene(&s, &cast, &plan, &talks);
+    let lit = crate::view::map::lit(&scene, Some(&Selection::Container("web-id".into())));
+    assert_eq!((lit.frames, lit.peers), (vec![Who::Netns(2)], vec![Who::Netns(5)]));
+    assert_eq!(lit.bridges, [LinkKey { netns: HOST, ifindex: 10 }]);
+    assert_eq!(lit.bows.len(), 1);
+    assert!(!crate::view::map::lit(&scene, None).any);
+}
+
+#[test]
+fn a_closed_bundle_has_one_cable_with_all_that_passes() {
+    let mut s = snapshot();
+    for netns in [2, 3, 4] {
+        let row = LinkStat { rx_bytes_per_sec: Some(5.0), rx_dropped: 1, ..LinkStat::default() };
+        s.link_stat.insert(LinkKey { netns, ifindex: 2 }, Arc::new(row));
+    }
+    let cast = Cast::of(&s, By::Network, &BTreeSet::new());
+    let scene = scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[]);
+    let bundle = scene.frames.iter().find(|f| f.bundle.is_some()).unwrap();
+    assert_eq!((bundle.title.as_str(), bundle.containers.len()), ("3 on this bridge", 3));
+    let cables: Vec<_> = scene.cables.iter().filter(|c| c.who == bundle.who).collect();
+    assert_eq!(cables.len(), 1);
+    assert_eq!((cables[0].flow.rx, cables[0].flow.lost), (Some(15.0), 3));
+    // `api` is on both networks: its bundle stands with the first.
+    assert_eq!(cables[0].label, "4 links");
 }

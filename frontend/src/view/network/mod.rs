@@ -6,6 +6,7 @@ mod link;
 mod matrix;
 mod neighbour;
 mod netns;
+mod path;
 mod route;
 mod sheet;
 mod socket;
@@ -28,9 +29,10 @@ use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 7] = [
+static SHEETS: [&Sheet; 8] = [
     &link::SHEET,
     &talker::SHEET,
+    &path::SHEET,
     &socket::SHEET,
     &closed::SHEET,
     &neighbour::SHEET,
@@ -41,6 +43,7 @@ const NAMES: &[(&str, &str)] = &[
     ("", "Links"),
     ("talkers", "Talkers"),
     (matrix::ID, "Matrix"),
+    ("paths", "Paths"),
     ("sockets", "Sockets"),
     ("closed", "Closed"),
     ("neighbours", "Neighbours"),

@@ -47,7 +47,7 @@ pub(super) struct Sheet {
 /// What a cell says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Datum {
-    text: String,
+    pub(super) text: String,
     number: Option<f64>,
     /// More numbers of which a filter may mean one.
     others: Vec<f64>,

@@ -1,0 +1,104 @@
+//! Which part of the picture can be seen: a map of a thousand rows draws only those on the screen and a screen around them.
+
+use leptos::html::Div;
+use leptos::prelude::*;
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+
+/// What is seen moves in steps of this many units, so that a turn of the wheel rarely changes what is drawn.
+const STEP: f64 = 400.0;
+/// Until the page is laid out, this much is drawn.
+const FIRST: f64 = 1_200.0;
+
+/// The part in sight. Cheap to copy.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    /// The element that scrolls.
+    pub(super) node: NodeRef<Div>,
+    /// From top to bottom, in units of the picture.
+    pub(super) seen: RwSignal<(f64, f64)>,
+    /// All of it is drawn, for who wants the whole.
+    whole: RwSignal<bool>,
+    width: Signal<f64>,
+}
+
+impl Window {
+    /// `width` of the picture in its units.
+    pub(super) fn new(width: Signal<f64>) -> Self {
+        let window = Self {
+            node: NodeRef::new(),
+            seen: RwSignal::new((0.0, FIRST)),
+            whole: RwSignal::new(false),
+            width,
+        };
+        Effect::new(move |_| {
+            width.track();
+            window.whole.track();
+            window.look();
+        });
+        window.follow_size();
+        window
+    }
+
+    /// Draws all of it, or again only what is seen.
+    pub(super) fn set_whole(self, whole: bool) {
+        self.whole.set(whole);
+        self.look();
+    }
+
+    /// Looks again what can be seen.
+    pub(super) fn look(self) {
+        let Some(node) = self.node.get_untracked() else { return };
+        let seen = if self.whole.get_untracked() {
+            (0.0, f64::MAX)
+        } else {
+            let (top, height) = (f64::from(node.scroll_top()), f64::from(node.client_height()));
+            // The picture is as wide as its frame, or wider where it scrolls sideways.
+            let across = f64::from(node.scroll_width().max(1));
+            sight(top, height, across / self.width.get_untracked())
+        };
+        self.seen.maybe_update(|before| {
+            let changed = *before != seen;
+            *before = seen;
+            changed
+        });
+    }
+
+    fn follow_size(self) {
+        let looks = Closure::<dyn FnMut()>::new(move || self.look());
+        let Ok(observer) = web_sys::ResizeObserver::new(looks.as_ref().unchecked_ref()) else { return };
+        let held = StoredValue::new(SendWrapper::new((observer, looks)));
+        Effect::new(move |_| {
+            if let Some(node) = self.node.get() {
+                held.with_value(|held| held.0.observe(&node));
+            }
+        });
+        on_cleanup(move || {
+            held.try_update_value(|held| held.0.disconnect());
+        });
+    }
+}
+
+/// What is drawn, in units: what can be seen and about a screen around it. `scale`: pixels per unit.
+fn sight(top: f64, height: f64, scale: f64) -> (f64, f64) {
+    let scale = scale.max(0.01);
+    let (from, to) = (top / scale - STEP, (top + height) / scale + STEP);
+    ((from / STEP).floor() * STEP, (to / STEP).ceil() * STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_drawn_than_seen_and_small_turns_change_nothing() {
+        for top in [0.0, 37.0, 4_000.0, 77_777.0] {
+            let (from, to) = sight(top, 800.0, 0.8);
+            assert!(from <= top / 0.8 - STEP && to >= (top + 800.0) / 0.8 + STEP);
+            assert!(to - from < 800.0 / 0.8 + 4.0 * STEP);
+        }
+        assert_eq!(sight(4_000.0, 800.0, 1.0), sight(4_010.0, 790.0, 1.0));
+        assert_eq!(sight(0.0, 0.0, 0.0), (-STEP, STEP));
+    }
+}
