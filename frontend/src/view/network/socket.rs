@@ -119,10 +119,10 @@ fn ends(row: &Socket) -> impl Iterator<Item = &str> {
 
 fn process(row: &Socket) -> Datum {
     let Some(text) = process_text(row.comm.as_deref(), row.pid) else {
-        return match row.state {
-            SocketState::TimeWait => Datum::default(),
-            _ => Datum::unknown("no process has it, it is hidden, or not found yet"),
-        };
+        // What is over belongs to nobody.
+        let over = row.state == SocketState::TimeWait;
+        let why = "no process has it, it is hidden, or not found yet";
+        return if over { Datum::default() } else { Datum::unknown(why) };
     };
     match row.more_holders {
         0 => Datum::text(text),
