@@ -119,10 +119,13 @@ fn ends(row: &Socket) -> impl Iterator<Item = &str> {
 
 fn process(row: &Socket) -> Datum {
     let Some(text) = process_text(row.comm.as_deref(), row.pid) else {
-        // What is over belongs to nobody.
+        // What is over belongs to no process.
         let over = row.state == SocketState::TimeWait;
-        let why = "no process has it, it is hidden, or not found yet";
-        return if over { Datum::default() } else { Datum::unknown(why) };
+        return if over {
+            Datum::default()
+        } else {
+            Datum::unknown("no process has it, it is hidden, or not found yet")
+        };
     };
     match row.more_holders {
         0 => Datum::text(text),
