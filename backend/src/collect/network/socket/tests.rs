@@ -40,8 +40,9 @@ fn our_own_sockets_are_told_with_their_owner() {
     served.read_exact(&mut [0; 1000]).unwrap();
     let mut reader = SocketReader::new(Root::host());
     let reading = read(&mut reader, false);
-    let (_, listener) = find(&reading, &address.to_string()).unwrap();
-    assert_eq!(listener.state, SocketState::Listen);
+    // What it accepted has the same end.
+    let listens = |row: &&Arc<Socket>| row.local == address.to_string() && row.state == SocketState::Listen;
+    let listener = reading.socket.values().find(listens).unwrap();
     let own = |row: &Socket| reader.holders()[&row.inode.unwrap()][0].pid == std::process::id();
     assert!(own(listener));
     let (key, connected) = find(&reading, &client.local_addr().unwrap().to_string()).unwrap();
