@@ -130,6 +130,12 @@ tables! {
     neighbour / Neighbour: NeighbourKey => Neighbour,
     /// Where packets go.
     route / Route: RouteKey => Route,
+    /// Rules that translate addresses.
+    nat_rule / NatRule: NatRuleKey => NatRule,
+    /// Ports through which containers are reached, hop by hop.
+    published_port / PublishedPort: PublishedPortKey => PublishedPort,
+    /// Connections that are translated.
+    translation / Translation: TranslationKey => Translation,
 }
 
 impl Topic {

@@ -155,4 +155,7 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Event), fields(&sample.event));
     assert_eq!(merged(Topic::Source), fields(&sample.source));
     assert_eq!(merged(Topic::Cpu), fields(&sample.cpu));
+    assert_eq!(merged(Topic::NatRule), fields(&sample.nat_rule));
+    assert_eq!(merged(Topic::PublishedPort), fields(&sample.published_port));
+    assert_eq!(merged(Topic::Translation), fields(&sample.translation));
 }

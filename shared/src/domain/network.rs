@@ -4,7 +4,11 @@
 //! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel reuses an
 //! inode number only after the namespace has ended, which removes all its rows.
 
+mod nat;
+
 use serde::{Deserialize, Serialize};
+
+pub use nat::*;
 
 /// A network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

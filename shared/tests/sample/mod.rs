@@ -1,5 +1,6 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
+mod nat;
 mod network;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,9 @@ pub(crate) fn snapshot() -> Snapshot {
         link_stat: [(network::link_key(), Arc::new(network::link_stat()))].into(),
         neighbour: [(network::neighbour_key(), Arc::new(network::neighbour()))].into(),
         route: [(network::route_key(), Arc::new(network::route()))].into(),
+        nat_rule: [(nat::rule_key(), Arc::new(nat::rule()))].into(),
+        published_port: [(nat::port_key(), Arc::new(nat::port()))].into(),
+        translation: [(nat::translation_key(), Arc::new(nat::translation()))].into(),
     }
 }
 
