@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::part::container::ContainerPart;
 use super::part::host::HostPart;
+use super::part::nat::NatPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
 use super::part::sees_all;
@@ -55,6 +56,7 @@ pub(crate) struct Live {
     process: ProcessPart,
     container: ContainerPart,
     network: NetworkPart,
+    nat: NatPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -77,6 +79,7 @@ impl Live {
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
             network: NetworkPart::new(root.clone(), sees_all(&identity)),
+            nat: NatPart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -110,6 +113,7 @@ impl Live {
         self.process.release();
         self.container.release();
         self.network.release();
+        self.nat.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -148,6 +152,9 @@ impl Live {
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
         }
+        if collect::NAT.needed(demand) {
+            self.nat.read(self.network.targets(), &mut next, (demand, self.ticks), troubles);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -185,4 +192,7 @@ fn leave_out_host(next: &mut Snapshot) {
     let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);
     next.neighbour.retain(|key, _| !hosts(key.netns));
     next.route.retain(|key, _| !hosts(key.netns));
+    next.nat_rule.retain(|key, row| row.container.is_some() || !hosts(key.netns));
+    next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
+    next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
 }

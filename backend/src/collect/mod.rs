@@ -56,6 +56,9 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -90,6 +93,9 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Netns,
         Topic::Link,
         Topic::Neighbour,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: None,
 };
@@ -98,7 +104,16 @@ pub(crate) const ENGINE: Collector = Collector {
 pub(crate) const RUNTIME: Collector = Collector {
     name: "runtime",
     fills: &[Topic::Container],
-    needed_by: &[Topic::Container, Topic::ContainerStat, Topic::Netns, Topic::Link, Topic::Neighbour],
+    needed_by: &[
+        Topic::Container,
+        Topic::ContainerStat,
+        Topic::Netns,
+        Topic::Link,
+        Topic::Neighbour,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
+    ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
 
@@ -116,9 +131,28 @@ pub(crate) const CGROUP: Collector = Collector {
 pub(crate) const NETWORK: Collector = Collector {
     name: "network",
     fills: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
-    needed_by: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route],
+    needed_by: &[
+        Topic::Netns,
+        Topic::Link,
+        Topic::LinkStat,
+        Topic::Neighbour,
+        Topic::Route,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
+    ],
     misses: Some(
         "links that live shorter than a tick; namespaces that only a descriptor or a socket keeps alive",
+    ),
+};
+
+/// Address translation: nf_tables, legacy iptables and connection tracking in each namespace.
+pub(crate) const NAT: Collector = Collector {
+    name: "nat",
+    fills: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
+    needed_by: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
+    misses: Some(
+        "what sets and maps of nf_tables hold (IPVS, kube-proxy in nftables mode), and translation by eBPF programs",
     ),
 };
 
@@ -128,4 +162,4 @@ pub(crate) const OWN_COST: Collector =
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, NAT, OWN_COST];

@@ -28,6 +28,9 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("link", &[Topic::Link, Topic::LinkStat]),
     ("neighbour", &[Topic::Neighbour]),
     ("route", &[Topic::Route]),
+    ("nat_rule", &[Topic::NatRule]),
+    ("published_port", &[Topic::PublishedPort]),
+    ("translation", &[Topic::Translation]),
 ];
 /// What is left out unless asked for by name.
 const ON_DEMAND: &[&str] = &["thread"];

@@ -2,5 +2,6 @@
 
 pub(crate) mod exit;
 pub(crate) mod join;
+pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod rate;

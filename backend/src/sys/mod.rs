@@ -3,9 +3,11 @@
 pub(crate) mod capability;
 pub(crate) mod clock;
 pub(crate) mod limits;
+pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub(crate) mod netns;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;
 pub(crate) mod text;
+pub(crate) mod xtables;

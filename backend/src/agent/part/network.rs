@@ -1,19 +1,18 @@
 //! Network namespaces, links, neighbours, routes: fills `netns`, `link`, `link_stat`, `neighbour`, `route`.
 
-use std::sync::Arc;
-
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::{LinkKey, LinkStat};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
-use super::{Raw, keep_rows};
+use super::{Raw, keep_of, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::{NetworkReader, NetworkReading, Want};
 use crate::model::network::{join_links, join_namespaces, join_neighbours};
 use crate::sys::clock;
+use crate::sys::netns::Target;
 use crate::sys::root::Root;
 
 /// Ticks between two readings of neighbours and routes, which change rarely and cost as much as links.
@@ -26,17 +25,30 @@ pub(crate) struct NetworkPart {
     sees_all: bool,
     reader: NetworkReader,
     stat: Raw<LinkKey, LinkStat>,
+    /// Namespaces of the last reading and how to get there.
+    targets: Vec<Target>,
 }
 
 impl NetworkPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(root: Root, sees_all: bool) -> Self {
-        Self { reader: NetworkReader::new(root.clone()), stat: Raw::default(), root, sees_all }
+        Self {
+            reader: NetworkReader::new(root.clone()),
+            stat: Raw::default(),
+            targets: Vec::new(),
+            root,
+            sees_all,
+        }
     }
 
     /// Forgets what was read.
     pub(crate) fn release(&mut self) {
         *self = Self::new(self.root.clone(), self.sees_all);
+    }
+
+    /// The namespaces of the last reading and how to get there.
+    pub(crate) fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     /// Reads all namespaces; `processes` says where to look, `next` must have its containers joined already.
@@ -70,8 +82,10 @@ impl NetworkPart {
             mut neighbour,
             mut route,
             failed,
+            targets,
             ..
         } = reading;
+        self.targets = targets;
         for inode in failed {
             keep_of(inode, |key| key.netns, &next.link, &mut link);
             keep_of(inode, |key| key.netns, &self.stat.rows, &mut link_stat);
@@ -91,13 +105,6 @@ impl NetworkPart {
         next.link = keep_rows(link, &next.link);
         self.stat.show(now, link_stat, &mut next.link_stat);
     }
-}
-
-/// Takes over the rows of one namespace: a failure is stale, never empty.
-fn keep_of<K: Ord + Clone, V>(netns: u64, of: fn(&K) -> u64, from: &Table<K, V>, to: &mut Table<K, V>) {
-    to.extend(
-        from.iter().filter(|(key, _)| of(key) == netns).map(|(key, row)| (key.clone(), Arc::clone(row))),
-    );
 }
 
 fn trouble(reading: &NetworkReading, sees_all: bool) -> Option<Trouble> {

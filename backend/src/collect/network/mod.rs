@@ -10,6 +10,7 @@
 
 mod link;
 mod namespace;
+pub(crate) mod nat;
 mod neighbour;
 mod route;
 
@@ -55,6 +56,8 @@ pub(crate) struct NetworkReading {
     pub route: Table<RouteKey, Route>,
     /// Namespaces that are there but could not be read now: what was known of them still holds.
     pub failed: Vec<u64>,
+    /// How to get into each: for who reads more there.
+    pub targets: Vec<Target>,
     /// Processes whose namespace may not be asked for.
     pub hidden_processes: usize,
     /// What could not be read, for a person; at most one line per reason.
@@ -143,6 +146,7 @@ impl NetworkReader {
             let lives = |netns: &u64| reading.netns.contains_key(&NetnsKey { netns: *netns });
             lives(at) && lives(to)
         });
+        reading.targets = found.targets;
         Ok(reading)
     }
 
