@@ -9,6 +9,7 @@ mod agent;
 mod container;
 mod engine;
 mod host;
+mod nat;
 mod network;
 mod process;
 mod runner;
@@ -41,6 +42,10 @@ const CASES: &[Case] = &[
     ("network::a_namespace_knows_who_shares_it", network::namespaces),
     ("network::neighbours_and_routes_are_those_of_ip", network::neighbours_and_routes),
     ("network::namespaces_that_come_and_go_disturb_nothing", network::churn),
+    ("nat::rules_are_those_of_iptables_and_nft_with_their_counters", nat::rules),
+    ("nat::a_fetch_raises_the_counter_and_is_translated_as_conntrack_says", nat::fetched),
+    ("nat::stale_rules_and_forwarding_that_is_off_are_marked", nat::dead),
+    ("nat::a_proxied_port_leads_to_its_listener_until_that_stops", nat::proxied),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -51,7 +51,7 @@ impl Place {
     }
 }
 
-fn inode(path: &str) -> Result<u64> {
+pub(crate) fn inode(path: &str) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
     Ok(fs::metadata(path).with_context(|| path.to_owned())?.ino())
 }
@@ -125,7 +125,7 @@ impl Drop for Cables {
     }
 }
 
-fn run(words: &[&str]) -> Result<()> {
+pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (program, args) = words.split_first().context("no program")?;
     let output = Command::new(program).args(args).output()?;
     ensure!(

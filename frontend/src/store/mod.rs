@@ -9,6 +9,7 @@ pub mod filter;
 pub mod history;
 pub mod lookup;
 pub mod mirror;
+pub mod nat;
 pub mod network;
 pub mod scoreboard;
 pub mod shell;

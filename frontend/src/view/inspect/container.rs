@@ -8,6 +8,7 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::container_ports::ports;
 use super::container_tasks::{init, processes, scoreboard};
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
@@ -21,6 +22,7 @@ pub(super) const INSPECT: Inspect = Inspect {
     tabs: &[
         Tab { id: "overview", title: "Overview", render: overview },
         Tab { id: "processes", title: "Processes", render: processes },
+        Tab { id: "ports", title: "Ports", render: ports },
         Tab { id: "labels", title: "Labels", render: labels },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],

@@ -3,8 +3,11 @@
 mod link;
 mod neighbour;
 mod netns;
+mod port;
 mod route;
+mod rule;
 mod sheet;
+mod translation;
 
 use std::sync::Arc;
 
@@ -15,16 +18,31 @@ use leptos::prelude::*;
 
 use super::{Parsed, filter_box};
 use crate::store::filter::Query;
-use crate::store::network::trouble;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
+use crate::store::{nat, network};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 4] = [&link::SHEET, &neighbour::SHEET, &route::SHEET, &netns::SHEET];
-const NAMES: &[(&str, &str)] =
-    &[("", "Links"), ("neighbours", "Neighbours"), ("routes", "Routes"), ("namespaces", "Namespaces")];
+static SHEETS: [&Sheet; 7] = [
+    &link::SHEET,
+    &neighbour::SHEET,
+    &route::SHEET,
+    &netns::SHEET,
+    &port::SHEET,
+    &rule::SHEET,
+    &translation::SHEET,
+];
+const NAMES: &[(&str, &str)] = &[
+    ("", "Links"),
+    ("neighbours", "Neighbours"),
+    ("routes", "Routes"),
+    ("namespaces", "Namespaces"),
+    ("ports", "Ports"),
+    ("nat", "NAT"),
+    ("translations", "Translations"),
+];
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -134,7 +152,8 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    store.read(&[Topic::Source], trouble).unwrap_or_else(|| sheet.empty.to_owned())
+    let why = if sheet.of_nat() { nat::trouble } else { network::trouble };
+    store.read(&[Topic::Source], why).unwrap_or_else(|| sheet.empty.to_owned())
 }
 
 /// What a line leads to: its link; a namespace to its container.
@@ -144,6 +163,9 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
         LineKey::Neighbour(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
         LineKey::Route(key) if key.ifindex == 0 => None,
         LineKey::Route(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.ifindex })),
+        LineKey::Port(key) => key.container.clone().map(Selection::Container),
+        LineKey::Rule(key) => s.nat_rule.get(key)?.container.clone().map(Selection::Container),
+        LineKey::Translation(key) => s.translation.get(key)?.container.clone().map(Selection::Container),
         LineKey::Netns(key) => {
             let row = s.netns.get(key)?;
             if row.host {

@@ -1,7 +1,9 @@
 //! What one table of this view is: columns, filter fields and, for each cell, one datum that is shown, sorted by and
 //! filtered. Pure.
 
-use glasshull_shared::domain::network::{LinkKey, NeighbourKey, NetnsKey, RouteKey};
+use glasshull_shared::domain::network::{
+    LinkKey, NatRuleKey, NeighbourKey, NetnsKey, PublishedPortKey, RouteKey, TranslationKey,
+};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -16,6 +18,9 @@ pub(super) enum LineKey {
     Neighbour(NeighbourKey),
     Route(RouteKey),
     Netns(NetnsKey),
+    Port(PublishedPortKey),
+    Rule(NatRuleKey),
+    Translation(TranslationKey),
 }
 
 /// One table.
@@ -88,6 +93,12 @@ impl Datum {
         self
     }
 
+    /// With the number written otherwise: a time.
+    pub(super) fn written(mut self, text: String) -> Self {
+        self.text = text;
+        self
+    }
+
     fn quiet_zero(mut self) -> Self {
         if self.number == Some(0.0) {
             self.tone = "quiet";
@@ -148,6 +159,11 @@ impl Record for Row<'_> {
 }
 
 impl Sheet {
+    /// Whether its rows come from address translation.
+    pub(super) fn of_nat(&self) -> bool {
+        [Topic::NatRule, Topic::PublishedPort, Topic::Translation].iter().any(|t| self.topics.contains(t))
+    }
+
     /// The keys that pass the filter, in order, and the number of all.
     pub(super) fn arrange(
         &'static self,
