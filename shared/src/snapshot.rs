@@ -142,6 +142,12 @@ tables! {
     flow_stat / FlowStat: FlowKey => FlowStat,
     /// How well packets are captured.
     capture / Capture: Single => Capture,
+    /// Rules that translate addresses.
+    nat_rule / NatRule: NatRuleKey => NatRule,
+    /// Ports through which containers are reached, hop by hop.
+    published_port / PublishedPort: PublishedPortKey => PublishedPort,
+    /// Connections that are translated.
+    translation / Translation: TranslationKey => Translation,
 }
 
 impl Topic {

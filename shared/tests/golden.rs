@@ -165,4 +165,7 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::ClosedSocket), fields(&sample.closed_socket));
     assert_eq!(merged(Topic::Flow), fields(&sample.flow));
     assert_eq!(merged(Topic::FlowStat), fields(&sample.flow_stat));
+    assert_eq!(merged(Topic::NatRule), fields(&sample.nat_rule));
+    assert_eq!(merged(Topic::PublishedPort), fields(&sample.published_port));
+    assert_eq!(merged(Topic::Translation), fields(&sample.translation));
 }

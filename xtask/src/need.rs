@@ -71,6 +71,26 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("nft").is_some(),
+        package: Package {
+            apt: "nftables",
+            dnf: "nftables",
+            pacman: "nftables",
+            why: "tests compare rules with what nft says",
+        },
+    },
+    Need {
+        test_only: true,
+        present: || which("conntrack").is_some(),
+        package: Package {
+            apt: "conntrack",
+            dnf: "conntrack-tools",
+            pacman: "conntrack-tools",
+            why: "tests compare translations with what conntrack says",
+        },
+    },
+    Need {
+        test_only: true,
         present: check::static_busybox,
         package: Package {
             apt: "busybox-static",

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::part::container::ContainerPart;
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
+use super::part::nat::NatPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
 use super::part::sees_all;
@@ -62,6 +63,7 @@ pub(crate) struct Live {
     socket: SocketPart,
     flow: FlowPart,
     control: bool,
+    nat: NatPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -86,6 +88,7 @@ impl Live {
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
             flow: FlowPart::new(root.clone()),
             network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
+            nat: NatPart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -153,6 +156,7 @@ impl Live {
         self.network.release();
         self.socket.release();
         self.flow.release();
+        self.nat.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -204,6 +208,9 @@ impl Live {
         } else {
             self.flow.rest(&mut next);
         }
+        if collect::NAT.needed(demand) {
+            self.nat.read(&self.network.found().targets, &mut next, (demand, self.ticks), troubles);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -253,4 +260,7 @@ fn leave_out_host(next: &mut Snapshot) {
     next.flow.retain(|_, row| ends(row));
     let kept = &next.flow;
     next.flow_stat.retain(|key, _| kept.contains_key(key));
+    next.nat_rule.retain(|key, row| row.container.is_some() || !hosts(key.netns));
+    next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
+    next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
 }

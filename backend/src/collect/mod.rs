@@ -62,6 +62,9 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Socket,
         Topic::ClosedSocket,
         Topic::Flow,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -99,6 +102,9 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Socket,
         Topic::ClosedSocket,
         Topic::Flow,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: None,
 };
@@ -116,6 +122,9 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Socket,
         Topic::ClosedSocket,
         Topic::Flow,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
@@ -146,6 +155,9 @@ pub(crate) const NETWORK: Collector = Collector {
         Topic::Flow,
         Topic::FlowStat,
         Topic::Capture,
+        Topic::NatRule,
+        Topic::PublishedPort,
+        Topic::Translation,
     ],
     misses: Some(
         "links that live shorter than 200 ms; namespaces that only a descriptor or a socket keeps alive; until the next tick what changes in a namespace that no link here leads to",
@@ -172,10 +184,20 @@ pub(crate) const FLOW: Collector = Collector {
     ),
 };
 
+/// Address translation: nf_tables, legacy iptables and connection tracking in each namespace.
+pub(crate) const NAT: Collector = Collector {
+    name: "nat",
+    fills: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
+    needed_by: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
+    misses: Some(
+        "what sets and maps of nf_tables hold (IPVS, kube-proxy in nftables mode), and translation by eBPF programs",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, FLOW, OWN_COST];
+    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, FLOW, NAT, OWN_COST];

@@ -32,6 +32,9 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("closed_socket", &[Topic::ClosedSocket]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
+    ("nat_rule", &[Topic::NatRule]),
+    ("published_port", &[Topic::PublishedPort]),
+    ("translation", &[Topic::Translation]),
 ];
 /// What is left out unless asked for by name.
 const ON_DEMAND: &[&str] = &["thread", "flow", "capture"];

@@ -3,6 +3,7 @@
 pub(crate) mod exit;
 pub(crate) mod flow;
 pub(crate) mod join;
+pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod rate;
 pub(crate) mod socket;

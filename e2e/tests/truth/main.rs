@@ -10,6 +10,7 @@ mod container;
 mod engine;
 mod flow;
 mod host;
+mod nat;
 mod network;
 mod process;
 mod runner;
@@ -75,6 +76,10 @@ const CASES: &[Case] = &[
     ("network::a_storm_of_links_leaves_no_ghost", network::event::storm),
     ("network::a_containers_link_goes_down_and_up_by_order", network::control::down_and_up),
     ("network::orders_are_refused_where_they_should_be", network::control::refused),
+    ("nat::rules_are_those_of_iptables_and_nft_with_their_counters", nat::rules),
+    ("nat::a_fetch_raises_the_counter_and_is_translated_as_conntrack_says", nat::fetched),
+    ("nat::stale_rules_and_forwarding_that_is_off_are_marked", nat::dead),
+    ("nat::a_proxied_port_leads_to_its_listener_until_that_stops", nat::proxied),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

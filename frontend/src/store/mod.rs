@@ -10,6 +10,7 @@ pub mod flow;
 pub mod history;
 pub mod lookup;
 pub mod mirror;
+pub mod nat;
 pub mod network;
 pub mod scoreboard;
 pub mod shell;

@@ -92,7 +92,7 @@ pub fn wire_lines(snapshot: &Snapshot, netns: u64, ifindex: Option<u32>, filter:
 }
 
 /// What a command line begins with to see a namespace from the host; `None` when there is no way in by name.
-fn prefix(snapshot: &Snapshot, netns: u64) -> Option<String> {
+pub(super) fn prefix(snapshot: &Snapshot, netns: u64) -> Option<String> {
     let row = snapshot.netns.get(&NetnsKey { netns })?;
     match (row.host, &row.name, row.pid) {
         (true, ..) => Some(String::new()),

@@ -5,12 +5,13 @@
 //! inode number only after the namespace has ended, which removes all its rows.
 
 mod flow;
+mod nat;
 mod socket;
-
-pub use flow::{Capture, Flow, FlowKey, FlowStat, FlowState, Protocol};
 
 use serde::{Deserialize, Serialize};
 
+pub use flow::*;
+pub use nat::*;
 pub use socket::*;
 
 /// A network namespace.

@@ -1,6 +1,7 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
 mod flow;
+mod nat;
 mod network;
 mod socket;
 
@@ -55,6 +56,9 @@ pub(crate) fn snapshot() -> Snapshot {
         flow: [(flow::key(), Arc::new(flow::flow()))].into(),
         flow_stat: [(flow::key(), Arc::new(flow::stat()))].into(),
         capture: [(Single, Arc::new(flow::capture()))].into(),
+        nat_rule: [(nat::rule_key(), Arc::new(nat::rule()))].into(),
+        published_port: [(nat::port_key(), Arc::new(nat::port()))].into(),
+        translation: [(nat::translation_key(), Arc::new(nat::translation()))].into(),
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod container;
 pub(crate) mod flow;
 pub(crate) mod host;
+pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod process;
 pub(crate) mod socket;
@@ -61,6 +62,13 @@ fn keep_rows<K: Ord, V: PartialEq>(mut now: Table<K, V>, before: &Table<K, V>) -
         }
     }
     now
+}
+
+/// Takes over the rows of one namespace: a failure is stale, never empty.
+fn keep_of<K: Ord + Clone, V>(netns: u64, of: fn(&K) -> u64, from: &Table<K, V>, to: &mut Table<K, V>) {
+    to.extend(
+        from.iter().filter(|(key, _)| of(key) == netns).map(|(key, row)| (key.clone(), Arc::clone(row))),
+    );
 }
 
 /// Whether we hold both capabilities that show other users' processes whole.

@@ -12,7 +12,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
 use tokio::sync::Notify;
 
-use super::{Raw, keep_rows, sees_all};
+use super::{Raw, keep_of, keep_rows, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::listen::Listener;
@@ -222,18 +222,6 @@ impl NetworkPart {
             }
         }
     }
-}
-
-/// Takes over the rows of one namespace: a failure is stale, never empty.
-pub(super) fn keep_of<K: Ord + Clone, V>(
-    netns: u64,
-    of: fn(&K) -> u64,
-    from: &Table<K, V>,
-    to: &mut Table<K, V>,
-) {
-    to.extend(
-        from.iter().filter(|(key, _)| of(key) == netns).map(|(key, row)| (key.clone(), Arc::clone(row))),
-    );
 }
 
 fn trouble(reading: &NetworkReading, sees_all: bool, deafness: Option<Deafness>) -> Option<Trouble> {

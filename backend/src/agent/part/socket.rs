@@ -6,7 +6,8 @@ use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
-use super::network::{Found, keep_of};
+use super::keep_of;
+use super::network::Found;
 use super::{Raw, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;

@@ -12,6 +12,7 @@ pub(crate) mod flow;
 mod link;
 pub(crate) mod listen;
 mod namespace;
+pub(crate) mod nat;
 mod neighbour;
 mod route;
 pub(crate) mod socket;
@@ -62,7 +63,7 @@ pub(crate) struct NetworkReading {
     pub failed: Vec<u64>,
     /// Processes whose namespace may not be asked for.
     pub hidden: Vec<ProcessKey>,
-    /// How to get into each.
+    /// How to get into each: for who reads more there.
     pub targets: Vec<Target>,
     /// What could not be read, for a person; at most one line per reason.
     pub notices: Vec<String>,

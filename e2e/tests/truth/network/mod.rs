@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-fn inode(path: &str) -> Result<u64> {
+pub(crate) fn inode(path: &str) -> Result<u64> {
     Ok(fs::metadata(path).with_context(|| path.to_owned())?.ino())
 }
 

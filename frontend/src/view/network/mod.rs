@@ -7,10 +7,13 @@ mod matrix;
 mod neighbour;
 mod netns;
 mod path;
+mod port;
 mod route;
+mod rule;
 mod sheet;
 mod socket;
 mod talker;
+mod translation;
 
 use std::sync::Arc;
 
@@ -29,23 +32,29 @@ use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 use sheet::{LineKey, Sheet};
 
-static SHEETS: [&Sheet; 8] = [
+static SHEETS: [&Sheet; 11] = [
     &link::SHEET,
-    &talker::SHEET,
     &path::SHEET,
+    &talker::SHEET,
     &socket::SHEET,
     &closed::SHEET,
+    &port::SHEET,
+    &rule::SHEET,
+    &translation::SHEET,
     &neighbour::SHEET,
     &route::SHEET,
     &netns::SHEET,
 ];
 const NAMES: &[(&str, &str)] = &[
     ("", "Links"),
+    ("paths", "Paths"),
     ("talkers", "Talkers"),
     (matrix::ID, "Matrix"),
-    ("paths", "Paths"),
     ("sockets", "Sockets"),
     ("closed", "Closed"),
+    ("ports", "Ports"),
+    ("nat", "NAT"),
+    ("translations", "Translations"),
     ("neighbours", "Neighbours"),
     ("routes", "Routes"),
     ("namespaces", "Namespaces"),
@@ -203,6 +212,9 @@ fn selection(s: &Snapshot, key: &LineKey) -> Option<Selection> {
             owner(row.pid.zip(row.start_time).filter(|process| lives(*process)), row.container.as_ref())
         }
         LineKey::Flow(key) => Some(Selection::Link(Link { netns: key.netns, ifindex: key.link_ifindex })),
+        LineKey::Port(key) => key.container.clone().map(Selection::Container),
+        LineKey::Rule(key) => s.nat_rule.get(key)?.container.clone().map(Selection::Container),
+        LineKey::Translation(key) => s.translation.get(key)?.container.clone().map(Selection::Container),
         LineKey::Netns(key) => {
             let row = s.netns.get(key)?;
             if row.host {

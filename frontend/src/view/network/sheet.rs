@@ -2,7 +2,8 @@
 //! filtered. Pure.
 
 use glasshull_shared::domain::network::{
-    ClosedSocketKey, FlowKey, LinkKey, NeighbourKey, NetnsKey, RouteKey, SocketKey,
+    ClosedSocketKey, FlowKey, LinkKey, NatRuleKey, NeighbourKey, NetnsKey, PublishedPortKey, RouteKey,
+    SocketKey, TranslationKey,
 };
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
@@ -21,6 +22,9 @@ pub(super) enum LineKey {
     Socket(SocketKey),
     Closed(ClosedSocketKey),
     Flow(FlowKey),
+    Port(PublishedPortKey),
+    Rule(NatRuleKey),
+    Translation(TranslationKey),
 }
 
 /// One table.
@@ -121,6 +125,12 @@ impl Datum {
     /// With the digits as they are: an inode or a pid is a name, not a quantity.
     pub(super) fn exact(mut self, n: u64) -> Self {
         self.text = n.to_string();
+        self
+    }
+
+    /// With the number written otherwise: a time.
+    pub(super) fn written(mut self, text: String) -> Self {
+        self.text = text;
         self
     }
 

@@ -1,0 +1,145 @@
+//! Rules and connections as the kernel gave them, and in broken form.
+
+use proptest::prelude::*;
+
+use super::conntrack::Translations;
+use super::legacy;
+use super::nft::Rules;
+use crate::sys::xtables::{INFO_BYTES, RawTable};
+
+/// Bytes written as hexadecimal digits.
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// One entry a line: its family, then its attributes.
+fn entries(text: &str) -> Vec<(u8, Vec<u8>)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (family, rest) = line.split_once(' ').unwrap();
+            (family.parse().unwrap(), bytes(rest))
+        })
+        .collect()
+}
+
+fn table(text: &str) -> RawTable {
+    let mut lines = text.lines().filter(|line| !line.starts_with('#')).map(bytes);
+    let info = lines.next().unwrap().try_into().unwrap();
+    RawTable { info, entries: lines.next().unwrap() }
+}
+
+const NFT: &str = include_str!("record/nft-rules.hex");
+const LEGACY: &str = include_str!("record/legacy-nat.hex");
+const LEGACY6: &str = include_str!("record/legacy-nat6.hex");
+const CONNECTIONS: &str = include_str!("record/connections.hex");
+
+const NFT_LINES: [&str; 10] = [
+    "ip OUTPUT 1: -d 10.0.0.0/9 -p tcp ! --dport 22 -j REDIRECT --to-ports 3128 [0]",
+    "ip POSTROUTING 1: -s 172.18.0.0/16 ! -o br-1 -j MASQUERADE [0]",
+    "ip POSTROUTING 2: -s 172.18.0.2 -d 172.18.0.2 -p tcp --dport 80 -j MASQUERADE [0]",
+    "ip DOCKER 2: -d 127.0.0.1 ! -i br-1 -p tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80 [0]",
+    "ip DOCKER 3: ! -i br+ -p udp --dport 5000:5010 -j DNAT --to-destination 172.18.0.3 [0]",
+    "ip6 PREROUTING 1: -p tcp --dport 8443 -j DNAT --to-destination [fd00::2]:443 [0]",
+    "inet pre 1: -i eth0 -p tcp --dport 9000 -j DNAT --to-destination 10.1.2.3:9001 [0]",
+    "inet pre 2: -d 192.168.7.0/24 -p udp --dport 53 -j REDIRECT --to-ports 5353 [-]",
+    "inet pre 3: -p tcp --dport @__set0 -j DNAT --to-destination fd00::9 [-]",
+    "inet post 1: -s 10.0.0.0/8 -o wan+ -j SNAT --to-source 203.0.113.5 [-]",
+];
+const LEGACY_LINES: [&str; 3] = [
+    "ip POSTROUTING 1: -s 172.18.0.0/16 ! -o br-1 -j MASQUERADE [0]",
+    "ip DOCKER 2: ! -i br+ -p tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80 [7]",
+    "ip DOCKER 3: ! -d 10.0.0.0/9 -p udp ! --dport 5000:5010 -j REDIRECT --to-ports 53 [0]",
+];
+const LEGACY6_LINES: [&str; 2] = [
+    "ip6 PREROUTING 1: -s fd00::/8 -p tcp --dport 8443 -j DNAT --to-destination [fd00::2]:443 [0]",
+    "ip6 POSTROUTING 1: -o eth0 -j MASQUERADE [0]",
+];
+
+fn nft() -> Rules {
+    let mut rules = Rules::default();
+    entries(NFT).iter().for_each(|(family, rule)| rules.take(1, *family, rule));
+    rules
+}
+
+/// `chain position: text [packets]`.
+fn lines<'a>(rows: impl IntoIterator<Item = &'a super::legacy::Row>) -> Vec<String> {
+    let line = |(key, row): &super::legacy::Row| {
+        let packets = row.packets.map_or_else(|| "-".into(), |n| n.to_string());
+        format!("{} {} {}: {} [{packets}]", key.family, key.chain, key.position, row.text)
+    };
+    rows.into_iter().map(line).collect()
+}
+
+#[test]
+fn rules_of_nf_tables_are_those_that_were_written() {
+    assert_eq!(lines(&nft().rows), NFT_LINES);
+}
+
+#[test]
+fn rules_of_legacy_iptables_are_those_that_were_written() {
+    assert_eq!(lines(&legacy::rules(&table(LEGACY), 1, false)), LEGACY_LINES);
+    assert_eq!(lines(&legacy::rules(&table(LEGACY6), 1, true)), LEGACY6_LINES);
+}
+
+#[test]
+fn translated_connections_are_kept_and_others_are_not() {
+    let mut all = Translations::default();
+    let recorded = entries(CONNECTIONS);
+    recorded.iter().for_each(|(_, connection)| all.take(1, connection));
+    let (key, row) = &all.rows[0];
+    assert_eq!((key.protocol.as_str(), key.source.as_str()), ("tcp", "10.99.0.1:40000"));
+    assert_eq!((key.destination.as_str(), row.reply_source.as_str()), ("10.99.0.2:8080", "10.98.0.2:80"));
+    assert_eq!((row.state.as_deref(), row.packets), (Some("ESTABLISHED"), None));
+    assert!(recorded.len() > all.rows.len(), "one of them is not translated");
+}
+
+#[test]
+fn a_line_of_proc_says_the_same() {
+    let line = "ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=8080 packets=3 \
+        bytes=200 src=172.18.0.2 dst=10.0.0.1 sport=80 dport=4000 packets=2 bytes=100 [ASSURED] mark=0 use=1";
+    let plain = line.replace("src=172.18.0.2", "src=10.0.0.2").replace("sport=80 ", "sport=8080 ");
+    let mut all = Translations::default();
+    for line in [line, &plain, "ipv4 2 tcp", ""] {
+        all.take_line(1, line);
+    }
+    assert_eq!(all.rows.len(), 1);
+    let (key, row) = &all.rows[0];
+    assert_eq!((key.source.as_str(), row.reply_source.as_str()), ("10.0.0.1:4000", "172.18.0.2:80"));
+    assert_eq!((row.packets, row.bytes, row.timeout_secs), (Some(5), Some(300), Some(431_999)));
+}
+
+proptest! {
+    #[test]
+    fn no_cut_or_changed_record_panics(cut in 0_usize..4000, at in 0_usize..4000, byte: u8) {
+        let spoil = |mut bytes: Vec<u8>| {
+            let length = bytes.len().max(1);
+            if let Some(place) = bytes.get_mut(at % length) {
+                *place = byte;
+            }
+            bytes.truncate(cut);
+            bytes
+        };
+        let (mut rules, mut all) = (Rules::default(), Translations::default());
+        for (family, rule) in entries(NFT) {
+            rules.take(1, family, &spoil(rule));
+        }
+        for (_, connection) in entries(CONNECTIONS) {
+            all.take(1, &spoil(connection));
+        }
+        for (text, v6) in [(LEGACY, false), (LEGACY6, true)] {
+            let table = table(text);
+            let _ = legacy::rules(&RawTable { entries: spoil(table.entries), info: table.info }, 1, v6);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>, line: String) {
+        Rules::default().take(1, 2, &bytes);
+        let mut all = Translations::default();
+        all.take(1, &bytes);
+        all.take_line(1, &line);
+        let _ = legacy::rules(&RawTable { info: [0; INFO_BYTES], entries: bytes }, 1, false);
+    }
+}
