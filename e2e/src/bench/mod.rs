@@ -8,6 +8,7 @@ mod app;
 mod child;
 mod crowd;
 mod meter;
+mod packets;
 mod report;
 mod target;
 
@@ -22,6 +23,7 @@ pub use app::{Bundle, Paint};
 pub use child::Calls;
 pub use crowd::{Screen, Traffic};
 pub use meter::{Cost, Memory};
+pub use packets::packets;
 pub use report::{Measured, Report};
 pub use target::Target;
 

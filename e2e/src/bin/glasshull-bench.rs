@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use glasshull_e2e::bench::{self, Report};
 use glasshull_e2e::lab::process::ProcessRef;
+use glasshull_e2e::traffic::{self, Work};
 use glasshull_e2e::lab::{Lab, Options, Scene, fresh_dir};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,6 +47,9 @@ struct Bench {
     /// New or empty directory for the lab [default: a fresh /tmp/glasshull-lab-…]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Measure only how many packets per second are accounted, beside tcpdump; no lab
+    #[arg(long)]
+    packets: bool,
     /// Leave the lab running
     #[arg(long)]
     keep_lab: bool,
@@ -64,12 +68,19 @@ enum Helper {
         #[arg(long)]
         owner: u32,
     },
+    /// Send the traffic that is counted
+    #[command(hide = true)]
+    Traffic {
+        #[command(subcommand)]
+        work: Work,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.helper {
         Some(Helper::Guard { dir, owner }) => guard(dir, *owner).map(|()| true),
+        Some(Helper::Traffic { work }) => traffic::run(work).map(|()| true),
         None => measure(&cli.bench),
     };
     match result {
@@ -101,6 +112,11 @@ fn measure(args: &Bench) -> Result<bool> {
     let agent = agent.context("which agent? Set GLASSHULL_BIN or --agent, or use `cargo xtask bench`")?;
     if !agent.is_file() {
         bail!("{}: no such program", agent.display());
+    }
+    if args.packets {
+        let text = bench::packets(&agent, &std::env::current_exe()?, tell)?;
+        std::io::stdout().write_all(text.as_bytes()).context("print")?;
+        return Ok(true);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // From here on signals wait for us, so that nothing is left half made.
