@@ -121,6 +121,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("tcpdump").is_some(),
+        package: Package {
+            apt: "tcpdump",
+            dnf: "tcpdump",
+            pacman: "tcpdump",
+            why: "shell lines about links use it, the bench of packets is measured beside it",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("ps").is_some() && which("top").is_some() && which("free").is_some(),
         package: Package {
             apt: "procps",

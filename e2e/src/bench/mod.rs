@@ -10,6 +10,7 @@ mod crowd;
 pub mod frames;
 pub mod host;
 mod meter;
+mod packets;
 mod report;
 mod target;
 
@@ -24,6 +25,7 @@ pub use app::{Bundle, Paint};
 pub use child::Calls;
 pub use crowd::{Screen, Traffic};
 pub use meter::{Cost, Memory};
+pub use packets::packets;
 pub use report::{Measured, Report};
 pub use target::Target;
 

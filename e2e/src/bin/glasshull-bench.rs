@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use glasshull_e2e::bench::{self, Report};
 use glasshull_e2e::lab::process::ProcessRef;
 use glasshull_e2e::lab::{Lab, Options, Scene, fresh_dir};
+use glasshull_e2e::traffic::{self, Work};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Measures what the agent costs: CPU, system calls, memory and bytes on the wire with nobody, one and a hundred
@@ -46,6 +47,9 @@ struct Bench {
     /// New or empty directory for the lab [default: a fresh /tmp/glasshull-lab-…]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Measure only how many packets per second are accounted, beside tcpdump; no lab
+    #[arg(long)]
+    packets: bool,
     /// Leave the lab running
     #[arg(long)]
     keep_lab: bool,
@@ -75,6 +79,12 @@ enum Helper {
         #[arg(long)]
         owner: u32,
     },
+    /// Send the traffic that is counted
+    #[command(hide = true)]
+    Traffic {
+        #[command(subcommand)]
+        work: Work,
+    },
 }
 
 fn main() -> ExitCode {
@@ -82,6 +92,7 @@ fn main() -> ExitCode {
     let result = match &cli.helper {
         Some(Helper::Guard { dir, owner }) => guard(dir, *owner).map(|()| true),
         Some(Helper::Made { file, containers }) => bench::host::record(file, *containers).map(|()| true),
+        Some(Helper::Traffic { work }) => traffic::run(work).map(|()| true),
         None => measure(&cli.bench),
     };
     match result {
@@ -119,6 +130,11 @@ fn measure(args: &Bench) -> Result<bool> {
         let (text, reached) = bench::frames::run(&agent, &spec, tell)?;
         std::io::stdout().write_all(text.as_bytes()).context("print")?;
         return Ok(!args.strict || reached);
+    }
+    if args.packets {
+        let text = bench::packets(&agent, &std::env::current_exe()?, tell)?;
+        std::io::stdout().write_all(text.as_bytes()).context("print")?;
+        return Ok(true);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // From here on signals wait for us, so that nothing is left half made.

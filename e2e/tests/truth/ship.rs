@@ -44,6 +44,8 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "NET_ADMIN",
         "--cap-add",
         "SYS_ADMIN",
+        "--cap-add",
+        "NET_RAW",
         "--security-opt",
         "no-new-privileges",
         "--pid",

@@ -32,8 +32,10 @@ use reader::{Own, Reader, Taken, Tap};
 const SNAPLEN: u32 = 128;
 /// Ring of the agent's own namespace: a tenth of a second at a million packets a second.
 const OWN_RING_BYTES: u32 = 16 << 20;
-/// Ring of a link inside another namespace: two blocks, the least there can be.
-const LINK_RING_BYTES: u32 = 256 << 10;
+/// Ring of `lo` in another namespace: four blocks; every container has one.
+const LO_RING_BYTES: u32 = 512 << 10;
+/// Ring of another link inside another namespace, which few have.
+const LINK_RING_BYTES: u32 = 2 << 20;
 /// Packets are looked at after this long at latest.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Captures on links inside other namespaces.
@@ -231,9 +233,10 @@ impl FlowReader {
         let link = links.get(&on).ok_or_else(gone)?;
         let pid = netns.get(&NetnsKey { netns: on.netns }).and_then(|row| row.pid).ok_or_else(gone)?;
         let target = Target { inode: on.netns, paths: vec![self.root.proc_path(format!("{pid}/ns/net"))] };
-        let options = options(Device::Link(link.name.clone()), LINK_RING_BYTES);
-        let capture = PacketCapture::open_in(&target, &options)?;
-        Ok(Tap { on, loopback: link.kind == LOOPBACK, capture })
+        let loopback = link.kind == LOOPBACK;
+        let ring = if loopback { LO_RING_BYTES } else { LINK_RING_BYTES };
+        let capture = PacketCapture::open_in(&target, &options(Device::Link(link.name.clone()), ring))?;
+        Ok(Tap { on, loopback, capture })
     }
 }
 
