@@ -26,7 +26,7 @@ const CORE: &str = "0";
 
 /// What one program made of one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Counted {
+pub(super) struct Counted {
     /// Packets sent per second.
     pub sent_per_sec: f64,
     /// Packets it counted.
@@ -46,7 +46,7 @@ impl Counted {
 
 /// Both programs at one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Rate {
+pub(super) struct Rate {
     /// The agent.
     pub agent: Counted,
     /// tcpdump.

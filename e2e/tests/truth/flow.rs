@@ -95,7 +95,7 @@ fn captured(
     })
 }
 
-fn flows<'a>(snapshot: &'a Snapshot, netns: u64, link: u64) -> Result<Vec<&'a Value>> {
+fn flows(snapshot: &Snapshot, netns: u64, link: u64) -> Result<Vec<&Value>> {
     let here = |row: &&Value| row["netns"] == netns && row["link_ifindex"] == link;
     Ok(snapshot.rows("flow")?.iter().filter(here).collect())
 }
@@ -167,7 +167,8 @@ fn transfer(context: &Context, scene: &Scene) -> Result<()> {
     let six = flow(&there, "udp", &format!("[{FAR6}]:{PORT}"))?;
     same(six, "bytes", &json!(500 * (1200 + 8 + 40 + 14)))?;
     let ping = flow(&there, "icmp", FAR)?;
-    (same(ping, "sent_packets", &json!(5))?, same(ping, "received_packets", &json!(5))?);
+    same(ping, "sent_packets", &json!(5))?;
+    same(ping, "received_packets", &json!(5))?;
     let lo = flows(&snapshot, inode(far)?, 1)?;
     same(flow(&lo, "udp", &format!("127.0.0.1:{PORT}"))?, "packets", &json!(300))?;
     Ok(())
