@@ -75,10 +75,8 @@ impl RouteSocket {
     pub(crate) fn link_name(&mut self, ifindex: u32) -> io::Result<Option<String>> {
         match self.get(RouteNetlinkMessage::GetLink(link_message(ifindex))) {
             Ok(Some(RouteNetlinkMessage::NewLink(link))) => {
-                Ok(link.attributes.into_iter().find_map(|attribute| match attribute {
-                    LinkAttribute::IfName(name) => Some(name),
-                    _ => None,
-                }))
+                let name = |a| if let LinkAttribute::IfName(name) = a { Some(name) } else { None };
+                Ok(link.attributes.into_iter().find_map(name))
             }
             Ok(_) => Ok(None),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
