@@ -222,10 +222,9 @@ pub(crate) fn join_ports(
     }
     for (at, rule) in rules.iter().filter(|(at, _)| !explained.contains(at)) {
         let Some((key, port)) = published(at, rule) else { continue };
-        if !ports.contains_key(&key) {
-            let row = chain::Chain { key: &key, port, rule: Some((at, rule)), known, places }.port();
-            ports.insert(key, Arc::new(row));
-        }
+        let row = chain::Chain { key: &key, port, rule: Some((at, rule)), known, places }.port();
+        // Of two rules for one port the first is the one that packets meet.
+        ports.entry(key).or_insert_with(|| Arc::new(row));
     }
     ports
 }
