@@ -177,13 +177,19 @@ pub(crate) fn wanted(rules: &Table<NatRuleKey, NatRule>, places: &Places<'_>) ->
             by_netns.entry(at.netns).or_default().insert((protocol, port));
         }
     }
+    let mut proxies = Vec::new();
+    let mut members: HashMap<&str, Vec<u32>> = HashMap::new();
+    for (key, row) in &s.process {
+        match &row.container {
+            Some(id) => members.entry(id).or_default().push(key.pid),
+            None if PROXIES.contains(&row.comm.as_str()) => proxies.push(key.pid),
+            None => {}
+        }
+    }
     let ask = |(netns, ports): (u64, BTreeSet<(String, u16)>)| {
         let row = s.netns.get(&NetnsKey { netns })?;
-        let inside = |id: &Option<String>| id.as_ref().is_some_and(|id| row.containers.contains(id));
-        let may = s.process.iter().filter(|(_, process)| {
-            if row.host { PROXIES.contains(&process.comm.as_str()) } else { inside(&process.container) }
-        });
-        let mut candidates: Vec<u32> = may.map(|(key, _)| key.pid).collect();
+        let inside = || row.containers.iter().filter_map(|id| members.get(id.as_str())).flatten().copied();
+        let mut candidates: Vec<u32> = if row.host { proxies.clone() } else { inside().collect() };
         candidates.extend(row.pid.filter(|pid| !row.host && !candidates.contains(pid)));
         Some(Wanted { netns, pid: row.pid?, ports: ports.into_iter().collect(), candidates })
     };
@@ -216,10 +222,9 @@ pub(crate) fn join_ports(
     }
     for (at, rule) in rules.iter().filter(|(at, _)| !explained.contains(at)) {
         let Some((key, port)) = published(at, rule) else { continue };
-        if !ports.contains_key(&key) {
-            let row = chain::Chain { key: &key, port, rule: Some((at, rule)), known, places }.port();
-            ports.insert(key, Arc::new(row));
-        }
+        let row = chain::Chain { key: &key, port, rule: Some((at, rule)), known, places }.port();
+        // Of two rules for one port the first is the one that packets meet.
+        ports.entry(key).or_insert_with(|| Arc::new(row));
     }
     ports
 }

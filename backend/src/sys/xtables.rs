@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SocketType, ipproto, socket};
+use rustix::net::{AddressFamily, SocketType, socket};
 
 /// `XT_TABLE_MAXNAMELEN`.
 const NAME_BYTES: usize = 32;
@@ -37,7 +37,8 @@ pub(crate) struct RawTable {
 pub(crate) fn table(name: &str, v6: bool) -> io::Result<RawTable> {
     let (family, level) =
         if v6 { (AddressFamily::INET6, libc::IPPROTO_IPV6) } else { (AddressFamily::INET, libc::IPPROTO_IP) };
-    let socket = socket(family, SocketType::RAW, Some(ipproto::RAW))?;
+    // Any socket of the family will do; a raw one, as iptables takes, would need CAP_NET_RAW besides.
+    let socket = socket(family, SocketType::DGRAM, None)?;
     let mut last = io::Error::from(io::ErrorKind::Interrupted);
     for _attempt in 0..ATTEMPTS {
         let mut info = [0_u8; INFO_BYTES];

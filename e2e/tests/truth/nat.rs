@@ -267,7 +267,7 @@ fn proxied_by(context: &Context, name: &str) -> Result<()> {
     ensure!(comm(&hops[1]["pid"])? == "docker-proxy", "{}", hops[1]);
     ensure!(comm(&hops[4]["pid"])? == "httpd", "{}", hops[4]);
     ensure!(hops[4]["pid"] != init, "the listener is not the container's first process");
-    context.lab.docker(&["exec", name, "killall", "httpd"])?;
+    context.lab.docker(&["exec", name, "sh", "-c", "kill $(pidof httpd)"])?;
     let row = find(&take(context)?)?;
     ensure!(row["dead"].as_str().is_some_and(|why| why.starts_with("no listener")), "{}", brief(&row));
     Ok(())

@@ -110,9 +110,16 @@ impl NatPart {
 
 fn trouble(reading: &NatReading) -> Option<Trouble> {
     let mut reasons = reading.notices.clone();
-    let refused = reading.refused > 0;
-    if refused {
-        reasons.push(format!("rules and translations of {} network namespaces are hidden", reading.refused));
+    let lacks = match (reading.refused, reading.closed) {
+        (0, 0) => None,
+        (0, _) => Some("CAP_SYS_ADMIN"),
+        (..) => Some("CAP_NET_ADMIN"),
+    };
+    if lacks.is_some() {
+        reasons.push(format!(
+            "rules and translations of {} network namespaces are hidden",
+            reading.refused + reading.closed
+        ));
     }
     if reading.translations_left_out > 0 {
         reasons.push(format!("{} more translations are left out", reading.translations_left_out));
@@ -120,8 +127,8 @@ fn trouble(reading: &NatReading) -> Option<Trouble> {
     (!reasons.is_empty()).then(|| Trouble {
         state: SourceState::Limited,
         reason: reasons.join("; "),
-        capability: refused.then(|| "CAP_NET_ADMIN".to_owned()),
-        remedy: refused.then(|| grant("CAP_NET_ADMIN")),
+        capability: lacks.map(str::to_owned),
+        remedy: lacks.map(grant),
         collected_at: None,
     })
 }

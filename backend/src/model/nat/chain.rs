@@ -7,7 +7,7 @@ use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat
 use glasshull_shared::domain::network::{
     Hop, HopKind, Link, LinkKey, NatRule, NatRuleKey, NetnsKey, OperState, PublishedPort, PublishedPortKey,
 };
-use glasshull_shared::domain::process::Process;
+use glasshull_shared::domain::process::{Process, ProcessKey};
 
 use super::{Known, Listening, PROXIES, Places, bare, netns_of, target};
 
@@ -118,8 +118,9 @@ impl Chain<'_> {
     }
 
     fn process(&self, pid: u32) -> Option<&Process> {
-        let rows = &self.places.snapshot.process;
-        rows.iter().find(|(key, _)| key.pid == pid).map(|(_, row)| &**row)
+        let from = ProcessKey { pid, start_time: 0 };
+        let (key, row) = self.places.snapshot.process.range(from..).next()?;
+        (key.pid == pid).then_some(&**row)
     }
 
     fn routing(&self) -> Option<Hop> {

@@ -21,10 +21,9 @@ pub(super) fn ports(selection: Selection) -> AnyView {
         store.read(&TOPICS, |s| ports_of(s, &id).map(|(_, row)| row.clone()).collect::<Vec<_>>())
     });
     let lines = move || {
-        let of = |s: &_| {
+        store.read(&TOPICS, |s| {
             ports_of(s, &key.id).flat_map(|(port, row)| shell_lines(s, port, row)).collect::<Vec<_>>()
-        };
-        store.read(&TOPICS, of)
+        })
     };
     view! {
         {move || rows.get().into_iter().map(port).collect_view()}

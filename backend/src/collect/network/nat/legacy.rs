@@ -128,10 +128,11 @@ fn rule(entry: &[u8], (target, name, info): (usize, &[u8], &[u8]), layout: &Layo
     let link = |at: usize, bit: u8| {
         let (name, mask) = (entry.get(at..at + 16)?, entry.get(at + 32..at + 48)?);
         let name = until_nul(name);
-        // Only whole names have their ending in the mask.
+        // Only whole names have their ending in the mask; iptables leaves the `+` in the others.
         let whole = mask.get(name.len()).is_some_and(|byte| *byte != 0);
-        (!name.is_empty())
-            .then(|| unless(inverted & bit != 0, printable(name) + if whole { "" } else { "+" }))
+        let text =
+            if whole { printable(name) } else { printable(name).trim_end_matches('+').to_owned() + "+" };
+        (!name.is_empty()).then(|| unless(inverted & bit != 0, text))
     };
     draft.rule.in_link = link(layout.links, INVERTED_IN);
     draft.rule.out_link = link(layout.links + 16, INVERTED_OUT);

@@ -56,8 +56,10 @@ pub(crate) struct NatReading {
     pub read: BTreeSet<u64>,
     /// Namespaces that are there but could not be read now: what was known of them still holds.
     pub failed: Vec<u64>,
-    /// Namespaces whose rules we may not read.
+    /// Namespaces whose rules we may not read, although we are in them.
     pub refused: usize,
+    /// Namespaces we may not enter.
+    pub closed: usize,
     /// Translated connections beyond what is kept.
     pub translations_left_out: usize,
     /// What else could not be read, for a person; at most one line per reason.
@@ -74,6 +76,8 @@ pub(crate) struct NatReader {
 struct Told {
     rules: Vec<(NatRuleKey, NatRule)>,
     translations: Translations,
+    /// The kernel refused one of them.
+    refused: bool,
 }
 
 impl NatReader {
@@ -88,13 +92,17 @@ impl NatReader {
     /// When no thread can be made to go there.
     pub(crate) fn read(&mut self, targets: &[Target], want: Want) -> io::Result<NatReading> {
         let mut reading = NatReading::default();
-        let told = netns::visit(targets, |target| ask(target.inode, want))?;
+        let told = netns::visit(targets, |target| match ask(target.inode, want) {
+            Err(error) if is_refusal(&error) => Ok(Told { refused: true, ..Told::default() }),
+            other => other,
+        })?;
         for (target, told) in targets.iter().zip(told) {
             match told {
+                Ok(told) if told.refused => reading.refused += 1,
                 Ok(told) => reading.take(target.inode, told),
                 Err(error) if has_gone(&error) => {}
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {
-                    reading.refused += 1;
+                Err(error) if is_refusal(&error) => {
+                    reading.closed += 1;
                 }
                 Err(error) => {
                     reading.notices.push(format!("network namespace {}: {error}", target.inode));
@@ -154,6 +162,10 @@ fn ask(netns: u64, want: Want) -> io::Result<Told> {
         };
     }
     Ok(told)
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
 /// A kernel without the subsystem has none of its entries.

@@ -36,11 +36,11 @@ const LEGACY6: &str = include_str!("record/legacy-nat6.hex");
 const CONNECTIONS: &str = include_str!("record/connections.hex");
 
 const NFT_LINES: [&str; 10] = [
-    "ip OUTPUT 1: -d 10.0.0.0/9 -p tcp ! --dport 22 -j REDIRECT --to-ports 3128 [0]",
-    "ip POSTROUTING 1: -s 172.18.0.0/16 ! -o br-1 -j MASQUERADE [0]",
-    "ip POSTROUTING 2: -s 172.18.0.2 -d 172.18.0.2 -p tcp --dport 80 -j MASQUERADE [0]",
     "ip DOCKER 2: -d 127.0.0.1 ! -i br-1 -p tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80 [0]",
     "ip DOCKER 3: ! -i br+ -p udp --dport 5000:5010 -j DNAT --to-destination 172.18.0.3 [0]",
+    "ip POSTROUTING 1: -s 172.18.0.0/16 ! -o br-1 -j MASQUERADE [0]",
+    "ip POSTROUTING 2: -s 172.18.0.2 -d 172.18.0.2 -p tcp --dport 80 -j MASQUERADE [0]",
+    "ip OUTPUT 1: -d 10.0.0.0/9 -p tcp ! --dport 22 -j REDIRECT --to-ports 3128 [0]",
     "ip6 PREROUTING 1: -p tcp --dport 8443 -j DNAT --to-destination [fd00::2]:443 [0]",
     "inet pre 1: -i eth0 -p tcp --dport 9000 -j DNAT --to-destination 10.1.2.3:9001 [0]",
     "inet pre 2: -d 192.168.7.0/24 -p udp --dport 53 -j REDIRECT --to-ports 5353 [-]",
