@@ -26,15 +26,15 @@ const CORE: &str = "0";
 
 /// What one program made of one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Counted {
+struct Counted {
     /// Packets sent per second.
-    pub sent_per_sec: f64,
+    sent_per_sec: f64,
     /// Packets it counted.
-    pub packets: u64,
+    packets: u64,
     /// Packets the kernel dropped for it.
-    pub dropped: u64,
+    dropped: u64,
     /// CPU time it used beyond what it uses without traffic, nanoseconds.
-    pub cpu_nanos: u64,
+    cpu_nanos: u64,
 }
 
 impl Counted {
@@ -46,11 +46,11 @@ impl Counted {
 
 /// Both programs at one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Rate {
+struct Rate {
     /// The agent.
-    pub agent: Counted,
+    agent: Counted,
     /// tcpdump.
-    pub tcpdump: Counted,
+    tcpdump: Counted,
 }
 
 /// Measures all rates and tells them as Markdown. `traffic` is the program whose command `traffic` sends.
@@ -62,7 +62,10 @@ pub fn packets(agent: &Path, traffic: &Path, tell: impl Fn(&str)) -> Result<Stri
     let still = agent_at(&wire, agent, None)?.1;
     let mut rates = Vec::new();
     for rate in RATES {
-        tell(&format!("packets: {} per second", if rate == 0 { "as many as can be".into() } else { rate.to_string() }));
+        tell(&format!(
+            "packets: {} per second",
+            if rate == 0 { "as many as can be".into() } else { rate.to_string() }
+        ));
         let flood = || flood(&wire, traffic, rate);
         let (mut counted, cpu) = agent_at(&wire, agent, Some(&flood))?;
         counted.cpu_nanos = cpu.saturating_sub(still);
@@ -116,7 +119,16 @@ fn agent_at(wire: &Wire, program: &Path, flood: Option<Flood<'_>>) -> Result<(Co
     let capture = format!("{}s", SECONDS + 4);
     let mut command = Wire::inside(&wire.near, "taskset");
     command.args(["-c", CORE]).arg(program);
-    command.args(["snapshot", "--json", "--capture", &capture, "--tables", "capture", "--engine", "unix:///none"]);
+    command.args([
+        "snapshot",
+        "--json",
+        "--capture",
+        &capture,
+        "--tables",
+        "capture",
+        "--engine",
+        "unix:///none",
+    ]);
     let mut running = Ended(command.stdout(out.reopen()?).spawn()?);
     let (sent_per_sec, sent) = while_it_counts(wire, flood)?;
     let pid = running.0.id();
@@ -125,7 +137,8 @@ fn agent_at(wire: &Wire, program: &Path, flood: Option<Flood<'_>>) -> Result<(Co
     let json: Value = serde_json::from_reader(out.reopen()?)?;
     let row = &json["tables"]["capture"][0];
     let number = |name: &str| row[name].as_u64().with_context(|| format!("no {name} in {row}"));
-    let counted = Counted { sent_per_sec, packets: number("packets")?, dropped: number("dropped")?, cpu_nanos: 0 };
+    let counted =
+        Counted { sent_per_sec, packets: number("packets")?, dropped: number("dropped")?, cpu_nanos: 0 };
     ensure!(counted.packets + counted.dropped >= sent, "{sent} sent, {counted:?}");
     Ok((counted, cpu))
 }

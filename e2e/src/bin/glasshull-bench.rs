@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use glasshull_e2e::bench::{self, Report};
 use glasshull_e2e::lab::process::ProcessRef;
-use glasshull_e2e::traffic::{self, Work};
 use glasshull_e2e::lab::{Lab, Options, Scene, fresh_dir};
+use glasshull_e2e::traffic::{self, Work};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Measures what the agent costs: CPU, system calls, memory and bytes on the wire with nobody, one and a hundred

@@ -66,9 +66,12 @@ pub struct Matrix {
     pub left_out: usize,
 }
 
+/// What is the same talk on every link: namespace of loopback addresses, protocol, both ends.
+type Talk<'a> = (Option<u64>, Protocol, &'a str, &'a str);
+
 /// The matrix of at most so many parties, the busiest. What passes several links is counted on the one that saw most.
 pub fn matrix(snapshot: &Snapshot, at_most: usize) -> Matrix {
-    let mut best: BTreeMap<(Option<u64>, Protocol, &str, &str), (&Flow, &FlowStat)> = BTreeMap::new();
+    let mut best: BTreeMap<Talk<'_>, (&Flow, &FlowStat)> = BTreeMap::new();
     for (key, flow) in &snapshot.flow {
         let Some(stat) = snapshot.flow_stat.get(key) else { continue };
         // The same loopback addresses in another namespace are somebody else.
