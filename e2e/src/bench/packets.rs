@@ -26,15 +26,15 @@ const CORE: &str = "0";
 
 /// What one program made of one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Counted {
+struct Counted {
     /// Packets sent per second.
-    pub sent_per_sec: f64,
+    sent_per_sec: f64,
     /// Packets it counted.
-    pub packets: u64,
+    packets: u64,
     /// Packets the kernel dropped for it.
-    pub dropped: u64,
+    dropped: u64,
     /// CPU time it used beyond what it uses without traffic, nanoseconds.
-    pub cpu_nanos: u64,
+    cpu_nanos: u64,
 }
 
 impl Counted {
@@ -46,11 +46,11 @@ impl Counted {
 
 /// Both programs at one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Rate {
+struct Rate {
     /// The agent.
-    pub agent: Counted,
+    agent: Counted,
     /// tcpdump.
-    pub tcpdump: Counted,
+    tcpdump: Counted,
 }
 
 /// Measures all rates and tells them as Markdown. `traffic` is the program whose command `traffic` sends.

@@ -66,7 +66,7 @@ pub struct Matrix {
     pub left_out: usize,
 }
 
-/// A conversation whatever link it was seen on: the namespace when both ends are inside one, and the ends.
+/// What is the same talk on every link: namespace of loopback addresses, protocol, both ends.
 type Talk<'a> = (Option<u64>, Protocol, &'a str, &'a str);
 
 /// The matrix of at most so many parties, the busiest. What passes several links is counted on the one that saw most.
