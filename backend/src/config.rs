@@ -43,7 +43,7 @@ would show it. Logs: GLASSHULL_LOG=debug.";
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Common {
     /// Ask this engine (unix:///path, repeatable) instead of the Docker and Podman sockets that are found
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", value_parser = parse_engine)]
     pub engine: Vec<String>,
     /// Hide the arguments of processes and containers, which may hold secrets
     #[arg(long, global = true)]
@@ -84,7 +84,7 @@ pub(crate) struct Serve {
     /// Let whoever opens the dashboard see what packets carry, not only their headers
     #[arg(long)]
     pub allow_payload: bool,
-    /// Also answer to this name in the browser's address bar (repeatable; addresses and localhost always work)
+    /// Also answer to this name in the browser's address bar (repeatable; localhost and the address itself always work)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
     /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
@@ -203,6 +203,16 @@ pub(crate) struct Replay {
     pub serve: Serve,
 }
 
+/// A socket: `unix:///path`, or the path alone.
+fn parse_engine(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.strip_prefix("unix://").unwrap_or(text).starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("only unix sockets are supported: give unix:///path/of/the.sock".into())
+    }
+}
+
 /// A duration like `500ms`, `90s`, `5m`, `2h`; a bare number counts seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -247,6 +257,8 @@ mod tests {
         for bad in ["", "m", "-1s", "5 parsecs", "1e999"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+        assert!(parse_engine("http://box:2375").is_err() && parse_engine("").is_err());
+        assert!(parse_engine("/run/docker.sock").is_ok());
         assert!(parse_interval("1ms").is_err());
         assert!(parse_speed("0").is_err() && parse_speed("NaN").is_err());
     }

@@ -176,6 +176,9 @@ fn who_container(snapshot: &Snapshot, subject: &str) -> Result<(String, Value)> 
 /// By name, else by the beginning of the id.
 fn find_container<'a>(snapshot: &'a Snapshot, subject: &str) -> Result<(&'a ContainerKey, &'a Container)> {
     let subject = subject.trim_start_matches('/');
+    if subject.is_empty() {
+        bail!("give a pid, a container's name or the beginning of its id");
+    }
     if let Some(found) = container_named(snapshot, subject) {
         return Ok(found);
     }
@@ -192,12 +195,14 @@ fn find_container<'a>(snapshot: &'a Snapshot, subject: &str) -> Result<(&'a Cont
         (None, _) => {
             let mut names: Vec<&str> = snapshot.container.values().map(|c| c.name.as_str()).collect();
             names.sort_unstable();
+            names.dedup(); // two engines may each have one of that name
             names.truncate(20);
             let known = if names.is_empty() {
                 "no container is known here".into()
             } else {
                 format!("known: {}", names.join(", "))
             };
+            let subject: String = subject.chars().take(80).collect();
             bail!("no container is called {subject:?} or has an id that begins so; {known}")
         }
     }
@@ -221,6 +226,7 @@ mod tests {
         let snapshot = snapshot();
         assert_eq!(find_container(&snapshot, "/web").unwrap().0.id, "aa11");
         assert_eq!(find_container(&snapshot, "bb").unwrap().1.name, "4242");
+        assert!(find_container(&snapshot, "/").is_err());
         assert!(find_container(&snapshot, "aa").unwrap_err().to_string().contains("several"));
         assert!(find_container(&snapshot, "zz").unwrap_err().to_string().contains("known: 4242, db, web"));
     }

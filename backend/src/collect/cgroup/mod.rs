@@ -145,7 +145,14 @@ impl CgroupReader {
             }
         };
         let dirs = self.dirs(key, &String::from_utf8_lossy(&text), now, &mut notices);
-        let limits = Limits::read(&dirs);
+        let limits = Limits::read(&dirs).unwrap_or_else(|error| {
+            notices.push(format!("limits of {}: {error}", short_id(&key.id)));
+            known
+                .as_ref()
+                .filter(|entry| entry.pid == pid)
+                .map(|entry| entry.limits.clone())
+                .unwrap_or_default()
+        });
         let wanted: Vec<(What, PathBuf)> = dirs.iter().flat_map(files_of).collect();
         // The same path under another pid is another cgroup: the one that was open has been removed.
         let mut files = match known {
