@@ -207,14 +207,22 @@ pub(crate) fn join_ports(
     for (id, row) in &places.snapshot.container {
         for port in &row.ports {
             let (Some(host_port), Some(netns)) = (port.host_port, places.host) else { continue };
-            let key = PublishedPortKey {
+            let mut key = PublishedPortKey {
                 netns,
                 container: Some(id.id.clone()),
                 protocol: port.protocol.clone(),
                 host_address: port.host_address.clone().unwrap_or_else(|| "0.0.0.0".into()),
                 host_port,
             };
-            let rule = rules.iter().find(|(at, rule)| publishes(at, rule, &key, places));
+            let mut rule =
+                rules.iter().find(|(at, rule)| at.netns == netns && publishes(at, rule, &key, places));
+            let here = known.listeners.get(&netns).into_iter().flatten();
+            let mut passed_on = here.filter(|s| s.port == host_port && s.protocol == key.protocol);
+            if rule.is_none() && passed_on.next().is_none() {
+                // An engine with a network namespace of its own publishes there.
+                rule = rules.iter().find(|(at, rule)| publishes(at, rule, &key, places));
+                key.netns = rule.map_or(netns, |(at, _)| at.netns);
+            }
             explained.extend(rule.map(|(at, _)| at));
             let row = chain::Chain { key: &key, port: port.container_port, rule, known, places }.port();
             ports.insert(key, Arc::new(row));
@@ -245,7 +253,6 @@ fn publishes(at: &NatRuleKey, rule: &NatRule, key: &PublishedPortKey, places: &P
             || row.is_some_and(|row| row.networks.iter().any(|(_, address)| Some(address) == ip.as_ref()))
     };
     rule.kind == NatKind::Dnat
-        && at.netns == key.netns
         && rule.protocol.as_ref() == Some(&key.protocol)
         && rule.port.as_deref() == Some(key.host_port.to_string().as_str())
         && on

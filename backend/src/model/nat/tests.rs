@@ -199,6 +199,21 @@ fn neither_rule_nor_proxy_is_dead_only_where_rules_are_seen() {
 }
 
 #[test]
+fn an_engine_with_a_namespace_of_its_own_publishes_there() {
+    let mut rules = dnat("172.18.0.2:80");
+    let (mut key, row) = rules.pop_first().unwrap();
+    key.netns = 9;
+    rules.insert(key, row);
+    let (s, inside) = (scene(), vec![listening("0.0.0.0", 80, 10)]);
+    let netns = |outside| {
+        let all = join_ports(&rules, &known(inside.clone(), outside), &Places::new(&s));
+        all.keys().filter(|key| key.container.is_some()).map(|key| key.netns).collect::<Vec<_>>()
+    };
+    assert_eq!(netns(vec![]), [9]);
+    assert_eq!(netns(vec![listening("0.0.0.0", 8080, 20)]), [HOST]);
+}
+
+#[test]
 fn translations_tell_the_container_at_the_true_end() {
     let key = TranslationKey {
         netns: HOST,

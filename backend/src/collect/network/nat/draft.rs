@@ -74,7 +74,8 @@ impl Draft {
         };
         let _ = write!(text, "-j {target}");
         if let Some(to) = &rule.to {
-            let _ = write!(text, " {option} {}", to.trim_start_matches(':'));
+            let ports_only = option == "--to-ports";
+            let _ = write!(text, " {option} {}", to.strip_prefix(':').filter(|_| ports_only).unwrap_or(to));
         }
         rule.text = text;
         Some(rule)
