@@ -117,8 +117,11 @@ type Flood<'a> = &'a dyn Fn() -> Result<(f64, u64)>;
 fn agent_at(wire: &Wire, program: &Path, flood: Option<Flood<'_>>) -> Result<(Counted, u64)> {
     let out = tempfile::NamedTempFile::new()?;
     let capture = format!("{}s", SECONDS + 4);
-    let mut command = Wire::inside(&wire.near, "taskset");
-    command.args(["-c", CORE]).arg(program);
+    let mut command = Wire::inside(&wire.near, "setpriv");
+    // What it may not enter it does not capture: the namespaces of others have traffic of their own.
+    let alone = "-sys_admin,-sys_ptrace";
+    command.arg(format!("--bounding-set={alone}")).arg(format!("--inh-caps={alone}"));
+    command.args(["taskset", "-c", CORE]).arg(program);
     command.args([
         "snapshot",
         "--json",
