@@ -138,3 +138,15 @@ interface IpAddress {
   ifname: string;
   addr_info: { family: string; local: string; prefixlen: number }[];
 }
+
+test('who talks to whom is drawn while it is wanted, and a selection lights the peers', { tag: '@lab' }, async ({ page, lab }) => {
+  const picture = await open(page, `&talk=1&sel=c:${lab.inspect('client-1').Id}`);
+  const bow = picture.locator('.map-bow', { has: page.locator('title', { hasText: /client-1 → web|web → client-1/ }) });
+  await expect(bow).toHaveCount(1);
+  await expect(bow).toHaveClass(/is-lit/);
+  await expect(frame(picture, 'client-1')).toHaveClass(/is-lit/);
+  await expect(frame(picture, 'web')).toHaveClass(/is-peer/);
+  await page.getByRole('button', { name: 'Talk' }).click();
+  await expect(page).not.toHaveURL(/talk=/);
+  await expect(picture.locator('.map-bow')).toHaveCount(0);
+});

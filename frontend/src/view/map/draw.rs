@@ -13,6 +13,10 @@ use super::{Lit, toggle_link};
 use crate::store::{Choice, Selection};
 use crate::widget::meter::tone_of_fill;
 
+/// Names of bridges stand no lower on their bars: those of hundreds are longer than a screen.
+const TITLE_AT: f64 = 160.0;
+/// Published ports listed; the table has all.
+const PORTS: usize = 10;
 /// Letters of 12 units that fit into a box beside its measures.
 const TITLE_CHARS: usize = 22;
 
@@ -76,10 +80,12 @@ pub(super) fn bridge(choice: Choice, lit: Memo<Lit>, bridge: Memo<Option<Bridge>
     let key = first.key;
     let get = move || bridge.get();
     let middle = text(move || {
-        get().map(|b| format!("translate({} {}) rotate(-90)", BRIDGE.1 / 2.0 + 4.5, b.height / 2.0))
+        get().map(|b| {
+            format!("translate({} {}) rotate(-90)", BRIDGE.1 / 2.0 + 4.5, (b.height / 2.0).min(TITLE_AT))
+        })
     });
     // Beside the bar, where a long name would not fit on it.
-    let title = text(move || get().map(|b| fit(&b.title, (b.height / 7.5) as usize)));
+    let title = text(move || get().map(|b| fit(&b.title, ((b.height / 2.0).min(TITLE_AT) / 3.75) as usize)));
     let place = text(move || get().map(|b| format!("translate({} {})", BRIDGE.0, b.y)));
     let is_lit = flag(move || lit.with(|l| l.bridges.contains(&key)));
     let body = view! {
@@ -168,8 +174,8 @@ fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
             <text class="map-detail" text-anchor="middle" x=LABEL.1 / 2.0 y="11">
                 {name}
             </text>
-            <text class="map-rx" x="8" y="22">{text(move || get().map(|c| c.flow.rates().0))}</text>
-            <text class="map-tx" x=LABEL.1 / 2.0 + 4.0 y="22">{text(move || get().map(|c| c.flow.rates().1))}</text>
+            <text class="map-rx" x="5" y="22">{text(move || get().map(|c| c.flow.rates().0))}</text>
+            <text class="map-tx" x=LABEL.1 - 5.0 y="22" text-anchor="end">{text(move || get().map(|c| c.flow.rates().1))}</text>
         </g>
     }
     .into_any()
@@ -186,7 +192,7 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
     let processes = text(move || {
         get().map(|f| format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" }))
     });
-    let alone = flag(move || get().is_none_or(|f| f.containers.len() < 2));
+    let alone = flag(move || get().is_none_or(|f| f.containers.len() < 2 || f.bundle.is_some()));
     let about = text(move || get().map(|f| about(&f)));
     let title = text(move || get().map(|f| title(&f)));
     let among = move |of: fn(&Lit) -> &Vec<Who>| {
@@ -214,7 +220,9 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
             <text class="map-detail quiet" x="12" y="50">{processes}</text>
             {measure("cpu", 14.0, Signal::derive(move || cpu().map(|(used, of_limit)| {
                 let text = unit::percent(f64::from(used));
-                (text, of_limit.unwrap_or(used).min(1.0), of_limit.is_some())
+                // A bundle's share of one core says nothing.
+                let part = of_limit.unwrap_or(if is_bundle { 0.0 } else { used });
+                (text, part.min(1.0), of_limit.is_some())
             })))}
             {measure("mem", 36.0, Signal::derive(move || memory().map(|(used, of_limit)| {
                 (unit::bytes(used), of_limit.unwrap_or(0.0).min(1.0), of_limit.is_some())
@@ -259,7 +267,7 @@ pub(super) fn bow(lit: Memo<Lit>, bow: Memo<Option<Bow>>) -> AnyView {
     let get = move || bow.get();
     let path = text(move || get().map(|b| b.path()));
     let about = text(move || get().map(|b| b.about()));
-    let width = length(move || get().map(|b| scene::thickness(b.rate()).max(0.8)));
+    let width = length(move || get().map(|b| (scene::thickness(b.rate()) * 0.6).max(0.8)));
     let idle = flag(move || get().is_none_or(|b| scene::thickness(b.rate()) == 0.0));
     let upwards = flag(move || get().is_some_and(|b| b.rates.1 > b.rates.0));
     let pace = text(move || get().map(|b| format!("{:.2}s", scene::pace(b.rate()))));
@@ -347,7 +355,33 @@ pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
                 })}
             </text>
             <For each=on_host key=|(i, (id, _))| (*i, id.clone()) children=chip />
+            {published(choice, scene)}
         </g>
+    }
+    .into_any()
+}
+
+/// Ports of the host that lead into containers, below who is on the host's network.
+fn published(choice: Choice, scene: Memo<Scene>) -> AnyView {
+    let top = move || 84 + 24 * scene.with(|s| s.on_host.len().max(1));
+    let ports = move || scene.with(|s| s.published.clone()).into_iter().take(PORTS).enumerate();
+    let port = move |(i, (id, shown)): (usize, (String, String))| {
+        let y = length(move || Some((top() + 36 + i * 17) as f64));
+        let label = format!("published port {shown}");
+        let body = view! { <text class="map-detail map-port" x="10" y=y>{fit(&shown, 24)}</text> }.into_any();
+        linked(choice, Selection::Container(id), label, body)
+    };
+    let more = text(move || {
+        let more = scene.with(|s| s.published.len().saturating_sub(PORTS));
+        (more > 0).then(|| format!("and {more} more"))
+    });
+    let some = move || scene.with(|s| !s.published.is_empty());
+    view! {
+        <text class="map-detail quiet" x="10" y=length(move || Some((top() + 18) as f64))>
+            {text(move || some().then(|| "published ports".to_owned()))}
+        </text>
+        <For each=ports key=|(i, port)| (*i, port.clone()) children=port />
+        <text class="map-detail quiet" x="10" y=length(move || Some((top() + 36 + PORTS * 17) as f64))>{more}</text>
     }
     .into_any()
 }

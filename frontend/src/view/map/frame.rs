@@ -66,13 +66,13 @@ pub(super) fn bundle_frame(s: &Snapshot, (group, name): (Group, &str), bundle: &
         Group::Others => "among themselves",
         Group::Nothing => "without a link",
     };
-    let title = if name.is_empty() { of_group.to_owned() } else { name.to_owned() };
     let count = bundle.members.len();
+    let title = if name.is_empty() { format!("{count} {of_group}") } else { format!("{name} · {count}") };
     Frame {
         who: Who::Bundle(group, name.to_owned()),
         bundle: Some((bundle_id(group, name), bundle.open, count)),
         y,
-        title: format!("{count} {title}"),
+        title,
         detail: named.join(", "),
         containers,
         cpu,

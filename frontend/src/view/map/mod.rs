@@ -117,7 +117,8 @@ impl Map {
             };
             cast.with(|cast| plan.with(|(_, plan)| talks.with(|talks| draw(cast, plan, talks))))
         });
-        let window = Window::new(Signal::derive(move || width(talking.get())));
+        let height = Memo::new(move |_| scene.with(|s| s.height));
+        let window = Window::new(Signal::derive(move || width(talking.get())), height.into());
         Self { store, choice, anew, cast, plan, scene, talking, window }
     }
 }

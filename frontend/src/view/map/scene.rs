@@ -1,5 +1,8 @@
 //! What the map draws, with places in user units of its picture: tables and a plan in, texts and coordinates out. Pure.
 
+use std::collections::BTreeSet;
+
+use glasshull_shared::domain::container::ContainerState;
 use glasshull_shared::domain::network::{Link, LinkKey, LinkStat, NetnsKey};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
@@ -108,6 +111,8 @@ pub(super) struct Scene {
     pub(super) bows: Vec<Bow>,
     /// Containers that use the host's own network: id and name.
     pub(super) on_host: Vec<(String, String)>,
+    /// Ports of the host that lead into a container: its id, and `8080→web:80`.
+    pub(super) published: Vec<(String, String)>,
     pub(super) forwards: Option<bool>,
     /// Beside the first row of each group without bridge: what it is.
     pub(super) notes: Vec<(f64, &'static str)>,
@@ -140,6 +145,7 @@ pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talks: &[Talk]) -> S
     let mut scene = Scene {
         height: (row_y(plan.rows())).max(TOP + wires.len() as f64 * WIRE_PITCH).max(420.0) + 20.0,
         forwards: host_row.ip_forward,
+        published: published(s),
         on_host: host_row.containers.iter().map(|id| (id.clone(), container_name(s, id))).collect(),
         ..Scene::default()
     };
@@ -192,6 +198,22 @@ pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talks: &[Talk]) -> S
     scene.notes = named.into_iter().filter_map(note).collect();
     (scene.wires, scene.bridges) = (wires, bridges);
     scene
+}
+
+/// Published ports of all containers that run, in the order of the ports.
+fn published(s: &Snapshot) -> Vec<(String, String)> {
+    let mut all = BTreeSet::new();
+    for (key, row) in s.container.iter().filter(|(_, row)| row.state == ContainerState::Running) {
+        // The same port on IPv4 and IPv6 is one.
+        for port in row.ports.iter().filter_map(|p| Some((p.host_port?, p.container_port))) {
+            all.insert((port, key.id.clone()));
+        }
+    }
+    let text = |((host, inside), id): ((u16, u16), String)| {
+        let shown = format!("{host}→{}:{inside}", container_name(s, &id));
+        (id, shown)
+    };
+    all.into_iter().map(text).collect()
 }
 
 fn bare(key: LinkKey, who: Who) -> Cable {

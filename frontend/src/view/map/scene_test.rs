@@ -1,9 +1,8 @@
 //! Tests of the map's picture: who hangs on what, and that nothing lies over anything else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::container::{Container, ContainerKey, Port};
 use glasshull_shared::domain::network::Netns;
 
 use super::*;
@@ -138,4 +137,23 @@ fn a_closed_bundle_has_one_cable_with_all_that_passes() {
     assert_eq!((cables[0].flow.rx, cables[0].flow.lost), (Some(15.0), 3));
     // `api` is on both networks: its bundle stands with the first.
     assert_eq!(cables[0].label, "4 links");
+}
+
+#[test]
+fn a_port_published_on_both_families_is_listed_once_and_only_while_its_container_runs() {
+    let mut s = snapshot();
+    let port = |address: &str, host_port| Port {
+        host_address: Some(address.into()),
+        host_port,
+        container_port: 80,
+        protocol: "tcp".into(),
+    };
+    let ports = vec![port("0.0.0.0", Some(8080)), port("::", Some(8080)), port("", None)];
+    for (id, state) in [("web-id", ContainerState::Running), ("api-id", ContainerState::Exited)] {
+        let row = Arc::make_mut(s.container.get_mut(&ContainerKey { id: id.into() }).unwrap());
+        (row.ports, row.state) = (ports.clone(), state);
+    }
+    let cast = Cast::of(&s, By::Each, &BTreeSet::new());
+    let scene = scene(&s, &cast, &Plan::default(), &[]);
+    assert_eq!(scene.published, [("web-id".to_owned(), "8080→web:80".to_owned())]);
 }

@@ -1,4 +1,5 @@
-//! Which part of the picture can be seen: a map of a thousand rows draws only those on the screen and a screen around them.
+//! Which part of the picture can be seen: of a map of hundreds of rows only those on the screen and a screen around them are
+//! drawn. A shorter one is drawn whole: search on the page and screen readers find everybody.
 
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -8,8 +9,8 @@ use wasm_bindgen::closure::Closure;
 
 /// What is seen moves in steps of this many units, so that a turn of the wheel rarely changes what is drawn.
 const STEP: f64 = 400.0;
-/// Until the page is laid out, this much is drawn.
-const FIRST: f64 = 1_200.0;
+/// Pictures up to this height, in units, are drawn whole: some sixty rows.
+const WHOLE: f64 = 4_800.0;
 
 /// The part in sight. Cheap to copy.
 #[derive(Clone, Copy)]
@@ -20,20 +21,21 @@ pub(super) struct Window {
     pub(super) seen: RwSignal<(f64, f64)>,
     /// All of it is drawn, for who wants the whole.
     whole: RwSignal<bool>,
+    /// Of the picture, in its units.
     width: Signal<f64>,
+    height: Signal<f64>,
 }
 
 impl Window {
-    /// `width` of the picture in its units.
-    pub(super) fn new(width: Signal<f64>) -> Self {
-        let window = Self {
-            node: NodeRef::new(),
-            seen: RwSignal::new((0.0, FIRST)),
-            whole: RwSignal::new(false),
-            width,
-        };
+    /// `width` and `height` of the picture in its units.
+    pub(super) fn new(width: Signal<f64>, height: Signal<f64>) -> Self {
+        let (node, whole) = (NodeRef::new(), RwSignal::new(false));
+        // Until the page is laid out.
+        let seen = RwSignal::new((0.0, WHOLE));
+        let window = Self { node, seen, whole, width, height };
         Effect::new(move |_| {
             width.track();
+            height.track();
             window.whole.track();
             window.look();
         });
@@ -50,7 +52,7 @@ impl Window {
     /// Looks again what can be seen.
     pub(super) fn look(self) {
         let Some(node) = self.node.get_untracked() else { return };
-        let seen = if self.whole.get_untracked() {
+        let seen = if self.whole.get_untracked() || self.height.get_untracked() <= WHOLE {
             (0.0, f64::MAX)
         } else {
             let (top, height) = (f64::from(node.scroll_top()), f64::from(node.client_height()));
