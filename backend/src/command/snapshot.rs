@@ -30,11 +30,11 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("route", &[Topic::Route]),
     ("socket", &[Topic::Socket, Topic::SocketStat]),
     ("closed_socket", &[Topic::ClosedSocket]),
-    ("flow", &[Topic::Flow, Topic::FlowStat]),
-    ("capture", &[Topic::Capture]),
     ("nat_rule", &[Topic::NatRule]),
     ("published_port", &[Topic::PublishedPort]),
     ("translation", &[Topic::Translation]),
+    ("flow", &[Topic::Flow, Topic::FlowStat]),
+    ("capture", &[Topic::Capture]),
 ];
 /// What is left out unless asked for by name.
 const ON_DEMAND: &[&str] = &["thread", "flow", "capture"];
