@@ -235,3 +235,16 @@ pub struct ContainerStat {
     /// Derived; `None` on the first sample or without process events.
     pub short_lived_per_sec: Option<f32>,
 }
+
+impl ContainerStat {
+    /// Used share of its CPU limit; `None` without a limit and on the first sample.
+    pub fn cpu_fill(&self) -> Option<f32> {
+        Some(self.cpu_ratio? / self.cpu_limit_cores.filter(|cores| *cores > 0.0)?)
+    }
+
+    /// Used share of its memory limit; `None` without a limit. A limit of 0 is always reached.
+    pub fn memory_fill(&self) -> Option<f32> {
+        let (used, limit) = (self.memory_bytes?, self.memory_limit_bytes?);
+        Some(if limit == 0 { 1.0 } else { used as f32 / limit as f32 })
+    }
+}

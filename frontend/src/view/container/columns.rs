@@ -132,9 +132,9 @@ fn cpu(uses: &ContainerStat) -> Cell {
     let Some(ratio) = uses.cpu_ratio else {
         return Cell::unknown(if uses.cpu_nanos.is_some() { FIRST } else { NO_FILE });
     };
-    let limit = uses.cpu_limit_cores.filter(|l| *l > 0.0);
+    let limit = uses.cpu_limit_cores;
     // With a limit the bar ends at it; without one a full bar is one core, which is no limit.
-    let filled = limit.map_or(ratio, |l| ratio / l);
+    let filled = uses.cpu_fill().unwrap_or(ratio);
     let throttled = uses.cpu_throttled_ratio.unwrap_or(0.0);
     let mut title = match limit {
         Some(cores) => format!("{} of one core, limit {cores:.2} cores", unit::percent(f64::from(ratio))),
@@ -176,7 +176,7 @@ fn memory(uses: &ContainerStat) -> Cell {
     if let Some(n) = kills {
         title.push_str(&format!(", {n} killed by the OOM killer"));
     }
-    let filled = uses.memory_limit_bytes.filter(|l| *l > 0).map(|l| bytes as f32 / l as f32);
+    let filled = uses.memory_fill();
     let tone = if kills.is_some() { "trouble" } else { filled.map_or("", tone_of_fill) };
     let cell = Cell::new(text).class(tone).title(title);
     filled.map_or(cell.clone(), |f| cell.bar(f, Some(1.0)))

@@ -170,12 +170,14 @@ fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
 }
 
 fn cpu(uses: &ContainerStat) -> Fact {
-    let Some(ratio) = uses.cpu_ratio else { return Fact::unknown(FIRST) };
+    let Some(ratio) = uses.cpu_ratio else {
+        return Fact::unknown(if uses.cpu_nanos.is_some() { FIRST } else { NO_FILE });
+    };
     let share = unit::percent(f64::from(ratio));
     match uses.cpu_limit_cores {
         Some(cores) => Fact::new(format!("{share} of {} allowed", unit::percent(f64::from(cores))))
             .title(format!("share of one core; the limit is {cores:.2} cores"))
-            .tone(tone_of_fill(ratio / cores.max(0.001))),
+            .tone(uses.cpu_fill().map_or("", tone_of_fill)),
         None => Fact::new(format!("{share}, no limit")).title("share of one core"),
     }
 }
@@ -196,10 +198,10 @@ fn memory(uses: &ContainerStat) -> Fact {
     let Some(bytes) = uses.memory_bytes else { return Fact::unknown(NO_FILE) };
     let cached =
         uses.memory_usage_bytes.map(|u| format!("{} with page cache", unit::bytes(u))).unwrap_or_default();
-    match uses.memory_limit_bytes.filter(|l| *l > 0) {
+    match uses.memory_limit_bytes {
         Some(limit) => Fact::new(unit::bytes_of(bytes, limit))
             .title(format!("working set of limit; {cached}"))
-            .tone(tone_of_fill(bytes as f32 / limit as f32)),
+            .tone(uses.memory_fill().map_or("", tone_of_fill)),
         None => {
             Fact::new(format!("{}, no limit", unit::bytes(bytes))).title(format!("working set; {cached}"))
         }
