@@ -59,15 +59,17 @@ impl RouteEvents {
     /// Begins to listen in this thread's network namespace.
     ///
     /// # Errors
-    /// As `socket(2)` and `setsockopt(2)`. That other namespaces are not heard for lack of CAP_NET_BROADCAST is no error:
-    /// the kernel leaves their messages out without a word.
+    /// As `socket(2)` and `setsockopt(2)`. That other namespaces are not heard for lack of CAP_NET_BROADCAST is no error.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
         for group in GROUPS {
             socket.add_membership(group)?;
         }
-        socket.set_listen_all_namespaces(true)?;
+        match socket.set_listen_all_namespaces(true) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
+            other => other?,
+        }
         socket.set_rx_buf_sz(RECEIVE_BUFFER_BYTES)?;
         socket.set_non_blocking(true)?;
         Ok(Self { socket, buffer: vec![0; DATAGRAM_BYTES] })
