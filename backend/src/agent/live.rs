@@ -112,7 +112,7 @@ impl Live {
         self.flow.served_at(address);
     }
 
-    /// Whether orders are carried out.
+    /// From now on orders are carried out, or refused.
     pub(crate) fn allow_control(&mut self, allowed: bool) {
         self.control = allowed;
     }
@@ -204,7 +204,7 @@ impl Live {
             self.socket.release(); // it listens in other namespaces
         }
         if collect::FLOW.needed(demand) {
-            self.flow.read(&mut next, troubles);
+            self.flow.read(&mut next, collect::SOCKET.needed(demand), troubles);
         } else {
             self.flow.rest(&mut next);
         }

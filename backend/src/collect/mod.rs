@@ -60,8 +60,11 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Neighbour,
         Topic::Route,
         Topic::Socket,
+        Topic::SocketStat,
         Topic::ClosedSocket,
         Topic::Flow,
+        Topic::FlowStat,
+        Topic::Capture,
         Topic::NatRule,
         Topic::PublishedPort,
         Topic::Translation,
@@ -201,3 +204,18 @@ pub(crate) const OWN_COST: Collector =
 /// All collectors.
 pub(crate) const COLLECTORS: &[Collector] =
     &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, FLOW, NAT, OWN_COST];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_found_through_processes() {
+        for reader in [NETWORK, SOCKET, FLOW, NAT] {
+            for topic in reader.needed_by {
+                let found = [PROCESS, NETWORK].iter().all(|needed| needed.needed_by.contains(topic));
+                assert!(found, "{} for {}", topic.name(), reader.name);
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
+use crate::collect;
 use crate::config::{Common, Snapshot as Args};
 
 /// Tables as scripts see them: the parts that the wire keeps apart (identity and samples) are one row here.
@@ -51,10 +52,12 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
         demand.insert(topic);
     }
-    // Rows of processes, links, sockets and flows name their containers.
-    let named = [Topic::Process, Topic::Link, Topic::Socket, Topic::ClosedSocket, Topic::Flow];
-    if named.iter().any(|topic| demand.contains(*topic)) {
+    // Rows name their containers, and flows the processes whose sockets are at their ends.
+    if collect::ENGINE.needed(demand) || demand.contains(Topic::Process) {
         demand.insert(Topic::Container);
+    }
+    if demand.contains(Topic::Flow) {
+        demand.insert(Topic::Socket);
     }
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;

@@ -65,10 +65,14 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
     let known = known(scene);
     std::thread::spawn(move || look(&start, known, nothing_is_own(), ordered, seen));
     tokio::pin!(stop);
-    let mut stat = WireStat::default();
+    let (mut stat, mut stopping) = (WireStat::default(), false);
     loop {
         let sight = tokio::select! {
-            () = &mut stop => { let _ = orders.try_send(Order::Stop); continue },
+            () = &mut stop, if !stopping => {
+                stopping = true;
+                let _ = orders.try_send(Order::Stop);
+                continue;
+            },
             sight = sights.recv() => sight,
         };
         match sight {
@@ -100,13 +104,14 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
 }
 
 async fn write(start: Start, scene: Scene, host: String, path: &Path) -> Result<()> {
-    let mut file = File::create_new(path).with_context(|| format!("cannot write {}", path.display()))?;
     let stop = stop_signal()?;
     let (begun, has_begun) = oneshot::channel();
     let (parts, mut written) = mpsc::channel(8);
     let labels = Labels { host, links: scene.links, names: scene.names };
     std::thread::spawn(move || save(&start, labels, nothing_is_own(), begun, &parts));
     has_begun.await.context("the look ended at once")?.map_err(|refusal| told(&refusal))?;
+    // Only now: a wrong filter leaves no empty file.
+    let mut file = File::create_new(path).with_context(|| format!("cannot write {}", path.display()))?;
     tokio::pin!(stop);
     loop {
         let part: Option<bytes::Bytes> = tokio::select! {

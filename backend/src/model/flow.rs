@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::container::{Container, ContainerKey};
-use glasshull_shared::domain::network::{Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey};
+use glasshull_shared::domain::network::{
+    Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey, Protocol, Socket, SocketKey, SocketProtocol,
+};
 
 /// What the host is called at the end of a flow.
 const HOST: &str = "host";
@@ -155,6 +157,38 @@ pub(crate) fn join_flows(flows: &mut Table<FlowKey, Flow>, addresses: &Addresses
     }
 }
 
+/// Puts the process to each end of which a connected socket is known. Where the same two addresses meet in several places,
+/// that of the end's own container counts. `before` remembers whose a socket was that has gone.
+pub(crate) fn join_processes(
+    flows: &mut Table<FlowKey, Flow>,
+    before: &Table<FlowKey, Flow>,
+    sockets: &Table<SocketKey, Socket>,
+) {
+    let mut by_ends: HashMap<(Protocol, &str, &str), Vec<(&Option<String>, u32)>> = HashMap::new();
+    for row in sockets.values() {
+        let protocol = match row.protocol {
+            SocketProtocol::Tcp => Protocol::Tcp,
+            SocketProtocol::Udp => Protocol::Udp,
+            SocketProtocol::Raw | SocketProtocol::Unix | SocketProtocol::Packet => continue,
+        };
+        if let (Some(remote), Some(pid)) = (&row.remote, row.pid) {
+            by_ends.entry((protocol, &row.local, remote)).or_default().push((&row.container, pid));
+        }
+    }
+    for (key, row) in flows.iter_mut() {
+        let find = |near: &str, far: &str, container: &Option<String>| {
+            let mut own = by_ends.get(&(key.protocol, near, far))?.iter().filter(|(of, _)| *of == container);
+            own.next().map(|(_, pid)| *pid).filter(|_| own.next().is_none())
+        };
+        let was = before.get(key);
+        let row = Arc::make_mut(row);
+        row.source_pid = find(&key.source, &key.destination, &row.source_container)
+            .or_else(|| was.and_then(|row| row.source_pid));
+        row.destination_pid = find(&key.destination, &key.source, &row.destination_container)
+            .or_else(|| was.and_then(|row| row.destination_pid));
+    }
+}
+
 /// Adds the beginning of flows that began since `last_at`: they had nothing then, so their rate is known at once.
 pub(crate) fn begin_flows(
     before: &mut Table<FlowKey, FlowStat>,
@@ -170,9 +204,46 @@ pub(crate) fn begin_flows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glasshull_shared::domain::network::Protocol;
 
     const HOST_NS: u64 = 1;
+
+    #[test]
+    fn each_end_is_the_process_of_its_own_containers_socket_and_is_remembered() {
+        let socket = |container: &str, local: &str, remote: &str, pid| {
+            Arc::new(Socket {
+                local: local.into(),
+                remote: Some(remote.into()),
+                pid: Some(pid),
+                container: Some(container.into()),
+                ..Socket::default()
+            })
+        };
+        let (client, server) = ("10.0.0.3:4000", "10.0.0.2:80");
+        let sockets: Table<SocketKey, Socket> = [
+            (SocketKey { netns: 2, cookie: 1 }, socket("web", server, client, 20)),
+            (SocketKey { netns: 4, cookie: 2 }, socket("twin", server, client, 40)),
+            (SocketKey { netns: 3, cookie: 3 }, socket("db", client, server, 30)),
+        ]
+        .into();
+        let key = FlowKey {
+            netns: HOST_NS,
+            link_ifindex: 8,
+            protocol: Protocol::Tcp,
+            source: client.into(),
+            destination: server.into(),
+        };
+        let row = Flow {
+            source_container: Some("db".into()),
+            destination_container: Some("web".into()),
+            ..Flow::default()
+        };
+        let mut first = Table::from([(key.clone(), Arc::new(row.clone()))]);
+        join_processes(&mut first, &Table::new(), &sockets);
+        assert_eq!((first[&key].source_pid, first[&key].destination_pid), (Some(30), Some(20)));
+        let mut second = Table::from([(key.clone(), Arc::new(row))]);
+        join_processes(&mut second, &first, &Table::new());
+        assert_eq!(second[&key].destination_pid, Some(20));
+    }
 
     fn link(kind: &str, address: &str, network: Option<&str>) -> Link {
         let addresses = [address].into_iter().filter(|a| !a.is_empty()).map(str::to_owned).collect();

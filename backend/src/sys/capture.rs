@@ -103,6 +103,13 @@ impl PacketCapture {
     /// # Errors
     /// As [`CaptureError`] lists them.
     pub(crate) fn open(options: &Options) -> Result<Self, CaptureError> {
+        let mut capture = Self::handle(options)?;
+        capture.set(options.filter.as_deref())?;
+        Ok(capture)
+    }
+
+    /// One without a filter.
+    fn handle(options: &Options) -> Result<Self, CaptureError> {
         let name = match &options.device {
             Device::Any => "any",
             Device::Link(name) if is_no_link(name) => {
@@ -123,12 +130,15 @@ impl PacketCapture {
         if options.device == Device::Any {
             handle.set_datalink(Linktype(LINUX_SLL2)).map_err(failed)?;
         }
-        if let Some(filter) = &options.filter {
-            handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))?;
-        }
         let link_type = handle.get_datalink().0;
         let handle = handle.setnonblock().map_err(failed)?;
         Ok(Self { handle, link_type, counts: Counts::default(), last: (0, 0) })
+    }
+
+    /// Lets only what passes the filter in.
+    fn set(&mut self, filter: Option<&str>) -> Result<(), CaptureError> {
+        let Some(filter) = filter else { return Ok(()) };
+        self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))
     }
 
     /// Opens one in another namespace, which it pins from now on.
@@ -136,10 +146,13 @@ impl PacketCapture {
     /// # Errors
     /// As [`Self::open`]; when the namespace cannot be entered.
     pub(crate) fn open_in(target: &Target, options: &Options) -> Result<Self, CaptureError> {
-        let opened = netns::visit(std::slice::from_ref(target), |_| Ok(Self::open(options)));
+        let opened = netns::visit(std::slice::from_ref(target), |_| Ok(Self::handle(options)));
         let only =
             opened.and_then(|mut all| all.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
-        only.map_err(|error| CaptureError::Failed(error.to_string()))?
+        let mut capture = only.map_err(|error| CaptureError::Failed(error.to_string()))??;
+        // Here, not in there: names in a filter are asked of the host's resolver, never of one in the container.
+        capture.set(options.filter.as_deref())?;
+        Ok(capture)
     }
 
     /// What packets begin with: a `DLT_` number.

@@ -71,7 +71,7 @@ impl Half {
             out.push(Piece::Middle);
         }
         let ahead = self.ahead(seq);
-        if ahead.abs() < FAR {
+        if (-FAR + 1..FAR).contains(&ahead) {
             let begin = self.at.checked_add_signed(i64::from(ahead));
             if segment.fin {
                 let end = begin.map(|begin| begin + u64::from(segment.length));

@@ -104,6 +104,12 @@ fn numbers_wrap() {
 }
 
 #[test]
+fn half_the_numbers_away_is_nowhere() {
+    let far = 11_u32.wrapping_add(1 << 31);
+    assert_eq!(text(&told(&[syn(10), data(far, b"evil"), data(11, b"true")])), "true");
+}
+
+#[test]
 fn picked_up_in_the_middle() {
     assert_eq!(text(&told(&[data(500, b"ab"), data(502, b"cd"), data(499, b"?")])), "~abcd");
 }

@@ -16,7 +16,7 @@ pub(super) static SHEET: Sheet = Sheet {
     noun: "flows",
     placeholder: "container:web port:5432 protocol:tcp rate>1M state:open",
     empty: "No packet has passed since we look.",
-    topics: &[Topic::Flow, Topic::FlowStat, Topic::Netns, Topic::Link, Topic::Container],
+    topics: &[Topic::Flow, Topic::FlowStat, Topic::Netns, Topic::Link, Topic::Container, Topic::Socket],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("rate", true),

@@ -12,17 +12,17 @@ use crate::widget::table::order::{SortKey, sort_rows};
 use crate::widget::table::{Cell, Column, Kind, Line, Lines, Table, TableModel, lines_of};
 
 static COLUMNS: [Column; 9] = [
-    Column::number("number", "#", 62, "counts packets of this look").ascending().narrow(46),
+    Column::number("number", "#", 62, "counts packets of this look").ascending().narrow(40),
     Column::text("time", "Time", 122, "when the kernel saw it").kind(Kind::Code).spare(3),
     Column::text("link", "Link", 110, "link it was seen on").kind(Kind::Code).spare(2),
     Column::text("way", "Way", 44, "in by the link or out by it; one link alone does not tell").spare(2),
-    Column::text("source", "From", 190, "who sent it; addresses of containers by name").narrow(104),
-    Column::text("destination", "To", 190, "to whom").narrow(104),
+    Column::text("source", "From", 190, "who sent it; addresses of containers by name").narrow(90),
+    Column::text("destination", "To", 190, "to whom").narrow(90),
     Column::text("protocol", "Is", 70, "protocol").spare(1),
     Column::number("length", "Bytes", 64, "bytes on the wire").spare(1),
     Column::text("info", "Says", 330, "flags, numbers and options; with payload what is recognised")
         .kind(Kind::Code)
-        .narrow(130)
+        .narrow(110)
         .grow(),
 ];
 

@@ -112,8 +112,7 @@ impl FlowReader {
         }
         let mut all = Taken::default();
         for reader in [&self.host, &self.inside].into_iter().flatten() {
-            let taken = reader.take().inspect_err(|_| error = None);
-            add(&mut all, taken?);
+            add(&mut all, reader.take()?);
         }
         for (key, why) in std::mem::take(&mut all.closed) {
             if key.ifindex == 0 {

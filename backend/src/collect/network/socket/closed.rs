@@ -208,6 +208,8 @@ impl Ear {
                 Command::Members(mut members) => {
                     for (netns, place) in &mut self.places {
                         place.members = members.remove(netns).unwrap_or_default();
+                        // Who is watched may have gone to another namespace.
+                        place.watched = Watched::Nobody;
                     }
                     let places: Vec<u64> = self.places.keys().copied().collect();
                     places.into_iter().for_each(|netns| self.close_if_empty(netns));
