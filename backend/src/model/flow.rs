@@ -164,7 +164,9 @@ pub(crate) fn join_processes(
     before: &Table<FlowKey, Flow>,
     sockets: &Table<SocketKey, Socket>,
 ) {
-    let mut by_ends: HashMap<(Protocol, &str, &str), Vec<(&Option<String>, u32)>> = HashMap::new();
+    /// Whose socket it is, and the process.
+    type Holder<'a> = (&'a Option<String>, u32);
+    let mut by_ends: HashMap<(Protocol, &str, &str), Vec<Holder<'_>>> = HashMap::new();
     for row in sockets.values() {
         let protocol = match row.protocol {
             SocketProtocol::Tcp => Protocol::Tcp,

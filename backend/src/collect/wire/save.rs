@@ -2,10 +2,12 @@
 //! it any more.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use glasshull_shared::domain::wire::{Refusal, Start};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use super::packet::Packet;
@@ -19,6 +21,8 @@ const PART_BYTES: usize = 64 << 10;
 const PART_NANOS: u64 = 500_000_000;
 /// How often the counters are written although nothing passes: a connection that is silent would be cut off.
 const ALIVE_NANOS: u64 = 20_000_000_000;
+/// Between two looks at whether a slow reader has room again.
+const SLOW_READER: Duration = Duration::from_millis(20);
 
 /// What the file tells besides packets.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +54,7 @@ pub(crate) fn save(
     let mut part = pcapng.begin(&labels.host, &labels.names);
     let began = clock::now_nanos();
     let (mut sent_at, mut alive_at) = (0, clock::monotonic());
-    loop {
+    'look: loop {
         let step = tap.turn(|taken| {
             if let Some(packet) = Packet::parse(taken.form, taken.bytes, taken.length) {
                 part.extend(pcapng.packet(packet.ifindex, taken.at, packet.way, taken.bytes, taken.length));
@@ -63,9 +67,21 @@ pub(crate) fn save(
         let due = part.len() >= PART_BYTES || now.saturating_sub(sent_at) >= PART_NANOS;
         if due && !part.is_empty() {
             (sent_at, alive_at) = (now, now);
-            // A slow reader is waited for: what passes meanwhile the kernel counts as lost.
-            if file.blocking_send(std::mem::take(&mut part).into()).is_err() {
-                return;
+            // A slow reader is waited for, but not beyond the end: what passes meanwhile the kernel counts as lost.
+            let mut waiting = Some(Bytes::from(std::mem::take(&mut part)));
+            while let Some(ready) = waiting.take() {
+                match file.try_send(ready) {
+                    Ok(()) => {}
+                    Err(TrySendError::Closed(_)) => return,
+                    Err(TrySendError::Full(back)) if tap.ended(clock::monotonic()).is_some() => {
+                        part = back.to_vec();
+                        break 'look;
+                    }
+                    Err(TrySendError::Full(back)) => {
+                        std::thread::sleep(SLOW_READER);
+                        waiting = Some(back);
+                    }
+                }
             }
         } else if file.is_closed() {
             return;

@@ -188,8 +188,8 @@ impl Tap {
         }
     }
 
-    /// Whether it must end, and why.
-    fn ended(&mut self, now: u64) -> Option<Ended> {
+    /// Why there is nothing more to come at this instant; `None` while there is.
+    pub(super) fn ended(&mut self, now: u64) -> Option<Ended> {
         if self.full.is_some() {
             return self.full;
         }
