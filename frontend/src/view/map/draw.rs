@@ -6,7 +6,9 @@ use leptos::prelude::*;
 
 use super::cast::bundle_id;
 use super::plan::Who;
-use super::scene::{self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, STACK, Scene, TALL, TOP, WIRE, Wire};
+use super::scene::{
+    self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, LABEL_TALL, STACK, Scene, TALL, TOP, WIRE, Wire,
+};
 use super::talk::Bow;
 use super::thing::Thing as _;
 use super::{Lit, toggle_link};
@@ -159,7 +161,9 @@ fn loss(cable: Memo<Option<Cable>>) -> AnyView {
 
 fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
     let get = move || cable.get();
-    let place = text(move || get().map(|c| format!("translate({} {})", LABEL.0, c.to.1 - 13.0)));
+    let place = text(move || get().map(|c| format!("translate({} {:.1})", LABEL.0, c.label_at.0)));
+    let height = length(move || get().map(|c| c.label_at.1));
+    let alone = flag(move || get().is_some_and(|c| c.label_at.1 < LABEL_TALL));
     let name = text(move || {
         get().map(|c| {
             let kind = if c.kind == "veth" { String::new() } else { format!("{} ", c.kind) };
@@ -169,8 +173,8 @@ fn label(cable: Memo<Option<Cable>>, lost: Signal<bool>) -> AnyView {
         })
     });
     view! {
-        <g class="map-label" class:has-lost=lost transform=place>
-            <rect width=LABEL.1 height="26"></rect>
+        <g class="map-label" class:has-lost=lost class:is-alone=alone transform=place>
+            <rect width=LABEL.1 height=height></rect>
             <text class="map-detail" text-anchor="middle" x=LABEL.1 / 2.0 y="11">
                 {name}
             </text>

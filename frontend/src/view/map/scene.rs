@@ -26,6 +26,9 @@ pub(super) const TOP: f64 = 58.0;
 /// From one row to the next, and the height of what stands in one.
 const PITCH: f64 = 78.0;
 pub(super) const TALL: f64 = 56.0;
+/// Height of a label with rates, and of one with its name alone.
+pub(super) const LABEL_TALL: f64 = 26.0;
+const LABEL_LINE: f64 = 13.0;
 /// Wires stand closer.
 const WIRE_PITCH: f64 = 66.0;
 
@@ -54,6 +57,8 @@ pub(super) struct Cable {
     pub(super) to: (f64, f64),
     /// Name on it; empty for the short ones.
     pub(super) label: String,
+    /// Top and height of its label: where many leave one frame there is room for a line each.
+    pub(super) label_at: (f64, f64),
     pub(super) kind: String,
     pub(super) up: bool,
     pub(super) flow: Flow,
@@ -225,6 +230,7 @@ fn bare(key: LinkKey, who: Who) -> Cable {
         from: (0.0, 0.0),
         to: (0.0, 0.0),
         label: String::new(),
+        label_at: (0.0, 0.0),
         kind: String::new(),
         up: true,
         flow: Flow::default(),
@@ -285,6 +291,7 @@ fn bundle_cable(
         from,
         to: (BOX.0, y),
         label: format!("{} links", unit::count(links.len() as u64)),
+        label_at: label_place(frame, 0, 1),
         kind: first.kind.clone(),
         up: links.iter().any(|(_, row)| row.up),
         flow: sum,
@@ -326,6 +333,7 @@ fn cables(s: &Snapshot, host: u64, netns: u64, frame: &Frame, bridges: &[Bridge]
             bridge,
             from,
             to: (BOX.0, y),
+            label_at: label_place(frame, i, links.len()),
             label: far_row.filter(|_| row.peer_netns == Some(host)).map_or(&row.name, |r| &r.name).clone(),
             kind: row.kind.clone(),
             up: row.up,
@@ -334,6 +342,14 @@ fn cables(s: &Snapshot, host: u64, netns: u64, frame: &Frame, bridges: &[Bridge]
         }
     };
     links.iter().enumerate().map(cable).collect()
+}
+
+/// Top and height of the label of one of so many cables of a frame. Three and more take the space between frames, too.
+fn label_place(frame: &Frame, i: usize, of: usize) -> (f64, f64) {
+    let pitch = if of < 3 { LABEL_TALL + 3.0 } else { (PITCH - 4.0) / of as f64 };
+    let tall = if of < 3 { LABEL_TALL } else { LABEL_LINE.min(pitch) };
+    let middle = frame.y + TALL / 2.0 + pitch * (i as f64 - (of - 1) as f64 / 2.0);
+    (middle - tall / 2.0, tall)
 }
 
 impl Flow {

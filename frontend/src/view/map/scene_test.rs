@@ -90,6 +90,15 @@ fn nothing_lies_over_anything_else() {
         let ends: Vec<f64> = scene.cables.iter().filter(|c| c.who == frame.who).map(|c| c.to.1).collect();
         assert!(ends.iter().all(|y| *y > frame.y && *y < frame.y + TALL));
         assert!(ends.windows(2).all(|pair| pair[1] - pair[0] >= 12.0), "{ends:?}");
+        let labels: Vec<_> = scene.cables.iter().filter(|c| c.who == frame.who).map(|c| c.label_at).collect();
+        assert!(labels.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{labels:?}");
+    }
+    // As many as the space between two rows takes, and whatever number stays within it.
+    let frame = &scene.frames[0];
+    for of in 1..9 {
+        let places: Vec<_> = (0..of).map(|i| label_place(frame, i, of)).collect();
+        assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0 + 0.001), "{places:?}");
+        assert!(places[of - 1].0 + places[of - 1].1 <= frame.y + TALL + (PITCH - TALL) / 2.0);
     }
 }
 
