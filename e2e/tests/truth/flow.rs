@@ -17,8 +17,9 @@ use crate::runner::Context;
 const TRAFFIC: &str = env!("CARGO_BIN_EXE_glasshull-traffic");
 const PORT: &str = "7979";
 const TABLES: &str = "flow,link,netns,source";
-/// The kernel says a word of its own now and then (neighbour discovery), between our reading and the agent's.
-const ATTEMPTS: usize = 4;
+/// The kernel says a word of its own now and then (router solicitation in a link's first seconds, probes of neighbours some
+/// seconds after traffic), between our reading and the agent's; a busy machine may drop a packet.
+const ATTEMPTS: usize = 8;
 
 /// A wire with somebody at each end, as captures demand.
 struct Scene {
