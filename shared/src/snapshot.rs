@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, container::*, engine::*, event::*, host::*, network::*, process::*, source::*,
+    agent::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, network::*, process::*,
+    source::*,
 };
 use crate::wire::WireError;
 
@@ -148,6 +149,10 @@ tables! {
     published_port / PublishedPort: PublishedPortKey => PublishedPort,
     /// Connections that are translated.
     translation / Translation: TranslationKey => Translation,
+    /// What confines containers, and whether that is what was declared.
+    confinement / Confinement: ContainerKey => Confinement,
+    /// Mounts in each mount namespace.
+    mount / Mount: MountKey => Mount,
 }
 
 impl Topic {

@@ -168,4 +168,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::NatRule), fields(&sample.nat_rule));
     assert_eq!(merged(Topic::PublishedPort), fields(&sample.published_port));
     assert_eq!(merged(Topic::Translation), fields(&sample.translation));
+    assert_eq!(merged(Topic::Confinement), fields(&sample.confinement));
+    assert_eq!(merged(Topic::Mount), fields(&sample.mount));
 }

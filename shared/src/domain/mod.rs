@@ -1,11 +1,13 @@
 //! The facts by domain. A stem here (`process`, `container`, …) is the same in collect, view, style and e2e.
 
 pub mod agent;
+pub mod confinement;
 pub mod container;
 pub mod engine;
 pub mod event;
 pub mod file;
 pub mod host;
+pub mod mount;
 pub mod network;
 pub mod process;
 pub mod source;

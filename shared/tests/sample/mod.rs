@@ -1,5 +1,6 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
+mod confinement;
 mod flow;
 mod nat;
 mod network;
@@ -59,6 +60,8 @@ pub(crate) fn snapshot() -> Snapshot {
         nat_rule: [(nat::rule_key(), Arc::new(nat::rule()))].into(),
         published_port: [(nat::port_key(), Arc::new(nat::port()))].into(),
         translation: [(nat::translation_key(), Arc::new(nat::translation()))].into(),
+        confinement: [(ContainerKey { id: ID.into() }, Arc::new(confinement::confinement()))].into(),
+        mount: [(confinement::mount_key(), Arc::new(confinement::mount()))].into(),
     }
 }
 
