@@ -12,14 +12,16 @@ use glasshull_shared::domain::network::{Flow, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, TopicSet};
 use tokio::sync::Notify;
 
+use super::part::confinement::ConfinementPart;
 use super::part::container::ContainerPart;
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
+use super::part::mount::MountPart;
 use super::part::nat::NatPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
-use super::part::sees_all;
 use super::part::socket::SocketPart;
+use super::part::{sees_all, traces};
 use super::source::{Troubles, sources};
 use crate::collect;
 use crate::collect::cgroup::CgroupReader;
@@ -64,6 +66,8 @@ pub(crate) struct Live {
     flow: FlowPart,
     control: bool,
     nat: NatPart,
+    mount: MountPart,
+    confinement: ConfinementPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -89,6 +93,8 @@ impl Live {
             flow: FlowPart::new(root.clone()),
             network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
             nat: NatPart::new(root.clone()),
+            mount: MountPart::new(root.clone(), traces(&identity)),
+            confinement: ConfinementPart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -157,6 +163,8 @@ impl Live {
         self.socket.release();
         self.flow.release();
         self.nat.release();
+        self.mount.release();
+        self.confinement.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -211,6 +219,14 @@ impl Live {
         if collect::NAT.needed(demand) {
             self.nat.read(&self.network.found().targets, &mut next, (demand, self.ticks), troubles);
         }
+        if collect::MOUNT.needed(demand) {
+            self.mount.read(self.process.rows(), &self.container, &mut next, troubles);
+        } else {
+            self.mount.release(); // it watches other namespaces
+        }
+        if collect::CONFINEMENT.needed(demand) {
+            self.confinement.read(&self.container, &mut next, troubles);
+        }
         next.source = sources(demand, troubles);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(&mut next, began, serving);
@@ -263,4 +279,5 @@ fn leave_out_host(next: &mut Snapshot) {
     next.nat_rule.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
+    next.mount.retain(|_, row| row.container.is_some());
 }

@@ -3,9 +3,11 @@
 //! `collect::X` may import `sys` and `shared`, never `collect::Y`.
 
 pub(crate) mod cgroup;
+pub(crate) mod confinement;
 pub(crate) mod container;
 pub(crate) mod file;
 pub(crate) mod host;
+pub(crate) mod mount;
 pub(crate) mod network;
 pub(crate) mod own_cost;
 pub(crate) mod process;
@@ -68,6 +70,8 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::NatRule,
         Topic::PublishedPort,
         Topic::Translation,
+        Topic::Confinement,
+        Topic::Mount,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -108,6 +112,8 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::NatRule,
         Topic::PublishedPort,
         Topic::Translation,
+        Topic::Confinement,
+        Topic::Mount,
     ],
     misses: None,
 };
@@ -128,6 +134,8 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::NatRule,
         Topic::PublishedPort,
         Topic::Translation,
+        Topic::Confinement,
+        Topic::Mount,
     ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
@@ -197,13 +205,47 @@ pub(crate) const NAT: Collector = Collector {
     ),
 };
 
+/// What confines containers: credentials, capabilities, seccomp, limits of their init.
+pub(crate) const CONFINEMENT: Collector = Collector {
+    name: "confinement",
+    fills: &[Topic::Confinement],
+    needed_by: &[Topic::Confinement],
+    misses: Some(
+        "what system calls a seccomp filter lets through; which devices a container may use on cgroup v2; for ten ticks a limit or score that was changed from outside",
+    ),
+};
+
+/// Mounts of each mount namespace: `/proc/PID/mountinfo`.
+pub(crate) const MOUNT: Collector = Collector {
+    name: "mount",
+    fills: &[Topic::Mount],
+    needed_by: &[Topic::Mount, Topic::Confinement],
+    misses: Some(
+        "namespaces that no process is in; what lies outside the root of a process that called chroot; for a minute that only the propagation of a mount changed",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
 
 /// All collectors.
-pub(crate) const COLLECTORS: &[Collector] =
-    &[HOST, PROCESS_EVENTS, PROCESS, THREAD, ENGINE, RUNTIME, CGROUP, NETWORK, SOCKET, FLOW, NAT, OWN_COST];
+pub(crate) const COLLECTORS: &[Collector] = &[
+    HOST,
+    PROCESS_EVENTS,
+    PROCESS,
+    THREAD,
+    ENGINE,
+    RUNTIME,
+    CGROUP,
+    NETWORK,
+    SOCKET,
+    FLOW,
+    NAT,
+    CONFINEMENT,
+    MOUNT,
+    OWN_COST,
+];
 
 #[cfg(test)]
 mod tests {

@@ -34,6 +34,8 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("nat_rule", &[Topic::NatRule]),
     ("published_port", &[Topic::PublishedPort]),
     ("translation", &[Topic::Translation]),
+    ("confinement", &[Topic::Confinement]),
+    ("mount", &[Topic::Mount]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
 ];

@@ -1,8 +1,10 @@
 //! 2 RELATE: pure functions on snapshots. Time is an argument; nothing here reads a clock or a file.
 
+pub(crate) mod confinement;
 pub(crate) mod exit;
 pub(crate) mod flow;
 pub(crate) mod join;
+pub(crate) mod mount;
 pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod rate;

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod clock;
 pub(crate) mod ethtool;
 pub(crate) mod limits;
+pub(crate) mod mountinfo;
 pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub(crate) mod netlink_events;

@@ -1,10 +1,11 @@
 //! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `engine`, `event`, and joins
 //! each process to its container in `process`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use glasshull_shared::delta::{Table, diff};
+use glasshull_shared::domain::confinement::{Declared, DeviceControl};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
 use glasshull_shared::domain::event::{Event, EventKey, EventKind};
 use glasshull_shared::domain::process::{Process, ProcessKey};
@@ -79,6 +80,21 @@ impl ContainerPart {
     /// How the engines are doing.
     pub(crate) fn engines(&self) -> Option<&Engines> {
         self.engines.as_ref()
+    }
+
+    /// A host pid in each container that runs, its init where known.
+    pub(crate) fn members(&self) -> &BTreeMap<ContainerKey, u32> {
+        self.joined.members()
+    }
+
+    /// What engines were told about how each is confined.
+    pub(crate) fn declared(&self) -> &Table<ContainerKey, Declared> {
+        &self.engine.declared
+    }
+
+    /// Which devices a process may use, as its control group tells.
+    pub(crate) fn devices(&self, pid: u32) -> (DeviceControl, Vec<String>) {
+        self.cgroups.devices(pid)
     }
 
     /// Whose are the processes, and what do runtimes leave on disk for them. `changed`: processes came, went or changed.

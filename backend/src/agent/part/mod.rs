@@ -3,9 +3,11 @@
 //! A part calls `collect` for readings, `model` for rates and joins, and says its troubles; [`super::live`] calls parts in
 //! the order in which they need one another.
 
+pub(crate) mod confinement;
 pub(crate) mod container;
 pub(crate) mod flow;
 pub(crate) mod host;
+pub(crate) mod mount;
 pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod process;
@@ -75,4 +77,9 @@ fn keep_of<K: Ord + Clone, V>(netns: u64, of: fn(&K) -> u64, from: &Table<K, V>,
 pub(crate) fn sees_all(host: &Host) -> bool {
     let capable = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
     capable.iter().all(|c| host.capabilities.iter().any(|have| have == c))
+}
+
+/// Whether we hold the capability that shows where other users' processes are.
+pub(crate) fn traces(host: &Host) -> bool {
+    host.capabilities.iter().any(|have| have == "CAP_SYS_PTRACE")
 }

@@ -5,6 +5,7 @@
 //! Can miss: what a container did before we first looked after its cgroup was re-created, and mounts of another
 //! cgroup namespace that do not lead to the container.
 
+mod device;
 mod limit;
 mod mount;
 mod parse;

@@ -85,6 +85,24 @@ impl Mounts {
         }
     }
 
+    /// Whether a v1 hierarchy has this controller.
+    pub(super) fn has_v1(&self, controller: &str) -> bool {
+        self.all.iter().any(|m| m.options.iter().any(|o| o == controller))
+    }
+
+    /// Whether there is a v2 hierarchy.
+    pub(super) fn has_v2(&self) -> bool {
+        self.all.iter().any(|m| m.v2)
+    }
+
+    /// The existing directory of a path in the v1 hierarchy that has this controller.
+    pub(super) fn v1_dir(&self, controller: &str, path: &str) -> Option<PathBuf> {
+        let fits = |mount: &&Mount| mount.options.iter().any(|o| o == controller);
+        let mut dirs =
+            self.all.iter().filter(fits).filter_map(|mount| resolve(&mount.root, path, &mount.point));
+        dirs.find(|dir| dir.is_dir())
+    }
+
     /// The existing directories for (controllers, path) pairs of `/proc/PID/cgroup`. A controller that v1 mounts is
     /// read there, else from v2.
     pub(super) fn dirs(&self, paths: &[(&str, &str)]) -> Vec<Dir> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use tokio::sync::Notify;
@@ -27,8 +28,10 @@ struct Inner {
     events: VecDeque<EngineEvent>,
     generation: u64,
     /// The tables of the last reading; `None` after a change.
-    copy: Option<(Table<EngineKey, Engine>, Table<ContainerKey, Container>)>,
+    copy: Option<Tables>,
 }
+
+type Tables = (Table<EngineKey, Engine>, Table<ContainerKey, Container>, Table<ContainerKey, Declared>);
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -84,15 +87,15 @@ impl Board {
     pub(super) fn read(&self) -> EngineReading {
         let mut inner = self.lock();
         let events = inner.events.drain(..).collect();
-        let (engines, containers) = match &inner.copy {
+        let (engines, containers, declared) = match &inner.copy {
             Some(copy) => copy.clone(),
             None => {
-                let copy = (engines(&inner), containers(&inner));
+                let copy = (engines(&inner), union(&inner, Book::containers), union(&inner, Book::declared));
                 inner.copy = Some(copy.clone());
                 copy
             }
         };
-        EngineReading { generation: inner.generation, engines, containers, events }
+        EngineReading { generation: inner.generation, engines, containers, declared, events }
     }
 }
 
@@ -102,12 +105,12 @@ fn engines(inner: &Inner) -> Table<EngineKey, Engine> {
 
 /// A container told of by two engines (two sockets of one Podman) is taken from the one that is trusted more, of equals
 /// from the one that answers.
-fn containers(inner: &Inner) -> Table<ContainerKey, Container> {
+fn union<V>(inner: &Inner, rows: fn(&Book) -> &Table<ContainerKey, V>) -> Table<ContainerKey, V> {
     let mut all = Table::new();
     let mut slots: Vec<_> = inner.slots.values().collect();
     slots.sort_by_key(|slot| (slot.trusted, slot.engine.state == EngineState::Connected));
     for slot in slots {
-        all.extend(slot.book.containers().iter().map(|(key, row)| (key.clone(), Arc::clone(row))));
+        all.extend(rows(&slot.book).iter().map(|(key, row)| (key.clone(), Arc::clone(row))));
     }
     all
 }

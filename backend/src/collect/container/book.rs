@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bollard::models::{ContainerSummary, EventMessage};
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState, Health};
 use glasshull_shared::domain::event::EventKind;
 
@@ -20,6 +21,8 @@ use crate::sys::text::cut;
 #[derive(Debug, Default)]
 pub(super) struct Book {
     rows: Table<ContainerKey, Container>,
+    /// Of those that were inspected.
+    declared: Table<ContainerKey, Declared>,
     /// A list was taken once: from then on new rows are news.
     listed: bool,
     changed: bool,
@@ -29,6 +32,10 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn containers(&self) -> &Table<ContainerKey, Container> {
         &self.rows
+    }
+
+    pub(super) fn declared(&self) -> &Table<ContainerKey, Declared> {
+        &self.declared
     }
 
     /// Whether rows changed, and what is to be told, since the last call.
@@ -120,13 +127,18 @@ impl Book {
     }
 
     /// Takes the answer of an inspection.
-    pub(super) fn apply_inspect(&mut self, id: &str, row: Container) {
+    pub(super) fn apply_inspect(&mut self, id: &str, row: Container, declared: Declared) {
         let news = self.listed;
         self.put(id, row, news);
+        if self.declared.get(&key(id)).is_none_or(|before| **before != declared) {
+            self.declared.insert(key(id), Arc::new(declared));
+            self.changed = true;
+        }
     }
 
     /// Forgets a container.
     pub(super) fn remove(&mut self, id: &str) {
+        self.declared.remove(&key(id));
         if let Some(row) = self.rows.remove(&key(id)) {
             self.changed = true;
             if is_alive(row.state) {
@@ -282,8 +294,8 @@ mod tests {
         let stale = book.apply_list(list(&[("aa", "exited"), ("cc", "running")]), &origin, &BTreeSet::new());
         assert_eq!(stale, ["aa", "cc"]);
         let ended = Container { state: ContainerState::Exited, name: "aa".into(), ..Container::default() };
-        book.apply_inspect("aa", ended.clone());
-        book.apply_inspect("aa", ended);
+        book.apply_inspect("aa", ended.clone(), Declared::default());
+        book.apply_inspect("aa", ended, Declared::default());
         assert_eq!(told(&mut book), ["cc started", "bb was removed", "aa ended"]);
     }
 

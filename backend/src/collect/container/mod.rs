@@ -6,6 +6,7 @@
 
 mod board;
 mod book;
+mod declared;
 mod endpoint;
 mod fault;
 mod inspect;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::engine::{Engine, EngineKey};
 use glasshull_shared::domain::event::EventKind;
@@ -74,12 +76,14 @@ pub(crate) struct EngineEvent {
 /// A copy of what the engines told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EngineReading {
-    /// Counts changes of the two tables: equal numbers mean equal tables.
+    /// Counts changes of the tables: equal numbers mean equal tables.
     pub(crate) generation: u64,
     /// The engines and how we stand with them.
     pub(crate) engines: Table<EngineKey, Engine>,
     /// All containers of all engines; those of a failed engine stay as they were last seen.
     pub(crate) containers: Table<ContainerKey, Container>,
+    /// What engines were told about how each is confined; those not inspected yet are left out.
+    pub(crate) declared: Table<ContainerKey, Declared>,
     /// Events since the last reading, oldest first.
     pub(crate) events: Vec<EngineEvent>,
 }

@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Options;
 use super::board::Board;
+use super::declared;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::inspect::{self, Origin};
@@ -266,8 +267,9 @@ impl Session<'_> {
         match result {
             Ok(answer) => {
                 self.unseen.remove(&id);
+                let declared = declared::of(&answer);
                 let row = inspect::row(&id, *answer, &self.origin);
-                self.board.change(self.key, |_, book| book.apply_inspect(&id, row));
+                self.board.change(self.key, |_, book| book.apply_inspect(&id, row, declared));
             }
             Err(Failure::Engine(Error::DockerResponseServerError { status_code: 404, .. })) => {
                 self.unseen.remove(&id);
