@@ -30,6 +30,7 @@ Examples:
   glasshull snapshot --json --tables process | jq '.tables.process[] | select(.state == \"D\")'
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
+  glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// Tell what a pid or a container is: pid → container, container → pids
     Who(Who),
+    /// Tell what confines a container: what its engine was told, what the kernel holds, and where they differ
+    Confinement(Confinement),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
     /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
@@ -116,6 +119,23 @@ pub(crate) struct Who {
     #[arg(value_name = "PID|CONTAINER")]
     pub subject: String,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose confinement.
+///
+/// Declared is what the engine was told (docker inspect); effective is what the kernel holds for the container's init.
+/// They differ when an engine has other defaults than thought, when the program gave up rights itself, or when somebody
+/// changed something from outside. Marks: ! leads out of a container when it counts on the host; + not in the engine's
+/// default set; - in it, but not held. Effective facts need no permission; where a container is found among the host's
+/// mounts is told when /proc/1/mountinfo can be read.
+#[derive(Debug, Args)]
+pub(crate) struct Confinement {
+    /// A container's name or the beginning of its id
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    /// Print JSON: the row of `snapshot --tables confinement`, and its mounts
     #[arg(long)]
     pub json: bool,
 }

@@ -151,6 +151,26 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || ["findmnt", "prlimit"].iter().all(|name| which(name).is_some()),
+        package: Package {
+            apt: "util-linux",
+            dnf: "util-linux",
+            pacman: "util-linux",
+            why: "tests compare with what findmnt and prlimit say",
+        },
+    },
+    Need {
+        test_only: true,
+        present: || which("capsh").is_some() && which("getpcaps").is_some(),
+        package: Package {
+            apt: "libcap2-bin",
+            dnf: "libcap",
+            pacman: "libcap",
+            why: "tests compare with what capsh and getpcaps say",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("chromium").is_some(),
         package: Package {
             apt: "chromium",

@@ -114,7 +114,11 @@ fn process_detail(key: ProcessKey) -> Answer {
     let root = Root::host();
     let exe = collect::file::executable(&root, key.pid);
     match collect::process::detail::read(&root, key, exe) {
-        Ok(detail) => Answer::Process(Box::new(detail)),
+        Ok(mut detail) => {
+            let cgroups = collect::cgroup::CgroupReader::new(root.clone());
+            detail.confinement = collect::confinement::effective(&root, key.pid, &|pid| cgroups.devices(pid));
+            Answer::Process(Box::new(detail))
+        }
         Err(why) => Answer::Failed(why),
     }
 }

@@ -61,6 +61,7 @@ pub fn small() -> Vec<Vec<ContainerSpec>> {
     let mut first = shop();
     first.extend(oddities());
     first.extend(talkers());
+    first.extend(confined());
     first.push(ContainerSpec::new(
         "pod-a",
         NETWORK,
@@ -154,6 +155,30 @@ const OOMED: &str = "eater 64; code=$?; sleep 1; exit $code";
 const DELETED: &str = "cp /bin/actor /srv/gone; cp /bin/actor /srv/swapped; keeper /srv/gone /srv/swapped & \
     until pidof gone >/dev/null && pidof swapped >/dev/null; do sleep 0.1; done; \
     rm /srv/gone; cp /bin/busybox /srv/new; mv /srv/new /srv/swapped; wait";
+
+/// What stands in options for the lab's directory, which is not known before it is made.
+pub(super) const DIR: &str = "@LAB@";
+
+/// More confined than usual, less confined, and hardly at all.
+fn confined() -> Vec<ContainerSpec> {
+    vec![
+        ContainerSpec::new("confined", "none", &["idle", "behind-bars"])
+            .with(&["--read-only", "--tmpfs", "/tmp", "--security-opt", "no-new-privileges"])
+            .with(&["--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE", "--user", "1000:1000"])
+            .with(&["--ulimit", "nofile=256:512", "--ulimit", "core=0", "--oom-score-adj", "500"]),
+        ContainerSpec::new("exposed", "none", &["sh", "-c", OVERMOUNT])
+            .with(&["--cap-add", "SYS_ADMIN", "--cap-drop", "MKNOD", "--security-opt", "seccomp=unconfined"])
+            .with(&["--volume", &format!("{DIR}/docker.sock:/run/docker.sock")])
+            .with(&["--volume", &format!("{DIR}/shared:/shared")]),
+        ContainerSpec::new("hostlike", "host", &["idle", "as-good-as-the-host"])
+            .with(&["--pid", "host", "--ipc", "host", "--uts", "host"])
+            .with(&["--mount", "type=bind,source=/,destination=/host,readonly,bind-nonrecursive"]),
+    ]
+}
+
+/// Two file systems on one folder: the first lies beneath the second.
+const OVERMOUNT: &str =
+    "mount -t tmpfs -o size=64k beneath /srv && mount -t tmpfs -o size=64k above /srv && exec idle";
 
 /// Label values that break pages, terminals and buffers that trust them.
 fn hostile() -> ContainerSpec {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::engine::docker;
 use super::image::IMAGE;
-use super::scene::ContainerSpec;
+use super::scene::{ContainerSpec, DIR};
 use super::state::{LabContainer, Layout};
 
 /// How many containers are started at once: more only makes the engine slower on few cores.
@@ -40,7 +40,9 @@ pub(super) fn all(layout: &Layout, specs: Vec<ContainerSpec>) -> Result<()> {
 pub(super) fn one(layout: &Layout, spec: &ContainerSpec) -> Result<()> {
     let mut args = if spec.create_only { vec!["create"] } else { vec!["run", "--detach"] };
     args.extend(["--name", &spec.name]);
-    args.extend(spec.options.iter().map(String::as_str));
+    let dir = layout.dir.to_string_lossy();
+    let options: Vec<String> = spec.options.iter().map(|option| option.replace(DIR, &dir)).collect();
+    args.extend(options.iter().map(String::as_str));
     args.push(IMAGE);
     args.extend(spec.command.iter().map(String::as_str));
     docker(layout, &args).with_context(|| format!("start container {}", spec.name))?;

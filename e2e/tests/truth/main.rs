@@ -6,10 +6,12 @@
 //! The binary: `GLASSHULL_BIN`, else `glasshull` beside this test's target directory.
 
 mod agent;
+mod confinement;
 mod container;
 mod engine;
 mod flow;
 mod host;
+mod mount;
 mod nat;
 mod network;
 mod process;
@@ -80,6 +82,16 @@ const CASES: &[Case] = &[
     ("nat::a_fetch_raises_the_counter_and_is_translated_as_conntrack_says", nat::fetched),
     ("nat::stale_rules_and_forwarding_that_is_off_are_marked", nat::dead),
     ("nat::a_proxied_port_leads_to_its_listener_until_that_stops", nat::proxied),
+    ("confinement::capabilities_are_those_capsh_and_getpcaps_tell", confinement::capabilities),
+    ("confinement::limits_are_those_of_prlimit", confinement::limits),
+    ("confinement::the_rest_is_that_of_the_kernels_files", confinement::rest),
+    ("confinement::what_was_declared_is_what_docker_inspect_tells", confinement::declared),
+    ("confinement::a_limit_that_was_changed_is_a_difference", confinement::changed),
+    ("confinement::the_command_says_the_same", confinement::command),
+    ("mount::mounts_are_those_of_findmnt_in_each_namespace", mount::as_findmnt),
+    ("mount::what_lies_beneath_another_is_told", mount::overmounted),
+    ("mount::what_of_the_host_is_mounted_in_is_told_and_whether_writable", mount::from_host),
+    ("mount::an_ordinary_user_sees_the_mounts_of_containers", mount::without_rights),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

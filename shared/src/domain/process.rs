@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::confinement::Effective;
 use super::file::HostFile;
 
 /// Identifies a process for as long as the host is up: a pid alone is reused.
@@ -274,6 +275,8 @@ pub struct ProcessDetail {
     pub wait_channel: Option<String>,
     /// Voluntary and involuntary context switches since start.
     pub context_switches: Option<(u64, u64)>,
+    /// What confines it; `None` when its status cannot be read. Source: as in `confinement`.
+    pub confinement: Option<Effective>,
     /// What could not be read and which capability would show it.
     pub missing: Vec<String>,
 }

@@ -345,6 +345,7 @@ pub(crate) fn process_detail() -> ProcessDetail {
         oom_score_adj: Some(-500),
         wait_channel: Some("ep_poll".into()),
         context_switches: Some((1000, 20)),
+        confinement: Some(confinement::effective()),
         missing: vec!["exe: CAP_SYS_PTRACE".into()],
     }
 }

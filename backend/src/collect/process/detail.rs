@@ -62,6 +62,7 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
         wait_channel: text("wchan").filter(|w| w != "0" && !w.is_empty()),
         context_switches: status
             .and_then(|s| Some((s.voluntary_ctxt_switches?, s.nonvoluntary_ctxt_switches?))),
+        confinement: None, // the caller's: another collector reads it
         missing: Vec::new(),
     };
     if state == ProcessState::Z {
