@@ -44,6 +44,24 @@ pub(crate) fn read_once(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Resu
     reread(fd, buffer, limit)
 }
 
+/// Opens, reads until nothing more comes, and closes: for files of many records (`mountinfo`), which the kernel hands out a
+/// page at a time.
+///
+/// # Errors
+/// As [`open_kept`] and `read(2)`.
+pub(crate) fn read_whole(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+    let fd = open_kept(path)?;
+    buffer.clear();
+    while buffer.len() < limit {
+        buffer.reserve(4096);
+        if rustix::io::read(&fd, spare_capacity(buffer))? == 0 {
+            break;
+        }
+    }
+    buffer.truncate(limit);
+    Ok(())
+}
+
 /// All numeric names in a folder of `/proc`: pids, thread ids, descriptors.
 ///
 /// # Errors
@@ -57,4 +75,20 @@ pub(crate) fn list_numbers(folder: &Path) -> Result<Vec<u32>, Errno> {
         numbers.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_many_records_are_read_to_their_end() {
+        let path = Path::new("/proc/kallsyms");
+        let (mut whole, truth) = (Vec::new(), std::fs::read(path).unwrap());
+        assert!(truth.len() > 1 << 20, "no file of many pages");
+        read_whole(path, &mut whole, 1 << 30).unwrap();
+        assert_eq!(whole.len(), truth.len());
+        read_whole(path, &mut whole, 10_000).unwrap();
+        assert_eq!(whole, truth[..10_000]);
+    }
 }

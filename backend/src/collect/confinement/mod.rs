@@ -19,7 +19,7 @@ use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::unit::printable_bytes;
 
 use crate::sys::mountinfo;
-use crate::sys::procfile::read_once;
+use crate::sys::procfile::read_whole;
 use crate::sys::root::Root;
 use crate::sys::text::cut;
 
@@ -79,7 +79,7 @@ impl ConfinementReader {
 pub(crate) fn effective(root: &Root, pid: u32, devices: DevicesOf<'_>) -> Option<Effective> {
     let mut buffer = Vec::new();
     let file = |name: &str, buffer: &mut Vec<u8>| {
-        read_once(&root.proc_path(format!("{pid}/{name}")), buffer, FILE_BYTES).is_ok()
+        read_whole(&root.proc_path(format!("{pid}/{name}")), buffer, FILE_BYTES).is_ok()
     };
     let mut held = Effective::default();
     if !file("status", &mut buffer) {

@@ -7,7 +7,7 @@ use glasshull_shared::domain::process::ProcessKey;
 
 use super::{MOUNTS_AT_MOST, inode_of, row};
 use crate::sys::mountinfo;
-use crate::sys::procfile::read_once;
+use crate::sys::procfile::read_whole;
 use crate::sys::root::Root;
 
 /// Largest file read: some thousand mounts of overlays with many layers.
@@ -55,7 +55,7 @@ impl Place {
     /// leaves all as it was: the next reading asks another.
     pub(super) fn read(&mut self, root: &Root, way: Way, process: ProcessKey, buffer: &mut Vec<u8>) -> bool {
         self.process = None;
-        if read_once(&root.proc_path(format!("{}/mountinfo", process.pid)), buffer, FILE_BYTES).is_err() {
+        if read_whole(&root.proc_path(format!("{}/mountinfo", process.pid)), buffer, FILE_BYTES).is_err() {
             return false;
         }
         if let Some(inode) = way.inode()
