@@ -41,10 +41,28 @@ pub fn capability_groups(caps: &Capabilities, host_users: Option<bool>) -> Vec<C
     let names = |set: CapSet| set.names().iter().map(|name| short(name).to_owned()).collect();
     let group = |title, meaning, mark, tone, set| CapGroup { title, meaning, mark, tone, names: names(set) };
     let groups = vec![
-        group("dangerous", "each leads to the whole host, or out of the container", "!", "trouble", dangerous),
+        group(
+            "dangerous",
+            "each leads to the whole host, or out of the container",
+            "!",
+            "trouble",
+            dangerous,
+        ),
         group("added", "not in what engines give by default", "+", "attention", added),
-        group("default", "what engines give to a container that asks for nothing", "", "", bounding.and(default)),
-        group("dropped", "in the default set, but not to be had here", "−", "quiet", default.without(bounding)),
+        group(
+            "default",
+            "what engines give to a container that asks for nothing",
+            "",
+            "",
+            bounding.and(default),
+        ),
+        group(
+            "dropped",
+            "in the default set, but not to be had here",
+            "−",
+            "quiet",
+            default.without(bounding),
+        ),
     ];
     groups.into_iter().filter(|group| !group.names.is_empty()).collect()
 }
@@ -119,24 +137,68 @@ pub fn lines(held: Option<&Effective>, told: Option<&Declared>) -> Vec<Line> {
         told.map(found)
     };
     let seccomp = |held: &Effective| {
-        let filters = held.seccomp_filters.filter(|n| *n > 0).map(|n| format!(", {n} filters"));
+        let filters = held.seccomp_filters.filter(|n| *n > 1).map(|n| format!(", {n} upon another"));
         held.seccomp.map(|mode| format!("{}{}", mode.name(), filters.unwrap_or_default()))
     };
     let free = held.is_some_and(|held| held.seccomp == Some(Seccomp::Disabled));
     let lsm = told.map(|told| told.apparmor_profile.clone().unwrap_or_else(|| "none".into()));
     let root = |read_only: bool| (if read_only { "read-only" } else { "writable" }).to_owned();
     vec![
-        Line::new("privileged", told.and_then(|t| t.privileged).map(|p| (if p { "yes" } else { "no" }).into()), None,
-            "all capabilities, all devices, no seccomp filter: the lines below tell what came of it"),
-        Line::new("user", told.map(|t| t.user.clone().unwrap_or_else(|| "root".into())), held.and_then(user), "effective uid, and as it is seen inside; groups"),
-        Line::new("user namespace", told.map(|t| t.userns_mode.clone().unwrap_or_else(|| "default".into())), held.and_then(users), "whether root inside is root on the host: /proc/PID/uid_map"),
-        Line::new("seccomp", option("seccomp"), held.and_then(seccomp), "system call filter; which calls it lets through the kernel does not tell")
-            .tone(if free { "attention" } else { "" }),
-        Line::new("no_new_privs", option("no-new-privileges"), held.and_then(|h| h.no_new_privs).map(on), "on: set-uid programs give it nothing more"),
-        Line::new("LSM label", lsm, held.map(|h| h.lsm_label.clone().unwrap_or_else(|| "none".into())), "AppArmor profile or SELinux context; none: no security module labels processes"),
-        Line::new("root file system", told.and_then(|t| t.read_only_root).map(root), held.and_then(|h| h.read_only_root).map(root), "whether / is mounted read-only in it"),
-        Line::new("oom_score_adj", told.and_then(|t| t.oom_score_adj).map(|n| n.to_string()), held.and_then(|h| h.oom_score_adj).map(|n| n.to_string()), "−1000 is never killed, 1000 first"),
-        Line::new("devices", told.map(devices_told), held.and_then(devices_held), "which may be opened; the whole list is below"),
+        Line::new(
+            "privileged",
+            told.and_then(|t| t.privileged).map(|p| (if p { "yes" } else { "no" }).into()),
+            None,
+            "all capabilities, all devices, no seccomp filter: the lines below tell what came of it",
+        ),
+        Line::new(
+            "user",
+            told.map(|t| t.user.clone().unwrap_or_else(|| "root".into())),
+            held.and_then(user),
+            "effective uid, and as it is seen inside; groups",
+        ),
+        Line::new(
+            "user namespace",
+            told.map(|t| t.userns_mode.clone().unwrap_or_else(|| "default".into())),
+            held.and_then(users),
+            "whether root inside is root on the host: /proc/PID/uid_map",
+        ),
+        Line::new(
+            "seccomp",
+            option("seccomp"),
+            held.and_then(seccomp),
+            "system call filter; which calls it lets through the kernel does not tell",
+        )
+        .tone(if free { "attention" } else { "" }),
+        Line::new(
+            "no_new_privs",
+            option("no-new-privileges"),
+            held.and_then(|h| h.no_new_privs).map(on),
+            "on: set-uid programs give it nothing more",
+        ),
+        Line::new(
+            "LSM label",
+            lsm,
+            held.map(|h| h.lsm_label.clone().unwrap_or_else(|| "none".into())),
+            "AppArmor profile or SELinux context; none: no security module labels processes",
+        ),
+        Line::new(
+            "root (/)",
+            told.and_then(|t| t.read_only_root).map(root),
+            held.and_then(|h| h.read_only_root).map(root),
+            "whether / is mounted read-only in it",
+        ),
+        Line::new(
+            "oom_score_adj",
+            told.and_then(|t| t.oom_score_adj).map(|n| n.to_string()),
+            held.and_then(|h| h.oom_score_adj).map(|n| n.to_string()),
+            "−1000 is never killed, 1000 first",
+        ),
+        Line::new(
+            "devices",
+            told.map(devices_told),
+            held.and_then(devices_held),
+            "which may be opened; the whole list is below",
+        ),
     ]
 }
 
@@ -152,7 +214,11 @@ pub fn mode_lines(told: &Declared) -> Vec<Line> {
     let line = |(name, mode): (&str, &Option<String>)| {
         let host = mode.as_deref() == Some("host");
         let mode = mode.clone().unwrap_or_else(|| "its own".into());
-        Line::new(name, Some(mode), None, "namespace it was to have").tone(if host { "attention" } else { "" })
+        Line::new(name, Some(mode), None, "namespace it was to have").tone(if host {
+            "attention"
+        } else {
+            ""
+        })
     };
     modes.into_iter().map(line).collect()
 }
@@ -185,7 +251,9 @@ fn devices_told(told: &Declared) -> String {
 
 fn devices_held(held: &Effective) -> Option<String> {
     match held.device_control {
-        DeviceControl::CgroupV1 if held.devices.iter().any(|rule| rule.starts_with("a ")) => Some("all".into()),
+        DeviceControl::CgroupV1 if held.devices.iter().any(|rule| rule.starts_with("a ")) => {
+            Some("all".into())
+        }
         DeviceControl::CgroupV1 => Some(format!("{} rules", held.devices.len())),
         DeviceControl::Bpf => Some("BPF decides (cgroup v2): no list".into()),
         DeviceControl::Unknown => None,
@@ -214,7 +282,9 @@ pub fn limit_lines(held: &Effective, told: Option<&Declared>) -> Vec<LimitLine> 
             soft: limit_text(&limit.name, limit.soft),
             hard: limit_text(&limit.name, limit.hard),
             declared: told
-                .map(|one| format!("{} / {}", limit_text(&one.name, one.soft), limit_text(&one.name, one.hard)))
+                .map(|one| {
+                    format!("{} / {}", limit_text(&one.name, one.soft), limit_text(&one.name, one.hard))
+                })
                 .unwrap_or_default(),
         }
     };
@@ -239,7 +309,11 @@ pub fn commands(pid: u32) -> [Command; 5] {
             format!("capsh --decode=$(awk '/CapBnd/ {{print $2}}' /proc/{pid}/status)"),
             format!("/proc/{pid}/status CapBnd"),
         ),
-        command("which it has", format!("getpcaps {pid}"), format!("/proc/{pid}/status CapEff CapPrm CapInh")),
+        command(
+            "which it has",
+            format!("getpcaps {pid}"),
+            format!("/proc/{pid}/status CapEff CapPrm CapInh"),
+        ),
         command(
             "seccomp and no_new_privs",
             format!("grep -E 'Seccomp|NoNewPrivs' /proc/{pid}/status"),
@@ -256,7 +330,8 @@ pub fn commands(pid: u32) -> [Command; 5] {
 
 /// What the engine was told, with its own command.
 pub fn inspect_command(cli: &str, id: &str) -> Command {
-    let fields = ["Privileged", "CapAdd", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "PidMode", "IpcMode", "Ulimits"];
+    let fields =
+        ["Privileged", "CapAdd", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "PidMode", "IpcMode", "Ulimits"];
     let format = fields.map(|field| format!("{field}={{{{json .HostConfig.{field}}}}}")).join(" ");
     command(
         "what its engine was told",
@@ -281,7 +356,10 @@ mod tests {
     fn capabilities_are_grouped_by_what_they_mean() {
         let bounding = CapSet::ENGINE_DEFAULT.or(set(&["SYS_ADMIN", "WAKE_ALARM"])).without(set(&["MKNOD"]));
         let caps = Capabilities { bounding, ..Capabilities::default() };
-        assert_eq!(titles(&caps, Some(true)), [("dangerous", 1), ("added", 1), ("default", 13), ("dropped", 1)]);
+        assert_eq!(
+            titles(&caps, Some(true)),
+            [("dangerous", 1), ("added", 1), ("default", 13), ("dropped", 1)]
+        );
         assert_eq!(titles(&caps, Some(false)), [("added", 2), ("default", 13), ("dropped", 1)]);
         assert_eq!(titles(&Capabilities::default(), None), [("dropped", 14)]);
         assert_eq!(capability_groups(&caps, None)[0].names, ["SYS_ADMIN"]);
@@ -309,8 +387,11 @@ mod tests {
         assert_eq!(of("user").effective.as_deref(), Some("uid 100000 (0 inside) gid 5 groups 10"));
         assert_eq!(of("user").declared.as_deref(), Some("root"));
         let seccomp = of("seccomp");
-        assert_eq!((seccomp.declared.as_deref(), seccomp.effective.as_deref()), (Some("seccomp=x.json"), Some("filter, 2 filters")));
-        assert_eq!((of("privileged").declared, of("root file system").effective), (None, None));
+        assert_eq!(
+            (seccomp.declared.as_deref(), seccomp.effective.as_deref()),
+            (Some("seccomp=x.json"), Some("filter, 2 upon another"))
+        );
+        assert_eq!((of("privileged").declared, of("root (/)").effective), (None, None));
         assert!(lines(None, None).iter().all(|line| line.declared.is_none() && line.effective.is_none()));
         assert_eq!(mode_lines(&Declared { pid_mode: Some("host".into()), ..told })[0].tone, "attention");
     }
@@ -319,23 +400,35 @@ mod tests {
     fn limits_have_units_and_what_was_told() {
         let limit = |name: &str, soft| Rlimit { name: name.into(), soft, hard: None };
         let held = Effective {
-            rlimits: vec![limit("stack", Some(8 << 20)), limit("nofile", Some(20_000)), limit("cpu", Some(90))],
+            rlimits: vec![
+                limit("stack", Some(8 << 20)),
+                limit("nofile", Some(20_000)),
+                limit("cpu", Some(90)),
+            ],
             ..Effective::default()
         };
         let told = Declared { ulimits: vec![limit("nofile", Some(1024))], ..Declared::default() };
         let all = limit_lines(&held, Some(&told));
-        let told: Vec<_> = all.iter().map(|l| (l.soft.as_str(), l.hard.as_str(), l.declared.as_str())).collect();
+        let told: Vec<_> =
+            all.iter().map(|l| (l.soft.as_str(), l.hard.as_str(), l.declared.as_str())).collect();
         assert_eq!(
             told,
-            [("8.0 MiB", "unlimited", ""), ("20,000", "unlimited", "1,024 / unlimited"), ("1 min 30 s", "unlimited", "")]
+            [
+                ("8.0 MiB", "unlimited", ""),
+                ("20,000", "unlimited", "1,024 / unlimited"),
+                ("1 min 30 s", "unlimited", "")
+            ]
         );
     }
 
     #[test]
     fn commands_are_quoted() {
         let line = inspect_command("docker -H unix:///s", "0123456789abcdef").command;
-        assert!(line.starts_with("docker -H unix:///s inspect -f 'Privileged={{json .HostConfig.Privileged}} "), "{line}");
-        assert!(line.ends_with("' 0123456789ab"), "{line}");
+        assert!(
+            line.starts_with("docker -H unix:///s inspect -f 'Privileged={{json .HostConfig.Privileged}} "),
+            "{line}"
+        );
+        assert!(line.ends_with("' 0123456789abcdef"), "{line}");
         assert!(commands(7)[0].command.contains("awk '/CapBnd/ {print $2}' /proc/7/status"));
     }
 }

@@ -5,11 +5,13 @@
 
 pub mod address;
 pub mod choice;
+pub mod confinement;
 pub mod filter;
 pub mod flow;
 pub mod history;
 pub mod lookup;
 pub mod mirror;
+pub mod mount;
 pub mod nat;
 pub mod network;
 pub mod scoreboard;

@@ -68,7 +68,8 @@ pub fn tree(snapshot: &Snapshot, whose: Whose<'_>) -> (Vec<MountLine>, usize) {
         }
     }
     let path = |key: &MountKey| own.get(key).map_or("", |row| row.mountpoint.as_str());
-    let order = |keys: &mut Vec<MountKey>| keys.sort_by(|a, b| path(b).cmp(path(a)).then(b.mount.cmp(&a.mount)));
+    let order =
+        |keys: &mut Vec<MountKey>| keys.sort_by(|a, b| path(b).cmp(path(a)).then(b.mount.cmp(&a.mount)));
     children.values_mut().for_each(order);
     order(&mut roots);
     // A stack instead of recursion: whoever mounts decides how deep it goes.
@@ -101,14 +102,17 @@ fn line(key: MountKey, row: &Mount, depth: usize) -> MountLine {
         (MountOrigin::HostPath | MountOrigin::Volume | MountOrigin::Root, _) => (row.origin.name(), ""),
         (MountOrigin::Own | MountOrigin::Runtime, _) => (row.origin.name(), "quiet"),
     };
-    let part = if row.root == "/" { String::new() } else { format!(" [{}]", row.root) };
+    // Which part of its file system it shows is said by the host's path, where there is one.
+    let part =
+        if row.root == "/" || row.from_host.is_some() { String::new() } else { format!(" [{}]", row.root) };
     let layers = row.overlay.iter().flat_map(|overlay| {
         let upper = overlay.upper.iter().map(|dir| ("upper", dir.clone()));
         let lower = overlay.lower.iter().map(|dir| ("lower", dir.clone()));
         upper.chain(lower).chain(overlay.work.iter().map(|dir| ("work", dir.clone())))
     });
     // The layers stand by themselves.
-    let of_layer = |option: &&str| !["lowerdir", "upperdir", "workdir"].iter().any(|name| option.starts_with(name));
+    let of_layer =
+        |option: &&str| !["lowerdir", "upperdir", "workdir"].iter().any(|name| option.starts_with(name));
     let super_options = row.super_options.split(',').filter(of_layer).collect::<Vec<_>>().join(",");
     MountLine {
         mount: key.mount,
@@ -147,12 +151,20 @@ mod tests {
 
     #[test]
     fn children_stand_below_their_parents_in_order() {
-        let snapshot = snapshot(&[(10, 1, "/"), (11, 10, "/proc"), (12, 10, "/dev"), (13, 12, "/dev/pts"), (14, 12, "/dev")]);
+        let snapshot = snapshot(&[
+            (10, 1, "/"),
+            (11, 10, "/proc"),
+            (12, 10, "/dev"),
+            (13, 12, "/dev/pts"),
+            (14, 12, "/dev"),
+        ]);
         let (lines, more) = tree(&snapshot, Whose::Container("c"));
         let told: Vec<_> = lines.iter().map(|l| (l.mount, l.depth)).collect();
         assert_eq!((told, more), (vec![(10, 0), (12, 1), (14, 2), (13, 2), (11, 1)], 0));
         assert_eq!(tree(&snapshot, Whose::Namespace(5)).0.len(), 5);
-        assert!(tree(&snapshot, Whose::Host).0.is_empty() && tree(&snapshot, Whose::Container("d")).0.is_empty());
+        assert!(
+            tree(&snapshot, Whose::Host).0.is_empty() && tree(&snapshot, Whose::Container("d")).0.is_empty()
+        );
     }
 
     #[test]
@@ -165,7 +177,11 @@ mod tests {
 
     #[test]
     fn layers_and_the_hosts_path_stand_by_themselves() {
-        let overlay = Overlay { lower: vec!["/l0".into(), "/l1".into()], upper: Some("/u".into()), work: Some("/w".into()) };
+        let overlay = Overlay {
+            lower: vec!["/l0".into(), "/l1".into()],
+            upper: Some("/u".into()),
+            work: Some("/w".into()),
+        };
         let row = Mount {
             container: Some("c".into()),
             super_options: "rw,lowerdir=/l0:/l1,upperdir=/u,workdir=/w,xino=off".into(),
@@ -179,7 +195,7 @@ mod tests {
             ..Mount::default()
         };
         let line = line(MountKey { mntns: None, mount: 1 }, &row, 0);
-        assert_eq!((line.options.as_str(), line.what.as_str()), ("rw · rw,xino=off", "overlay overlay [/part]"));
+        assert_eq!((line.options.as_str(), line.what.as_str()), ("rw · rw,xino=off", "overlay overlay"));
         assert_eq!(line.layers.len(), 4);
         assert_eq!((line.tone, line.host_path.as_str()), ("attention", "/m"));
     }

@@ -8,6 +8,8 @@ use glasshull_shared::domain::host::CgroupMode;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
 use glasshull_shared::unit;
 
+use super::confinement;
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -113,6 +115,7 @@ pub fn for_process(
     lines.push(command("bytes to and from disks", format!("cat /proc/{pid}/io"), format!("/proc/{pid}/io")));
     lines.push(command("its binary", format!("readlink /proc/{pid}/exe"), format!("/proc/{pid}/exe")));
     lines.push(command("its namespaces", format!("lsns -p {pid}"), format!("/proc/{pid}/ns/*")));
+    lines.extend(confinement::commands(pid));
     if let Some((id, row)) = container {
         lines.push(command(
             "go inside",
@@ -142,6 +145,7 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
                 format!("{cli} inspect {word}"),
                 format!("GET /containers/{id}/json"),
             ));
+            lines.push(confinement::inspect_command(&cli, id));
             // `top` refuses a container that does not run.
             if row.init_pid.is_some() {
                 lines.push(command("its processes", format!("{cli} top {word}"), "/proc/*/cgroup"));
@@ -180,6 +184,7 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
             "what the engine says of its networks",
         ));
         lines.extend(for_sockets(pid));
+        lines.extend(confinement::commands(pid));
         lines.push(command(
             "go inside",
             format!("nsenter -t {pid} -a /bin/sh"),

@@ -1,5 +1,6 @@
 //! DRAW: the views. [`VIEWS`] is the list that rail, search, keyboard and tests are made from.
 
+mod confinement;
 mod container;
 mod host;
 pub mod inspect;
@@ -76,6 +77,14 @@ pub const VIEWS: &[View] = &[
         key: 'w',
         topics: &[Topic::Netns, Topic::Link, Topic::Container],
         render: wire::render,
+    },
+    View {
+        id: "confinement",
+        title: "Confinement",
+        short: "Confined",
+        key: 'o',
+        topics: &[Topic::Confinement, Topic::Container],
+        render: confinement::render,
     },
     View {
         id: "scoreboard",

@@ -32,6 +32,7 @@ pub(super) const TWINS: &[Twin] = &[
     Twin { stem: "file", place: "view", reason: "a tab of the process inspector" },
     Twin { stem: "file", place: "style", reason: "drawn by the process view" },
     Twin { stem: "file", place: "spec", reason: "checked with the process view" },
+    Twin { stem: "mount", place: "view", reason: "a tab of the inspector on containers and processes" },
     Twin {
         stem: "source",
         place: "collect",

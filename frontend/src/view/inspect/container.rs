@@ -8,9 +8,11 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::confinement::confinement;
 use super::container_ports::ports;
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
+use super::mount::mounts;
 use super::network::look_into;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
@@ -26,6 +28,8 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "processes", title: "Processes", render: processes },
         Tab { id: "sockets", title: "Sockets", render: sockets },
         Tab { id: "ports", title: "Ports", render: ports },
+        Tab { id: "confinement", title: "Confinement", render: confinement },
+        Tab { id: "mounts", title: "Mounts", render: mounts },
         Tab { id: "labels", title: "Labels", render: labels },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],

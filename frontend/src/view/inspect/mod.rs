@@ -1,5 +1,6 @@
 //! What the inspector shows of a selection: heading, tabs and the tables they need.
 
+mod confinement;
 mod container;
 mod container_ports;
 mod container_sockets;
@@ -7,6 +8,7 @@ mod container_tasks;
 mod engine;
 mod host;
 mod link_control;
+mod mount;
 mod network;
 mod process;
 mod process_detail;

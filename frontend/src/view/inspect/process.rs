@@ -8,6 +8,8 @@ use glasshull_shared::unit;
 use glasshull_shared::wire::{Answer, Origin, Question};
 use leptos::prelude::*;
 
+use super::confinement::of_process;
+use super::mount::mounts_of_process;
 use super::process_detail::{file_facts, memory_facts, namespaces_table};
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::{ancestors, container, container_name, state_of};
@@ -21,6 +23,8 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "overview", title: "Overview", render: overview },
         Tab { id: "memory", title: "Memory", render: memory },
         Tab { id: "namespaces", title: "Namespaces", render: namespaces },
+        Tab { id: "confinement", title: "Confinement", render: confinement },
+        Tab { id: "mounts", title: "Mounts", render: mounts },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],
     topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
@@ -249,6 +253,18 @@ fn memory(selection: Selection) -> AnyView {
 fn namespaces(selection: Selection) -> AnyView {
     let (store, key) = (use_store(), key(&selection));
     answered(store, key, namespaces_table).into_any()
+}
+
+fn confinement(selection: Selection) -> AnyView {
+    let (store, key) = (use_store(), key(&selection));
+    answered(store, key, of_process).into_any()
+}
+
+fn mounts(selection: Selection) -> AnyView {
+    let (store, key) = (use_store(), key(&selection));
+    store.want_here(&[Topic::Mount, Topic::Source]);
+    let container = rows(store, key).and_then(|(who, _)| who.container.clone());
+    answered(store, key, move |detail| mounts_of_process(store, detail, container.as_deref())).into_any()
 }
 
 fn shell(selection: Selection) -> AnyView {
