@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
-use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::confinement::{Declared, Effective};
+use glasshull_shared::domain::container::{ContainerKey, Runtime};
+use glasshull_shared::domain::mount::{Mount, MountKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 
@@ -19,12 +21,22 @@ use crate::sys::root::Root;
 pub(crate) struct ConfinementPart {
     root: Root,
     reader: ConfinementReader,
+    joined: Joined,
+}
+
+/// What the last join went by: while it stays, so do the rows.
+#[derive(Default, PartialEq)]
+struct Joined {
+    runtimes: Vec<(ContainerKey, Runtime)>,
+    effective: BTreeMap<ContainerKey, (u32, Arc<Effective>)>,
+    declared: Table<ContainerKey, Declared>,
+    mounts: Table<MountKey, Mount>,
 }
 
 impl ConfinementPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(root: Root) -> Self {
-        Self { reader: ConfinementReader::new(root.clone()), root }
+        Self { reader: ConfinementReader::new(root.clone()), root, joined: Joined::default() }
     }
 
     /// Forgets what was read.
@@ -41,16 +53,25 @@ impl ConfinementPart {
             let pid = inits.get(&key)?.0.pid;
             Some((key, (pid, row)))
         });
-        let effective: BTreeMap<_, _> = effective.collect();
-        let known = Known {
-            containers: &next.container,
-            declared: container.declared(),
-            effective: &effective,
-            mounts: Some(&next.mount),
+        let joined = Joined {
+            runtimes: next.container.iter().map(|(key, row)| (key.clone(), row.runtime)).collect(),
+            effective: effective.collect(),
+            declared: container.declared().clone(),
+            mounts: next.mount.clone(),
         };
-        next.confinement = join_confinement(known, &next.confinement);
+        let nothing = joined.effective.is_empty();
+        if joined != self.joined {
+            let known = Known {
+                containers: &next.container,
+                declared: &joined.declared,
+                effective: &joined.effective,
+                mounts: Some(&joined.mounts),
+            };
+            next.confinement = join_confinement(known, &next.confinement);
+            self.joined = joined;
+        }
         // One that ends while it is read is normal; `hidepid` hides those of others for good.
-        if missed > 0 && effective.is_empty() {
+        if missed > 0 && nothing {
             troubles.limited(collect::CONFINEMENT, format!("status of {missed} containers cannot be read"));
         } else {
             troubles.none(collect::CONFINEMENT);
