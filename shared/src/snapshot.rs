@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, container::*, engine::*, event::*, host::*, network::*, process::*, source::*,
+    agent::*, cgroup::*, container::*, engine::*, event::*, host::*, network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -148,6 +148,14 @@ tables! {
     published_port / PublishedPort: PublishedPortKey => PublishedPort,
     /// Connections that are translated.
     translation / Translation: TranslationKey => Translation,
+    /// Control groups.
+    cgroup / Cgroup: CgroupKey => Cgroup,
+    /// What holds for containers.
+    limit / Limit: ContainerKey => Limit,
+    /// What they use of it.
+    limit_stat / LimitStat: ContainerKey => LimitStat,
+    /// Whom the kernel killed for memory.
+    oom_kill / OomKill: OomKillKey => OomKill,
 }
 
 impl Topic {
