@@ -54,12 +54,60 @@ pub struct Cgroup {
     pub processes: Option<u32>,
     /// Groups below it, at all depths.
     pub descendants: u32,
-    /// CPU time it may use, of one core, in itself: quota / period; `None` = no limit of its own.
-    pub cpu_limit_cores: Option<f32>,
-    /// Memory it may use by its own file, bytes; `None` = no limit of its own. v1 `memory.limit_in_bytes`, v2 `memory.max`.
-    pub memory_limit_bytes: Option<u64>,
-    /// Tasks it may have by its own file; `None` = no limit of its own. `pids.max`.
-    pub pids_limit: Option<u32>,
+    /// What its own files say.
+    pub own: Settings,
+}
+
+/// A limit as one group's own file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cap<T> {
+    /// No controller, no such file, or it could not be read.
+    #[default]
+    Unknown,
+    /// The file says that there is none. v1: −1 or the largest number; v2: `max`.
+    Unlimited,
+    /// In the field's unit.
+    Set(T),
+}
+
+/// What one group's own files say, whatever the groups above it allow. `None` = no such file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// CPU time per period, nanoseconds. v1 `cpu.cfs_quota_us`, v2 `cpu.max`.
+    pub cpu_quota_nanos: Cap<u64>,
+    /// The period, nanoseconds. v1 `cpu.cfs_period_us`, v2 `cpu.max`.
+    pub cpu_period_nanos: Option<u64>,
+    /// v1 `cpu.shares`.
+    pub cpu_shares: Option<u64>,
+    /// v2 `cpu.weight`.
+    pub cpu_weight: Option<u64>,
+    /// v1 `cpuset.effective_cpus`, v2 `cpuset.cpus.effective`.
+    pub cpuset_cpus: Option<String>,
+    /// v1 `cpuset.effective_mems`, v2 `cpuset.mems.effective`.
+    pub cpuset_mems: Option<String>,
+    /// v1 `memory.limit_in_bytes`, v2 `memory.max`.
+    pub memory_max_bytes: Cap<u64>,
+    /// v2 `memory.high`.
+    pub memory_high_bytes: Cap<u64>,
+    /// v1 `memory.soft_limit_in_bytes`.
+    pub memory_soft_bytes: Cap<u64>,
+    /// v2 `memory.low`; as good as everything is the largest number.
+    pub memory_low_bytes: Option<u64>,
+    /// v2 `memory.min`; as above.
+    pub memory_min_bytes: Option<u64>,
+    /// v2 `memory.swap.max`.
+    pub swap_max_bytes: Cap<u64>,
+    /// v1 `memory.memsw.limit_in_bytes`.
+    pub memory_swap_max_bytes: Cap<u64>,
+    /// `pids.max`.
+    pub pids_max: Cap<u32>,
+    /// v1 `blkio.throttle.*_device`, v2 `io.max`; empty = none.
+    pub io: Option<Vec<IoLimit>>,
+    /// v1 `memory.oom_control` `oom_kill_disable`.
+    pub oom_kill_disable: Option<bool>,
+    /// v2 `memory.oom.group`.
+    pub oom_group: Option<bool>,
 }
 
 /// A limit that holds, and where it comes from.
@@ -159,7 +207,8 @@ pub struct Limit {
     pub memory_swap_max_bytes: Bound<u64>,
     /// Tasks (threads count) it may have. `pids.max`; the lowest on the way up.
     pub pids_max: Bound<u32>,
-    /// Limits by block device, sorted; empty = none. `None` without the controller.
+    /// Limits of block devices, sorted: one per device and group that sets one, all of which hold; empty = none. `None`
+    /// without the controller.
     pub io: Option<Vec<IoLimit>>,
     /// Tasks over the limit are not killed but wait. v1 `memory.oom_control` `oom_kill_disable`; `None` on v2, which
     /// cannot do that.

@@ -1,7 +1,7 @@
 //! Representative rows of the tables of control groups.
 
 use glasshull_shared::domain::cgroup::{
-    Bound, Cgroup, Freezer, IoLimit, Limit, LimitStat, OomKill, OomSource,
+    Bound, Cap, Cgroup, Freezer, IoLimit, Limit, LimitStat, OomKill, OomSource, Settings,
 };
 
 use super::{AT, ID};
@@ -19,9 +19,30 @@ pub(super) fn cgroup() -> Cgroup {
         self_frozen: Some(true),
         processes: Some(3),
         descendants: 2,
-        cpu_limit_cores: Some(0.5),
-        memory_limit_bytes: Some(64 << 20),
-        pids_limit: Some(32),
+        own: settings(),
+    }
+}
+
+fn settings() -> Settings {
+    let limit = limit();
+    Settings {
+        cpu_quota_nanos: Cap::Set(50_000_000),
+        cpu_period_nanos: limit.cpu_period_nanos,
+        cpu_shares: limit.cpu_shares,
+        cpu_weight: limit.cpu_weight,
+        cpuset_cpus: limit.cpuset_cpus,
+        cpuset_mems: limit.cpuset_mems,
+        memory_max_bytes: Cap::Set(64 << 20),
+        memory_high_bytes: Cap::Unlimited,
+        memory_soft_bytes: Cap::Set(48 << 20),
+        memory_low_bytes: limit.memory_low_bytes,
+        memory_min_bytes: limit.memory_min_bytes,
+        swap_max_bytes: Cap::Unknown,
+        memory_swap_max_bytes: Cap::Set(128 << 20),
+        pids_max: Cap::Set(32),
+        io: limit.io,
+        oom_kill_disable: limit.oom_kill_disable,
+        oom_group: limit.oom_group,
     }
 }
 
