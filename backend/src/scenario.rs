@@ -74,7 +74,7 @@ fn read(folder: &Path) -> Told {
         (join_containers(known, all, &mut joined), joined.members().clone())
     };
     let (_, members) = join(&mut all.clone(), &BTreeSet::new());
-    let mut reading = cgroup.read(&members);
+    let mut reading = cgroup.read(&members, true);
     let (containers, _) = join(&mut all, &reading.frozen);
     joined.put_counts(&mut reading.stats);
     let json = |table: &Table<ContainerKey, ContainerStat>| {

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, network::*, process::*,
-    source::*,
+    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, network::*,
+    process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -153,6 +153,14 @@ tables! {
     confinement / Confinement: ContainerKey => Confinement,
     /// Mounts in each mount namespace.
     mount / Mount: MountKey => Mount,
+    /// Control groups.
+    cgroup / Cgroup: CgroupKey => Cgroup,
+    /// What holds for containers.
+    limit / Limit: ContainerKey => Limit,
+    /// What they use of it.
+    limit_stat / LimitStat: ContainerKey => LimitStat,
+    /// Whom the kernel killed for memory.
+    oom_kill / OomKill: OomKillKey => OomKill,
 }
 
 impl Topic {

@@ -170,4 +170,8 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Translation), fields(&sample.translation));
     assert_eq!(merged(Topic::Confinement), fields(&sample.confinement));
     assert_eq!(merged(Topic::Mount), fields(&sample.mount));
+    assert_eq!(merged(Topic::Cgroup), fields(&sample.cgroup));
+    assert_eq!(merged(Topic::Limit), fields(&sample.limit));
+    assert_eq!(merged(Topic::LimitStat), fields(&sample.limit_stat));
+    assert_eq!(merged(Topic::OomKill), fields(&sample.oom_kill));
 }

@@ -9,9 +9,10 @@ use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::{Flow, NetnsKey};
-use glasshull_shared::snapshot::{Snapshot, TopicSet};
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use tokio::sync::Notify;
 
+use super::part::cgroup::CgroupPart;
 use super::part::confinement::ConfinementPart;
 use super::part::container::ContainerPart;
 use super::part::flow::FlowPart;
@@ -61,6 +62,7 @@ pub(crate) struct Live {
     host: HostPart,
     process: ProcessPart,
     container: ContainerPart,
+    cgroup: CgroupPart,
     network: NetworkPart,
     socket: SocketPart,
     flow: FlowPart,
@@ -89,6 +91,7 @@ impl Live {
             host: HostPart::default(),
             process: ProcessPart::new(Setting::new(root.clone(), &identity, common.mask_args)),
             container: ContainerPart::new(root.clone(), cgroups, common.mask_args),
+            cgroup: CgroupPart::new(root.clone()),
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
             flow: FlowPart::new(root.clone()),
             network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
@@ -135,7 +138,7 @@ impl Live {
 
     /// Puts something that was done into the events; shown with the next tick or news.
     pub(crate) fn note(&mut self, kind: EventKind, container: &str, text: String) {
-        self.container.note(kind, container, text);
+        self.container.note(kind, container, clock::now_nanos(), text);
         self.wake.notify_one();
     }
 
@@ -159,6 +162,7 @@ impl Live {
         self.host = HostPart::default();
         self.process.release();
         self.container.release();
+        self.cgroup.release();
         self.network.release();
         self.socket.release();
         self.flow.release();
@@ -198,7 +202,14 @@ impl Live {
         }
         self.container.take_engines(self.process.rows(), &mut next);
         if collect::CGROUP.needed(demand) {
-            self.container.read_cgroups(&self.process, &mut next, troubles);
+            let more = demand.contains(Topic::LimitStat);
+            self.container.read_cgroups(&self.process, &mut next, more, troubles);
+        }
+        if collect::LIMIT.needed(demand) {
+            self.cgroup.read_limits(&self.container, &mut next, self.ticks, troubles);
+        }
+        if collect::KERNEL_LOG.needed(demand) {
+            self.cgroup.read_kills(&mut self.container, &mut next, demand, troubles);
         }
         if collect::NETWORK.needed(demand) {
             self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
@@ -276,6 +287,8 @@ fn leave_out_host(next: &mut Snapshot) {
     next.flow.retain(|_, row| ends(row));
     let kept = &next.flow;
     next.flow_stat.retain(|key, _| kept.contains_key(key));
+    next.cgroup.retain(|_, row| row.container.is_some() || row.descendants > 0);
+    next.oom_kill.retain(|_, row| row.container.is_some());
     next.nat_rule.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));

@@ -72,6 +72,10 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Cgroup,
+        Topic::Limit,
+        Topic::LimitStat,
+        Topic::OomKill,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -114,6 +118,10 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Cgroup,
+        Topic::Limit,
+        Topic::LimitStat,
+        Topic::OomKill,
     ],
     misses: None,
 };
@@ -136,6 +144,10 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Cgroup,
+        Topic::Limit,
+        Topic::LimitStat,
+        Topic::OomKill,
     ],
     misses: Some("stopped containers, and names only an engine knows"),
 };
@@ -143,10 +155,28 @@ pub(crate) const RUNTIME: Collector = Collector {
 /// Control groups of containers.
 pub(crate) const CGROUP: Collector = Collector {
     name: "cgroup",
-    fills: &[Topic::ContainerStat],
-    needed_by: &[Topic::ContainerStat],
+    fills: &[Topic::ContainerStat, Topic::LimitStat],
+    needed_by: &[Topic::ContainerStat, Topic::Cgroup, Topic::Limit, Topic::LimitStat, Topic::OomKill],
     misses: Some(
         "on cgroup v1: buffered writes, which the kernel counts for the host there; the processes that wrote show them",
+    ),
+};
+
+/// The tree of control groups with each group's own settings.
+pub(crate) const LIMIT: Collector = Collector {
+    name: "limit",
+    fills: &[Topic::Cgroup, Topic::Limit],
+    needed_by: &[Topic::Cgroup, Topic::Limit],
+    misses: Some("for up to ten seconds, what is changed by hand in the files of a control group"),
+};
+
+/// OOM kills: the kernel's log.
+pub(crate) const KERNEL_LOG: Collector = Collector {
+    name: "kernel_log",
+    fills: &[Topic::OomKill, Topic::Event],
+    needed_by: &[Topic::OomKill, Topic::Event],
+    misses: Some(
+        "kills that the log's ring has overwritten, and those before somebody looked that it does not hold",
     ),
 };
 
@@ -238,6 +268,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     ENGINE,
     RUNTIME,
     CGROUP,
+    LIMIT,
+    KERNEL_LOG,
     NETWORK,
     SOCKET,
     FLOW,

@@ -36,6 +36,9 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("translation", &[Topic::Translation]),
     ("confinement", &[Topic::Confinement]),
     ("mount", &[Topic::Mount]),
+    ("cgroup", &[Topic::Cgroup]),
+    ("limit", &[Topic::Limit, Topic::LimitStat]),
+    ("oom_kill", &[Topic::OomKill]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
 ];
@@ -121,6 +124,7 @@ fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
         [Topic::Container, ..] => with_stat(&snapshot.container, &snapshot.container_stat),
         [Topic::Link, ..] => with_stat(&snapshot.link, &snapshot.link_stat),
         [Topic::Socket, ..] => with_stat(&snapshot.socket, &snapshot.socket_stat),
+        [Topic::Limit, ..] => with_stat(&snapshot.limit, &snapshot.limit_stat),
         [Topic::Flow, ..] => flows(snapshot),
         [only, ..] => Ok(snapshot.rows_json(*only)?),
         [] => Ok(Vec::new()),

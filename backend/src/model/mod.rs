@@ -1,5 +1,6 @@
 //! 2 RELATE: pure functions on snapshots. Time is an argument; nothing here reads a clock or a file.
 
+pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod exit;
 pub(crate) mod flow;
@@ -7,6 +8,7 @@ pub(crate) mod join;
 pub(crate) mod mount;
 pub(crate) mod nat;
 pub(crate) mod network;
+pub(crate) mod oom;
 pub(crate) mod rate;
 pub(crate) mod socket;
 pub(crate) mod wire;

@@ -1,6 +1,7 @@
 //! The facts by domain. A stem here (`process`, `container`, …) is the same in collect, view, style and e2e.
 
 pub mod agent;
+pub mod cgroup;
 pub mod confinement;
 pub mod container;
 pub mod engine;

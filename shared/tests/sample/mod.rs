@@ -1,5 +1,6 @@
 //! One representative row of every table, every field with a value of its own, for the tests of the wire.
 
+mod cgroup;
 mod confinement;
 mod flow;
 mod nat;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glasshull_shared::domain::agent::{AgentStat, Single};
+use glasshull_shared::domain::cgroup::{CgroupKey, OomKillKey};
 use glasshull_shared::domain::container::{
     Container, ContainerKey, ContainerStat, ContainerState, Health, KnownFrom, Port, Runtime,
 };
@@ -62,6 +64,10 @@ pub(crate) fn snapshot() -> Snapshot {
         translation: [(nat::translation_key(), Arc::new(nat::translation()))].into(),
         confinement: [(ContainerKey { id: ID.into() }, Arc::new(confinement::confinement()))].into(),
         mount: [(confinement::mount_key(), Arc::new(confinement::mount()))].into(),
+        cgroup: [(CgroupKey { path: cgroup::path() }, Arc::new(cgroup::cgroup()))].into(),
+        limit: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit()))].into(),
+        limit_stat: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit_stat()))].into(),
+        oom_kill: [(OomKillKey { sequence: 2 }, Arc::new(cgroup::oom_kill()))].into(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `engine`, `event`, and joins
-//! each process to its container in `process`.
+//! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `limit_stat`, `engine`,
+//! `event`, and joins each process to its container in `process`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 use tokio::sync::Notify;
 
-use super::Raw;
 use super::process::ProcessPart;
+use super::{Raw, keep_rows};
 use crate::agent::source::Troubles;
 use crate::collect;
 use crate::collect::cgroup::{CgroupReader, CgroupReading};
@@ -144,9 +144,19 @@ impl ContainerPart {
         }
     }
 
-    /// Puts something that we did into the events.
-    pub(crate) fn note(&mut self, kind: EventKind, container: &str, text: String) {
-        let row = Event { at: clock::now_nanos(), kind, container: Some(container.to_owned()), text };
+    /// The control groups, for who reads more of them.
+    pub(crate) fn cgroups(&self) -> &CgroupReader {
+        &self.cgroups
+    }
+
+    /// How often engines told something new.
+    pub(crate) fn told(&self) -> u64 {
+        self.engine.generation
+    }
+
+    /// Puts something that we did or saw at `at` into the events.
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) {
+        let row = Event { at, kind, container: Some(container.to_owned()), text };
         self.happened_sequence += 1;
         self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
     }
@@ -169,14 +179,17 @@ impl ContainerPart {
         }
     }
 
-    /// Reads the control groups of all containers that have processes.
+    /// Reads the control groups of all containers that have processes; `more`: also what belongs to limits.
     pub(crate) fn read_cgroups(
         &mut self,
         processes: &ProcessPart,
         next: &mut Snapshot,
+        more: bool,
         troubles: &mut Troubles,
     ) {
-        let CgroupReading { mut stats, frozen, notices } = self.cgroups.read(self.joined.members());
+        let reading = self.cgroups.read(self.joined.members(), more);
+        let CgroupReading { mut stats, more, frozen, notices } = reading;
+        next.limit_stat = keep_rows(more, &next.limit_stat);
         if frozen != self.frozen {
             self.frozen = frozen;
             self.join(processes.rows(), next);

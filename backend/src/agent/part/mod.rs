@@ -3,6 +3,7 @@
 //! A part calls `collect` for readings, `model` for rates and joins, and says its troubles; [`super::live`] calls parts in
 //! the order in which they need one another.
 
+pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
 pub(crate) mod flow;

@@ -10,7 +10,7 @@ use super::mount::{Controller, Dir};
 use super::parse::number;
 
 /// v1 writes "no limit" as the largest number of whole pages.
-const V1_NO_LIMIT: u64 = 1 << 62;
+pub(super) const V1_NO_LIMIT: u64 = 1 << 62;
 
 /// The limits that hold for one container; `None` = no limit.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -60,7 +60,14 @@ impl Limits {
                 let period = text("cpu.cfs_period_us")?.and_then(|t| number(&t));
                 self.lower_cores(quota.zip(period).and_then(|(quota, period)| cores(quota, period)));
             }
-            (Controller::Cpuacct | Controller::Io | Controller::Freezer | Controller::Unified, _) => {}
+            (
+                Controller::Cpuacct
+                | Controller::Cpuset
+                | Controller::Io
+                | Controller::Freezer
+                | Controller::Unified,
+                _,
+            ) => {}
         }
         Ok(())
     }
@@ -81,7 +88,7 @@ impl Limits {
 }
 
 /// A file's text; `None` when there is none: the root of a hierarchy has no limits, and a cgroup may just have gone.
-fn text(path: &Path) -> io::Result<Option<String>> {
+pub(super) fn text(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -6,10 +6,13 @@
 //! cgroup namespace that do not lead to the container.
 
 mod device;
+mod kernel_log;
 mod limit;
 mod mount;
 mod parse;
 mod path;
+mod setting;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -20,13 +23,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::cgroup::LimitStat;
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::domain::host::CgroupMode;
 use glasshull_shared::unit::short_id;
 
+pub(crate) use self::kernel_log::KernelLog;
 use self::limit::Limits;
 use self::mount::{Dir, Mounts};
 use self::parse::What;
+pub(crate) use self::tree::TreeReading;
 use crate::sys::root::Root;
 
 /// How long limits and places stay as they are known.
@@ -41,6 +47,8 @@ const NOTICES: usize = 20;
 pub(crate) struct CgroupReading {
     /// Raw counters and limits; rates are `None`.
     pub(crate) stats: Table<ContainerKey, ContainerStat>,
+    /// What belongs to limits; empty unless asked for.
+    pub(crate) more: Table<ContainerKey, LimitStat>,
     /// Containers whose freezer is on: paused, also when no engine says so.
     pub(crate) frozen: BTreeSet<ContainerKey>,
     /// What could not be read, for people.
@@ -66,6 +74,10 @@ struct Entry {
     dirs: Vec<(What, PathBuf)>,
     files: Vec<(What, File)>,
     limits: Limits,
+    /// Its own group by controller, below the mounted hierarchies.
+    groups: Vec<(&'static str, String)>,
+    /// Files of [`LimitStat`] are open too.
+    more: bool,
     looked_at: Instant,
     /// What could not be read of it.
     notices: Vec<String>,
@@ -100,20 +112,24 @@ impl CgroupReader {
         }
     }
 
-    /// Reads every container in `members`, each given by a pid in it (mostly its init). Others are forgotten.
-    pub(crate) fn read(&mut self, members: &BTreeMap<ContainerKey, u32>) -> CgroupReading {
+    /// Reads every container in `members`, each given by a pid in it (mostly its init). Others are forgotten. `more`: also
+    /// what belongs to limits.
+    pub(crate) fn read(&mut self, members: &BTreeMap<ContainerKey, u32>, more: bool) -> CgroupReading {
         self.entries.retain(|key, _| members.contains_key(key));
         let now = Instant::now();
         let mut reading = CgroupReading::default();
         let mut notices: BTreeSet<String> = self.mount_fault.iter().cloned().collect();
         for (key, pid) in members {
-            let Some(entry) = self.entry(key, *pid, now) else { continue };
+            let Some(entry) = self.entry(key, (*pid, more), now) else { continue };
             notices.extend(entry.notices.iter().cloned());
             let mut raw = parse::Raw::default();
             if entry.files.iter().all(|(what, file)| read_file(*what, file, &mut self.buffer, &mut raw)) {
-                let (mut stat, frozen) = raw.finish();
+                let (mut stat, limit_stat, frozen) = raw.finish();
                 entry.limits.put(&mut stat);
                 reading.stats.insert(key.clone(), Arc::new(stat));
+                if more {
+                    reading.more.insert(key.clone(), Arc::new(limit_stat));
+                }
                 if frozen {
                     reading.frozen.insert(key.clone());
                 }
@@ -125,12 +141,23 @@ impl CgroupReader {
         reading
     }
 
+    /// The group of each container last read, by controller: paths below the mounted hierarchies.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&ContainerKey, &[(&'static str, String)])> {
+        self.entries.iter().map(|(key, entry)| (key, entry.groups.as_slice()))
+    }
+
+    /// Every group with its own settings.
+    pub(crate) fn tree(&self) -> TreeReading {
+        tree::read(&self.mounts.hierarchies())
+    }
+
     /// The entry as it was, or looked up anew when the pid changed or some time has passed. `None` when the process
     /// is gone.
-    fn entry(&mut self, key: &ContainerKey, pid: u32, now: Instant) -> Option<Entry> {
+    fn entry(&mut self, key: &ContainerKey, (pid, more): (u32, bool), now: Instant) -> Option<Entry> {
         let known = self.entries.remove(key);
         if let Some(entry) = known.as_ref()
             && entry.pid == pid
+            && entry.more == more
             && now.duration_since(entry.looked_at) < SLOW
         {
             return known;
@@ -154,14 +181,15 @@ impl CgroupReader {
                 .map(|entry| entry.limits.clone())
                 .unwrap_or_default()
         });
-        let wanted: Vec<(What, PathBuf)> = dirs.iter().flat_map(files_of).collect();
+        let wanted: Vec<(What, PathBuf)> = dirs.iter().flat_map(|dir| files_of(dir, more)).collect();
+        let groups = dirs.iter().filter_map(|dir| Some((dir.controller.name(), dir.group()?))).collect();
         // The same path under another pid is another cgroup: the one that was open has been removed.
         let mut files = match known {
             Some(entry) if entry.pid == pid && entry.dirs == wanted => entry.files,
             Some(_) | None => Vec::new(),
         };
         open(&wanted, &mut files, &mut notices);
-        Some(Entry { pid, dirs: wanted, files, limits, looked_at: now, notices })
+        Some(Entry { pid, dirs: wanted, files, limits, groups, more, looked_at: now, notices })
     }
 
     /// The container's own directory per controller.
@@ -220,8 +248,10 @@ fn has_ended(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
-fn files_of(dir: &Dir) -> impl Iterator<Item = (What, PathBuf)> + '_ {
-    parse::files(dir.controller, dir.v2).iter().map(|(what, name)| (*what, dir.path.join(name)))
+fn files_of(dir: &Dir, more: bool) -> impl Iterator<Item = (What, PathBuf)> + '_ {
+    let more = if more { parse::more_files(dir.controller, dir.v2) } else { &[] };
+    let files = parse::files(dir.controller, dir.v2).iter().chain(more);
+    files.map(|(what, name)| (*what, dir.path.join(name)))
 }
 
 /// Reads one file into `raw`; false when the cgroup is gone. A pressure file of a kernel that has PSI switched off

@@ -13,6 +13,7 @@ use crate::sys::root::Root;
 pub(super) enum Controller {
     Cpu,
     Cpuacct,
+    Cpuset,
     Memory,
     Pids,
     Io,
@@ -21,14 +22,37 @@ pub(super) enum Controller {
 }
 
 impl Controller {
-    const ALL: [Self; 7] =
-        [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids, Self::Io, Self::Freezer, Self::Unified];
+    const ALL: [Self; 8] = [
+        Self::Cpu,
+        Self::Cpuacct,
+        Self::Cpuset,
+        Self::Memory,
+        Self::Pids,
+        Self::Io,
+        Self::Freezer,
+        Self::Unified,
+    ];
+
+    /// As v2 calls it; what v2 has without a controller, by what it is.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cpuacct => "cpuacct",
+            Self::Cpuset => "cpuset",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+            Self::Io => "io",
+            Self::Freezer => "freezer",
+            Self::Unified => "",
+        }
+    }
 
     /// Name among the mount options of v1; `None` when v1 has no such thing.
     fn v1_name(self) -> Option<&'static str> {
         match self {
             Self::Cpu => Some("cpu"),
             Self::Cpuacct => Some("cpuacct"),
+            Self::Cpuset => Some("cpuset"),
             Self::Memory => Some("memory"),
             Self::Pids => Some("pids"),
             Self::Io => Some("blkio"),
@@ -36,6 +60,15 @@ impl Controller {
             Self::Unified => None,
         }
     }
+}
+
+/// A mounted hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hierarchy {
+    pub(super) point: PathBuf,
+    pub(super) v2: bool,
+    /// Controllers of v1; v2 tells them per group.
+    pub(super) controllers: Vec<String>,
 }
 
 /// A container's directory in one controller's hierarchy.
@@ -46,6 +79,14 @@ pub(super) struct Dir {
     pub(super) path: PathBuf,
     /// Top of the hierarchy as far as it is mounted here.
     pub(super) top: PathBuf,
+}
+
+impl Dir {
+    /// The path below the mounted hierarchy, as the tree names it.
+    pub(super) fn group(&self) -> Option<String> {
+        let below = self.path.strip_prefix(&self.top).ok()?;
+        Some(format!("/{}", below.to_string_lossy()))
+    }
 }
 
 /// All mounted hierarchies.
@@ -101,6 +142,22 @@ impl Mounts {
         let mut dirs =
             self.all.iter().filter(fits).filter_map(|mount| resolve(&mount.root, path, &mount.point));
         dirs.find(|dir| dir.is_dir())
+    }
+
+    /// Each hierarchy once, v1 first: where a controller is on v1, v2 does not have it.
+    pub(super) fn hierarchies(&self) -> Vec<Hierarchy> {
+        let mut all: Vec<Hierarchy> = Vec::new();
+        for mount in self.all.iter().filter(|mount| !mount.v2) {
+            let known = |name: &&String| Controller::ALL.iter().any(|c| c.v1_name() == Some(name.as_str()));
+            let controllers: Vec<String> = mount.options.iter().filter(known).cloned().collect();
+            let taken = all.iter().any(|h| h.controllers.iter().any(|name| controllers.contains(name)));
+            if !controllers.is_empty() && !taken {
+                all.push(Hierarchy { point: mount.point.clone(), v2: false, controllers });
+            }
+        }
+        let unified = self.all.iter().find(|mount| mount.v2);
+        all.extend(unified.map(|m| Hierarchy { point: m.point.clone(), v2: true, controllers: Vec::new() }));
+        all
     }
 
     /// The existing directories for (controllers, path) pairs of `/proc/PID/cgroup`. A controller that v1 mounts is

@@ -1,5 +1,6 @@
 //! The files of control groups: which there are per controller, and their texts as numbers.
 
+use glasshull_shared::domain::cgroup::{Cap, LimitStat};
 use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{Psi, PsiLine};
 
@@ -24,6 +25,35 @@ pub(super) enum What {
     PsiIo,
     FreezerState,
     CgroupEvents,
+    Kernel,
+    SocketBuffers,
+    Swap,
+    Peak,
+    Failures,
+    PidsEvents,
+}
+
+/// Files read only for who looks at limits.
+pub(super) fn more_files(controller: Controller, v2: bool) -> &'static [(What, &'static str)] {
+    match (controller, v2) {
+        (Controller::Memory, false) => &[
+            (What::Kernel, "memory.kmem.usage_in_bytes"),
+            (What::SocketBuffers, "memory.kmem.tcp.usage_in_bytes"),
+            (What::Peak, "memory.max_usage_in_bytes"),
+            (What::Failures, "memory.failcnt"),
+        ],
+        (Controller::Memory, true) => &[(What::Swap, "memory.swap.current"), (What::Peak, "memory.peak")],
+        (Controller::Pids, _) => &[(What::PidsEvents, "pids.events")],
+        (
+            Controller::Cpu
+            | Controller::Cpuacct
+            | Controller::Cpuset
+            | Controller::Io
+            | Controller::Freezer
+            | Controller::Unified,
+            _,
+        ) => &[],
+    }
 }
 
 /// The files to read for a controller.
@@ -33,6 +63,7 @@ pub(super) fn files(controller: Controller, v2: bool) -> &'static [(What, &'stat
         (Controller::Cpu, true) => &[(What::CpuStatV2, "cpu.stat")],
         (Controller::Cpuacct, false) => &[(What::CpuacctUsage, "cpuacct.usage")],
         (Controller::Cpuacct, true) => &[], // usage is in cpu.stat
+        (Controller::Cpuset, _) => &[],     // nothing to use up
         (Controller::Memory, false) => &[
             (What::MemoryUsage, "memory.usage_in_bytes"),
             (What::MemoryStatV1, "memory.stat"),
@@ -59,10 +90,43 @@ pub(super) fn files(controller: Controller, v2: bool) -> &'static [(What, &'stat
     }
 }
 
+/// A line of `memory.stat` that we keep.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    InactiveFile,
+    Anon,
+    File,
+    Shmem,
+    Kernel,
+    Slab,
+    Sock,
+    Swap,
+}
+
+/// With the groups below: names without `total_`.
+const V1_PARTS: [(&str, Part); 5] = [
+    ("inactive_file", Part::InactiveFile),
+    ("rss", Part::Anon),
+    ("cache", Part::File),
+    ("shmem", Part::Shmem),
+    ("swap", Part::Swap),
+];
+
+const V2_PARTS: [(&str, Part); 7] = [
+    ("inactive_file", Part::InactiveFile),
+    ("anon", Part::Anon),
+    ("file", Part::File),
+    ("shmem", Part::Shmem),
+    ("kernel", Part::Kernel),
+    ("slab", Part::Slab),
+    ("sock", Part::Sock),
+];
+
 /// What the files said so far.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     stat: ContainerStat,
+    more: LimitStat,
     inactive_file: Option<u64>,
     frozen: bool,
 }
@@ -83,9 +147,9 @@ impl Raw {
                 self.periods(text);
             }
             What::MemoryUsage => stat.memory_usage_bytes = number(text),
-            What::MemoryStatV1 => self.inactive_file = keyed(text, "total_inactive_file"),
-            What::MemoryStatV2 => self.inactive_file = keyed(text, "inactive_file"),
-            What::OomKill => stat.oom_kills = keyed(text, "oom_kill"),
+            What::MemoryStatV1 => self.breakdown(text, "total_", &V1_PARTS),
+            What::MemoryStatV2 => self.breakdown(text, "", &V2_PARTS),
+            What::OomKill => self.oom(text),
             What::Pids => stat.pids = number(text).and_then(|n| u32::try_from(n).ok()),
             What::Blkio => (stat.read_bytes, stat.write_bytes) = blkio(text),
             What::IoStat => (stat.read_bytes, stat.write_bytes) = io_stat(text),
@@ -94,7 +158,43 @@ impl Raw {
             What::PsiIo => stat.psi_io = psi(text),
             What::FreezerState => self.frozen = matches!(text.trim(), "FROZEN" | "FREEZING"),
             What::CgroupEvents => self.frozen = keyed(text, "frozen") == Some(1),
+            What::Kernel => self.more.kernel_bytes = number(text),
+            What::SocketBuffers => self.more.sock_bytes = number(text),
+            What::Swap => self.more.swap_bytes = number(text),
+            What::Peak => self.more.memory_peak_bytes = number(text),
+            What::Failures => self.more.memory_limit_hits = number(text),
+            What::PidsEvents => self.more.pids_limit_hits = keyed(text, "max"),
         }
+    }
+
+    /// One pass over the many lines of `memory.stat`.
+    fn breakdown(&mut self, text: &str, prefix: &str, parts: &[(&str, Part)]) {
+        for line in text.lines() {
+            let Some((key, value)) = line.strip_prefix(prefix).and_then(|line| line.split_once(' ')) else {
+                continue;
+            };
+            let Some((_, part)) = parts.iter().find(|(name, _)| *name == key) else { continue };
+            let (value, more) = (number(value), &mut self.more);
+            match part {
+                Part::InactiveFile => self.inactive_file = value,
+                Part::Anon => more.anon_bytes = value,
+                Part::File => more.file_bytes = value,
+                Part::Shmem => more.shmem_bytes = value,
+                Part::Kernel => more.kernel_bytes = value,
+                Part::Slab => more.slab_bytes = value,
+                Part::Sock => more.sock_bytes = value,
+                Part::Swap => more.swap_bytes = value,
+            }
+        }
+    }
+
+    /// v1 `memory.oom_control` and v2 `memory.events` have no word in common but `oom_kill`.
+    fn oom(&mut self, text: &str) {
+        self.stat.oom_kills = keyed(text, "oom_kill");
+        self.more.under_oom = keyed(text, "under_oom").map(|n| n != 0);
+        self.more.ooms = keyed(text, "oom");
+        self.more.memory_high_hits = keyed(text, "high");
+        self.more.memory_limit_hits = keyed(text, "max").or(self.more.memory_limit_hits);
     }
 
     fn periods(&mut self, text: &str) {
@@ -102,12 +202,12 @@ impl Raw {
         self.stat.cpu_throttled_periods = keyed(text, "nr_throttled");
     }
 
-    /// The row, and whether the freezer is on.
-    pub(super) fn finish(mut self) -> (ContainerStat, bool) {
+    /// The rows, and whether the freezer is on.
+    pub(super) fn finish(mut self) -> (ContainerStat, LimitStat, bool) {
         // Both are read one after the other: the cache can be larger than the usage for a moment.
         let inactive = self.inactive_file.unwrap_or(0);
         self.stat.memory_bytes = self.stat.memory_usage_bytes.map(|usage| usage.saturating_sub(inactive));
-        (self.stat, self.frozen)
+        (self.stat, self.more, self.frozen)
     }
 }
 
@@ -116,8 +216,16 @@ pub(super) fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
+/// A file of one number where `max` (v1: −1) means that there is none.
+pub(super) fn cap(text: &str) -> Option<Cap<u64>> {
+    match text.trim() {
+        "max" | "-1" => Some(Cap::Unlimited),
+        text => number(text).map(Cap::Set),
+    }
+}
+
 /// The number after `key` in lines of `key number`.
-fn keyed(text: &str, key: &str) -> Option<u64> {
+pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| number(line.strip_prefix(key)?.strip_prefix(' ')?))
 }
 
@@ -172,7 +280,7 @@ fn psi_line(fields: &str) -> Option<PsiLine> {
 mod tests {
     use super::*;
 
-    fn read(files: &[(What, &str)]) -> (ContainerStat, bool) {
+    fn read(files: &[(What, &str)]) -> (ContainerStat, LimitStat, bool) {
         let mut raw = Raw::default();
         for (what, text) in files {
             raw.take(*what, text);
@@ -182,11 +290,18 @@ mod tests {
 
     #[test]
     fn v1_files() {
-        let (stat, frozen) = read(&[
+        let (stat, more, frozen) = read(&[
             (What::CpuacctUsage, "123456789\n"),
             (What::CpuStatV1, "nr_periods 10\nnr_throttled 4\nthrottled_time 5000\n"),
             (What::MemoryUsage, "1000\n"),
-            (What::MemoryStatV1, "inactive_file 1\ntotal_inactive_file 300\n"),
+            (
+                What::MemoryStatV1,
+                "inactive_file 1\nrss 1\ntotal_cache 500\ntotal_rss 600\ntotal_shmem 7\ntotal_swap 8\n\
+                 total_inactive_file 300\n",
+            ),
+            (What::Kernel, "9\n"),
+            (What::Failures, "11\n"),
+            (What::PidsEvents, "max 12\n"),
             (What::OomKill, "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
             (What::Pids, "7\n"),
             (What::Blkio, "8:0 Read 4096\n8:0 Write 10\n8:16 Read 4\n8:0 Total 4110\nTotal 4110\n"),
@@ -198,14 +313,18 @@ mod tests {
         assert_eq!((stat.oom_kills, stat.pids), (Some(2), Some(7)));
         assert_eq!((stat.read_bytes, stat.write_bytes), (Some(4100), Some(10)));
         assert!(frozen);
+        assert_eq!((more.anon_bytes, more.file_bytes, more.shmem_bytes), (Some(600), Some(500), Some(7)));
+        assert_eq!((more.swap_bytes, more.kernel_bytes, more.under_oom), (Some(8), Some(9), Some(false)));
+        assert_eq!((more.memory_limit_hits, more.pids_limit_hits, more.ooms), (Some(11), Some(12), None));
     }
 
     #[test]
     fn v2_files() {
-        let (stat, frozen) = read(&[
+        let (stat, more, frozen) = read(&[
             (What::CpuStatV2, "usage_usec 5\nuser_usec 1\nnr_periods 2\nnr_throttled 1\nthrottled_usec 9\n"),
             (What::MemoryUsage, "1000\n"),
-            (What::MemoryStatV2, "anon 1\ninactive_file 1300\n"),
+            (What::MemoryStatV2, "anon 1\nfile 2\nkernel 3\nslab 4\nsock 5\nshmem 6\ninactive_file 1300\n"),
+            (What::Swap, "7\n"),
             (What::OomKill, "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\noom_group_kill 0\n"),
             (
                 What::IoStat,
@@ -220,6 +339,13 @@ mod tests {
         let psi = stat.psi_cpu.unwrap();
         assert_eq!((psi.some.avg10_ratio, psi.some.total_nanos, psi.full), (0.015, 7000, None));
         assert!(!frozen);
+        assert_eq!((more.anon_bytes, more.file_bytes, more.shmem_bytes), (Some(1), Some(2), Some(6)));
+        assert_eq!((more.kernel_bytes, more.slab_bytes, more.sock_bytes), (Some(3), Some(4), Some(5)));
+        assert_eq!(
+            (more.swap_bytes, more.memory_limit_hits, more.memory_high_hits),
+            (Some(7), Some(3), Some(0))
+        );
+        assert_eq!((more.ooms, more.under_oom), (Some(1), None));
     }
 
     #[test]
@@ -233,14 +359,14 @@ mod tests {
             "\u{fffd}",
         ];
         for text in garbage {
-            let (stat, _) = read(&[
+            let (stat, more, _) = read(&[
                 (What::CpuacctUsage, text),
                 (What::CpuStatV2, text),
                 (What::MemoryUsage, text),
                 (What::Pids, text),
                 (What::PsiIo, text),
             ]);
-            assert_eq!(stat, ContainerStat::default(), "{text}");
+            assert_eq!((stat, more), Default::default(), "{text}");
         }
         assert_eq!(keyed("oom_kill_disable 1\n", "oom_kill"), None);
     }

@@ -50,7 +50,7 @@ fn read_until(
     enough: impl Fn(&ContainerStat) -> bool,
 ) -> Arc<ContainerStat> {
     loop {
-        let reading = reader.read(members);
+        let reading = reader.read(members, false);
         if let Some(stat) = reading.stats.values().next().filter(|stat| enough(stat)) {
             return Arc::clone(stat);
         }
@@ -73,9 +73,9 @@ fn cpu_of_a_real_cgroup_grows_and_ends_with_it() {
     let second = read_until(&mut reader, &members, |stat| stat.cpu_nanos > first);
     assert!(second.cpu_nanos > first);
     drop(made);
-    let reading = reader.read(&members);
+    let reading = reader.read(&members, false);
     assert!(reading.stats.is_empty(), "the process is gone, its cgroup removed: {reading:?}");
-    assert!(reader.read(&BTreeMap::new()).stats.is_empty());
+    assert!(reader.read(&BTreeMap::new(), false).stats.is_empty());
     assert!(reader.entries.is_empty(), "descriptors are closed with the container");
 }
 
@@ -116,12 +116,12 @@ fn the_lowest_limit_on_the_way_up_holds() {
     assert_eq!(stat.pids_limit, Some(33));
     fs::write(made.dir.join("pids.max"), "22").unwrap();
     assert_eq!(
-        reader.read(&members).stats.values().next().unwrap().pids_limit,
+        reader.read(&members, false).stats.values().next().unwrap().pids_limit,
         Some(33),
         "limits are kept a while"
     );
     reader.forget_limits();
-    assert_eq!(reader.read(&members).stats.values().next().unwrap().pids_limit, Some(22));
+    assert_eq!(reader.read(&members, false).stats.values().next().unwrap().pids_limit, Some(22));
     fs::write(made.dir.join("cgroup.procs"), made.child.id().to_string()).unwrap();
     fs::remove_dir(inner).unwrap();
 }
