@@ -9,6 +9,7 @@ pub mod event;
 pub mod file;
 pub mod host;
 pub mod mount;
+pub mod namespace;
 pub mod network;
 pub mod process;
 pub mod source;

@@ -3,6 +3,7 @@
 mod cgroup;
 mod confinement;
 mod flow;
+mod namespace;
 mod nat;
 mod network;
 mod socket;
@@ -68,6 +69,8 @@ pub(crate) fn snapshot() -> Snapshot {
         limit: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit()))].into(),
         limit_stat: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit_stat()))].into(),
         oom_kill: [(OomKillKey { sequence: 2 }, Arc::new(cgroup::oom_kill()))].into(),
+        namespace: [(namespace::namespace_key(), Arc::new(namespace::namespace()))].into(),
+        isolation: [(namespace::isolation_key(), Arc::new(namespace::isolation()))].into(),
     }
 }
 
