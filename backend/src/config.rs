@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use glasshull_shared::domain::namespace::NamespaceKind;
 
 /// What this Linux host's containers really are, live, from the host's side.
 ///
@@ -31,6 +32,7 @@ Examples:
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
+  glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Who(Who),
     /// Tell what confines a container: what its engine was told, what the kernel holds, and where they differ
     Confinement(Confinement),
+    /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
+    Ns(Ns),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
     /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
@@ -121,6 +125,35 @@ pub(crate) struct Who {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which namespaces.
+///
+/// Without an argument all of them, pid and user namespaces below the one they are nested in. A container tells which of its
+/// namespaces are its own, the host's or shared with whom, and what is inside and outside: uids, host name, clocks. An inode
+/// (or net:[inode]), or a name of `ip netns`, tells who is in that namespace and what else keeps it alive: a thread, a bind
+/// mount, an open descriptor, a socket, another namespace. lsns finds those with processes alone.
+///
+/// Other users' processes show their namespaces only to CAP_SYS_PTRACE.
+#[derive(Debug, Args)]
+pub(crate) struct Ns {
+    /// A container's name or the beginning of its id, a pid, an inode, or a name of `ip netns`
+    #[arg(value_name = "CONTAINER|PID|INODE|NAME")]
+    pub subject: Option<String>,
+    /// Only this kind: mnt, uts, ipc, pid, net, user, cgroup, time
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    pub kind: Option<NamespaceKind>,
+    /// Only those that no process is in
+    #[arg(long)]
+    pub unused: bool,
+    /// Print JSON: rows as in `snapshot --tables namespace,isolation`
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_kind(text: &str) -> Result<NamespaceKind, String> {
+    let known = || NamespaceKind::ALL.map(NamespaceKind::name).join(", ");
+    NamespaceKind::from_name(text).ok_or_else(|| format!("no such kind; there are {}", known()))
 }
 
 /// Whose confinement.

@@ -8,6 +8,7 @@ pub(crate) mod container;
 pub(crate) mod file;
 pub(crate) mod host;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod own_cost;
 pub(crate) mod process;
@@ -72,6 +73,8 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -118,6 +121,8 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -144,6 +149,8 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -249,9 +256,19 @@ pub(crate) const CONFINEMENT: Collector = Collector {
 pub(crate) const MOUNT: Collector = Collector {
     name: "mount",
     fills: &[Topic::Mount],
-    needed_by: &[Topic::Mount, Topic::Confinement],
+    needed_by: &[Topic::Mount, Topic::Confinement, Topic::Namespace, Topic::Isolation],
     misses: Some(
         "namespaces that no process is in; what lies outside the root of a process that called chroot; for a minute that only the propagation of a mount changed",
+    ),
+};
+
+/// Namespaces of all kinds: see [`namespace::WAYS`].
+pub(crate) const NAMESPACE: Collector = Collector {
+    name: "namespace",
+    fills: &[Topic::Namespace, Topic::Isolation],
+    needed_by: &[Topic::Namespace, Topic::Isolation],
+    misses: Some(
+        "for up to a minute that a running process went elsewhere or opened one; mount namespaces that nothing but another mount namespace keeps; descriptors on their way through a unix socket",
     ),
 };
 
@@ -276,6 +293,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     NAT,
     CONFINEMENT,
     MOUNT,
+    NAMESPACE,
     OWN_COST,
 ];
 

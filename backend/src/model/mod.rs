@@ -6,6 +6,7 @@ pub(crate) mod exit;
 pub(crate) mod flow;
 pub(crate) mod join;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod oom;
