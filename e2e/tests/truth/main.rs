@@ -12,6 +12,7 @@ mod engine;
 mod flow;
 mod host;
 mod mount;
+mod namespace;
 mod nat;
 mod network;
 mod process;
@@ -92,6 +93,11 @@ const CASES: &[Case] = &[
     ("mount::what_lies_beneath_another_is_told", mount::overmounted),
     ("mount::what_of_the_host_is_mounted_in_is_told_and_whether_writable", mount::from_host),
     ("mount::an_ordinary_user_sees_the_mounts_of_containers", mount::without_rights),
+    ("namespace::those_with_processes_are_those_of_lsns", namespace::as_lsns),
+    ("namespace::the_matrix_is_that_of_the_links_of_each_init", namespace::matrix),
+    ("namespace::nesting_users_names_and_clocks_are_told", namespace::inside_and_outside),
+    ("namespace::what_lsns_does_not_see_is_listed_with_what_keeps_it", namespace::without_process),
+    ("namespace::an_ordinary_user_is_told_what_is_hidden", namespace::without_rights),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),
