@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, network::*,
-    process::*, source::*,
+    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, finding::*, host::*, mount::*,
+    network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -161,6 +161,8 @@ tables! {
     limit_stat / LimitStat: ContainerKey => LimitStat,
     /// Whom the kernel killed for memory.
     oom_kill / OomKill: OomKillKey => OomKill,
+    /// What somebody should know.
+    finding / Finding: FindingKey => Finding,
 }
 
 impl Topic {
