@@ -6,6 +6,7 @@ pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
 pub(crate) mod file;
+pub(crate) mod finding;
 pub(crate) mod host;
 pub(crate) mod mount;
 pub(crate) mod network;
@@ -104,6 +105,7 @@ pub(crate) const ENGINE: Collector = Collector {
     fills: &[Topic::Engine, Topic::Container, Topic::Event],
     needed_by: &[
         Topic::Engine,
+        Topic::Finding,
         Topic::Container,
         Topic::ContainerStat,
         Topic::Event,
@@ -255,6 +257,14 @@ pub(crate) const MOUNT: Collector = Collector {
     ),
 };
 
+/// Rules over the tables.
+pub(crate) const FINDING: Collector = Collector {
+    name: "finding",
+    fills: &[Topic::Finding],
+    needed_by: &[Topic::Finding],
+    misses: Some("what was so for less than some seconds, and what no other source can see"),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
@@ -276,6 +286,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     NAT,
     CONFINEMENT,
     MOUNT,
+    FINDING,
     OWN_COST,
 ];
 

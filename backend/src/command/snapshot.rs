@@ -39,6 +39,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("cgroup", &[Topic::Cgroup]),
     ("limit", &[Topic::Limit, Topic::LimitStat]),
     ("oom_kill", &[Topic::OomKill]),
+    ("finding", &[Topic::Finding]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
 ];
