@@ -2,6 +2,7 @@
 
 mod confinement;
 mod container;
+mod finding;
 mod host;
 pub mod inspect;
 mod map;
@@ -85,6 +86,14 @@ pub const VIEWS: &[View] = &[
         key: 'o',
         topics: &[Topic::Confinement, Topic::Container],
         render: confinement::render,
+    },
+    View {
+        id: "findings",
+        title: "Findings",
+        short: "Findings",
+        key: 'f',
+        topics: &[Topic::Finding, Topic::Container],
+        render: finding::render,
     },
     View {
         id: "scoreboard",

@@ -54,7 +54,12 @@ fn memory_file(cgroup: &str) -> String {
 pub(super) fn oom_kill(facts: &Facts<'_>) -> Vec<Draft> {
     let mut kills: BTreeMap<Option<&str>, Vec<&OomKill>> = BTreeMap::new();
     let recent = facts.snapshot.oom_kill.values().rev();
-    for row in recent.filter(|row| facts.now.saturating_sub(row.at) < RECENT) {
+    // Whoever was removed since needs no more memory.
+    let there = |row: &OomKill| {
+        let key = row.container.as_ref().map(|id| ContainerKey { id: id.clone() });
+        key.is_none_or(|key| facts.snapshot.container.contains_key(&key))
+    };
+    for row in recent.filter(|row| facts.now.saturating_sub(row.at) < RECENT && there(row)) {
         kills.entry(row.container.as_deref()).or_default().push(row);
     }
     let draft = |(id, kills): (Option<&str>, Vec<&OomKill>)| {

@@ -229,6 +229,9 @@ fn oom_kill() {
         s.oom_kill = [(OomKillKey { sequence: 1 }, Arc::new(row))].into();
         assert_eq!(severity(&judge(&s), Rule::OomKill), expected, "{ago} s ago");
     }
+    let row = OomKill { at: NOW, container: Some("removed".into()), count: 1, ..OomKill::default() };
+    s.oom_kill = [(OomKillKey { sequence: 1 }, Arc::new(row))].into();
+    assert_eq!(severity(&judge(&s), Rule::OomKill), None);
 }
 
 #[test]
