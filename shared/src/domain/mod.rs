@@ -10,6 +10,7 @@ pub mod file;
 pub mod finding;
 pub mod host;
 pub mod mount;
+pub mod namespace;
 pub mod network;
 pub mod process;
 pub mod source;
