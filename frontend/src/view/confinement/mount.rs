@@ -18,7 +18,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
-    keys: |s| s.mount.keys().map(|key| LineKey::Mount(*key)).collect(),
+    keys,
     datum,
 };
 
@@ -51,6 +51,13 @@ const FIELDS: [Field; 11] = [
     Field { name: "options", kind: Is::Text, help: "nosuid noexec" },
     Field { name: "beneath", kind: Is::Word, help: "yes: another mount lies over it" },
 ];
+
+/// By mountpoint, which is the order within each container.
+fn keys(s: &Snapshot) -> Vec<LineKey> {
+    let mut rows: Vec<_> = s.mount.iter().collect();
+    rows.sort_by(|(_, a), (_, b)| a.mountpoint.cmp(&b.mountpoint));
+    rows.into_iter().map(|(key, _)| LineKey::Mount(*key)).collect()
+}
 
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Mount(key) = key else { return Datum::default() };
