@@ -30,7 +30,7 @@ static COLUMNS: [Column; 13] = [
     Column::number("differs", "Differs", 76, "facts that are not as the engine was told").narrow(70),
     Column::text(
         "caps",
-        "Beyond the default set",
+        "Beyond default",
         220,
         "capabilities that engines do not give by default; ! leads to the whole host",
     )
