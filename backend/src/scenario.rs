@@ -4,6 +4,8 @@
 //! appear), `stats` (id → fields), `processes` (pid → container id or null) and `notices` (texts that must occur).
 //! All paths of the host are looked up below the folder. What a tree leaves out, that host does not have.
 
+mod confinement;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

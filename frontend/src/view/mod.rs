@@ -83,7 +83,7 @@ pub const VIEWS: &[View] = &[
         id: "confinement",
         title: "Confinement",
         short: "Confined",
-        key: 'o',
+        key: 'x',
         topics: &[Topic::Confinement, Topic::Container],
         render: confinement::render,
     },
