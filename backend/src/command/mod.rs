@@ -1,5 +1,6 @@
 //! The subcommands: each turns its arguments into one run of a source and something that shows it.
 
+pub(crate) mod limits;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod serve;

@@ -174,7 +174,10 @@ fn who_container(snapshot: &Snapshot, subject: &str) -> Result<(String, Value)> 
 }
 
 /// By name, else by the beginning of the id.
-fn find_container<'a>(snapshot: &'a Snapshot, subject: &str) -> Result<(&'a ContainerKey, &'a Container)> {
+pub(super) fn find_container<'a>(
+    snapshot: &'a Snapshot,
+    subject: &str,
+) -> Result<(&'a ContainerKey, &'a Container)> {
     let subject = subject.trim_start_matches('/');
     if subject.is_empty() {
         bail!("give a pid, a container's name or the beginning of its id");

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod filter;
 pub mod flow;
 pub mod history;
+pub mod limit;
 pub mod lookup;
 pub mod mirror;
 pub mod nat;

@@ -139,10 +139,12 @@ impl ContainerPart {
     }
 
     /// Puts something that we did or saw at `at` into the events.
-    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) {
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) -> EventKey {
         let row = Event { at, kind, container: Some(container.to_owned()), text };
         self.happened_sequence += 1;
-        self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
+        let key = EventKey { sequence: self.happened_sequence };
+        self.happened.insert(key, Arc::new(row));
+        key
     }
 
     /// Joins engines, runtimes and processes into containers.

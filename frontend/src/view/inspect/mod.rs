@@ -1,6 +1,7 @@
 //! What the inspector shows of a selection: heading, tabs and the tables they need.
 
 mod container;
+mod container_limits;
 mod container_ports;
 mod container_sockets;
 mod container_tasks;
