@@ -209,7 +209,9 @@ pub(crate) fn command(context: &mut Context) -> Result<()> {
     let row = &told["limits"][0];
     same(row, "id", &json!(id))?;
     let rooms = row["rooms"].as_array().context("no rooms")?;
-    ensure!(rooms.len() == 3, "cpu, memory and pids are limited: {rooms:?}");
+    for resource in ["cpu", "memory", "pids"] {
+        ensure!(rooms.iter().any(|room| room["resource"] == resource), "no {resource} in {rooms:?}");
+    }
     for room in rooms {
         let (used, limit) = (fraction(room, "used")?, fraction(room, "limit")?);
         ensure!((fraction(room, "fill_ratio")? - used / limit).abs() < 1e-6, "{}", brief(room));

@@ -28,11 +28,11 @@ pub(super) static SHEET: Sheet = Sheet {
 const NO_LOG: &str = "the kernel's log does not tell: CAP_SYSLOG is missing, or it has gone from the log";
 
 static COLUMNS: [Column; 8] = [
-    Column::text("at", "When", 150, "of the kernel's log line, else when it was noticed").narrow(130),
+    Column::text("at", "When", 172, "of the kernel's log line, else when it was noticed").narrow(150),
     Column::text("container", "Container", 130, "whose process it was").narrow(90).grow(),
     Column::text("victim", "Victim", 130, "name of the process").narrow(80),
     Column::number("pid", "Pid", 80, "pid on the host"),
-    Column::number("anon", "Its memory", 90, "anon-rss: memory of its own"),
+    Column::number("anon", "Its memory", 100, "anon-rss: memory of its own"),
     Column::text("why", "Limit of", 200, "control group that was full, or the host").kind(Kind::Code).grow(),
     Column::number("count", "Kills", 60, "kills this row stands for"),
     Column::text("told", "Told by", 220, "kernel log, counter of the control group, engine").spare(1),

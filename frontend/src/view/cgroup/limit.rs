@@ -23,7 +23,7 @@ pub(super) static SHEET: Sheet = Sheet {
     fields: &FIELDS,
     order: ("fill", true),
     tree: false,
-    keys: |s| s.limit.keys().map(|key| LineKey::Container(key.id.clone())).collect(),
+    keys,
     datum,
 };
 
@@ -31,20 +31,20 @@ const NO_FILE: &str = "its control group does not tell: the controller is not mo
 const FIRST: &str = "first sample: a rate needs two";
 
 static COLUMNS: [Column; 17] = [
-    Column::text("name", "Name", 130, "container's name").narrow(90).grow(),
+    Column::text("name", "Name", 130, "container's name").narrow(76).grow(),
     Column::number("fill", "Least room", 120, "what runs out first, and how full it is")
         .kind(Kind::Meter)
-        .narrow(110),
-    Column::number("cpu", "CPU %", 96, "share of one core / its quota").kind(Kind::Meter).narrow(80),
+        .narrow(96),
+    Column::number("cpu", "CPU %", 96, "share of one core / its quota").kind(Kind::Meter).narrow(62),
     Column::number(
         "throttled",
         "Throttled %",
-        84,
+        100,
         "share of periods in which its quota ran out: cpu.stat nr_throttled",
     ),
     Column::number("memory", "Memory", 130, "usage without inactive page cache / limit")
         .kind(Kind::Meter)
-        .narrow(110),
+        .narrow(106),
     Column::number("anon", "Programs", 80, "anonymous memory: heap, stacks. memory.stat anon, total_rss")
         .spare(1),
     Column::number("cache", "Cache", 80, "page cache, shared memory with it. memory.stat file, total_cache")
@@ -58,7 +58,7 @@ static COLUMNS: [Column; 17] = [
     .spare(2),
     Column::number("swap", "Swap", 76, "swapped out").spare(2),
     Column::number("pids", "Tasks", 96, "tasks (threads count) / pids.max").kind(Kind::Meter),
-    Column::number("kills", "OOM kills", 72, "processes the OOM killer ended in it since it was started"),
+    Column::number("kills", "OOM kills", 88, "processes the OOM killer ended in it since it was started"),
     Column::number(
         "hits",
         "At limit",
@@ -101,6 +101,13 @@ const FIELDS: [Field; 17] = [
     Field { name: "io", kind: Is::Text, help: "disk limits" },
     Field { name: "oom", kind: Is::Text, help: "disabled standing together" },
 ];
+
+/// By name: so stand those that are equal otherwise.
+fn keys(s: &Snapshot) -> Vec<LineKey> {
+    let mut named: Vec<_> = s.limit.keys().map(|key| (container_name(s, &key.id), key.id.clone())).collect();
+    named.sort();
+    named.into_iter().map(|(_, id)| LineKey::Container(id)).collect()
+}
 
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Container(id) = key else { return Datum::default() };

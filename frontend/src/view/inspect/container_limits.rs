@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use glasshull_shared::domain::cgroup::{Limit, LimitStat, OomKill, Room, rooms};
+use glasshull_shared::domain::cgroup::{Limit, LimitStat, OomKill, Resource, Room, rooms};
 use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::domain::host::CgroupMode;
 use glasshull_shared::snapshot::Topic;
@@ -61,12 +61,14 @@ fn room(store: Store, key: ContainerKey) -> AnyView {
     let line = move |room: Room| {
         let ratio = room.fill() as f32;
         let text = format!("{} {}", room.resource.name(), unit::percent(room.fill()));
+        // A quota that is used up is what it is for; what it costs stands under "throttled".
+        let tone = if room.resource == Resource::Cpu { "" } else { tone_of_fill(ratio) };
         view! {
             <li>
                 <span>{text}</span>
                 <Meter
                     label=room.resource.name()
-                    measure=Signal::stored(Some(Measure { ratio, mark: Some(1.0), tone: tone_of_fill(ratio) }))
+                    measure=Signal::stored(Some(Measure { ratio, mark: Some(1.0), tone }))
                 />
             </li>
         }
