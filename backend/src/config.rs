@@ -36,6 +36,7 @@ Examples:
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
+  glasshull limits                            who is near a limit, throttled, or was killed for memory
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Findings(Findings),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
+    /// List what containers may use, what they use of it, and who was killed for memory
+    Limits(Limits),
     /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
     Wire(Wire),
     /// Record what the dashboard would show into a file
@@ -184,6 +187,30 @@ pub(crate) struct Veth {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
 }
+
+/// Whose limits.
+#[derive(Debug, Args)]
+#[command(after_help = LIMITS_HELP)]
+pub(crate) struct Limits {
+    /// Only this container (name or beginning of its id), with all that holds for it and where each limit comes from
+    #[arg(value_name = "CONTAINER")]
+    pub container: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Time between the two samples that rates are made from
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+}
+
+const LIMITS_HELP: &str = "\
+A limit holds for a control group and all below it: of several on the way up the lowest counts, and `from` names the
+group that sets it. FULLEST is what runs out first. THROTTLED is the share of scheduling periods (mostly 100 ms) in
+which the quota ran out: the container then stands still until the next, however idle the host is. Memory counts
+without inactive page cache, which goes before anybody is killed.
+
+By hand: cat /sys/fs/cgroup/…/memory.max (v1: memory.limit_in_bytes) for each directory up to the top;
+systemd-cgls; docker stats; dmesg | grep -i oom. Victims are named with CAP_SYSLOG.";
 
 /// Which wire.
 #[derive(Debug, Args)]

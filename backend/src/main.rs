@@ -47,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Confinement(args) => command::confinement::run(common, args).await,
             Command::Findings(args) => command::finding::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,
+            Command::Limits(args) => command::limits::run(common, args).await,
             Command::Wire(args) => command::wire::run(common, args).await,
             Command::Record(args) => command::record::run(common, args).await,
             Command::Replay(args) => command::replay::run(args).await,

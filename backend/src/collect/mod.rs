@@ -151,7 +151,7 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::LimitStat,
         Topic::OomKill,
     ],
-    misses: Some("stopped containers, and names only an engine knows"),
+    misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
 
 /// Control groups of containers.

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod finding;
 pub mod flow;
 pub mod history;
+pub mod limit;
 pub mod lookup;
 pub mod mirror;
 pub mod mount;

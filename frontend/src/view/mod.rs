@@ -1,6 +1,7 @@
 //! DRAW: the views. [`VIEWS`] is the list that rail, search, keyboard and tests are made from.
 
 mod confinement;
+mod cgroup;
 mod container;
 mod finding;
 mod host;
@@ -102,6 +103,14 @@ pub const VIEWS: &[View] = &[
         key: 's',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container, Topic::ContainerStat],
         render: scoreboard::render,
+    },
+    View {
+        id: "limits",
+        title: "Limits",
+        short: "Limits",
+        key: 'l',
+        topics: &[Topic::Container, Topic::ContainerStat, Topic::Limit, Topic::LimitStat],
+        render: cgroup::render,
     },
     View {
         id: "host",

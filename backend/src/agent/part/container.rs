@@ -162,8 +162,12 @@ impl ContainerPart {
     /// Puts something into the events that need not be a container's.
     pub(crate) fn tell(&mut self, kind: EventKind, container: Option<String>, at: u64, text: String) {
         let row = Event { at, kind, container, text };
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) -> EventKey {
+        let row = Event { at, kind, container: Some(container.to_owned()), text };
         self.happened_sequence += 1;
-        self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
+        let key = EventKey { sequence: self.happened_sequence };
+        self.happened.insert(key, Arc::new(row));
+        key
     }
 
     /// Joins engines, runtimes and processes into containers.
