@@ -6,8 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
     agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, finding::*, host::*, mount::*,
-    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, namespace::*,
-    network::*, process::*, source::*,
+    namespace::*, network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -162,12 +161,12 @@ tables! {
     limit_stat / LimitStat: ContainerKey => LimitStat,
     /// Whom the kernel killed for memory.
     oom_kill / OomKill: OomKillKey => OomKill,
-    /// What somebody should know.
-    finding / Finding: FindingKey => Finding,
     /// Namespaces of all kinds.
     namespace / Namespace: NamespaceKey => Namespace,
     /// How far containers are apart from the host, per kind of namespace.
     isolation / Isolation: IsolationKey => Isolation,
+    /// What somebody should know.
+    finding / Finding: FindingKey => Finding,
 }
 
 impl Topic {

@@ -6,8 +6,8 @@
 //! The binary: `GLASSHULL_BIN`, else `glasshull` beside this test's target directory.
 
 mod agent;
-mod confinement;
 mod cgroup;
+mod confinement;
 mod container;
 mod engine;
 mod flow;

@@ -1,7 +1,7 @@
 //! DRAW: the views. [`VIEWS`] is the list that rail, search, keyboard and tests are made from.
 
-mod confinement;
 mod cgroup;
+mod confinement;
 mod container;
 mod finding;
 mod host;
