@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use glasshull_shared::domain::finding::{Rule, Severity};
 use glasshull_shared::domain::namespace::NamespaceKind;
+
+use crate::command::finding::{parse_rule, parse_severity};
 
 /// What this Linux host's containers really are, live, from the host's side.
 ///
@@ -33,7 +36,9 @@ Examples:
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull ns                                all namespaces: who is in them, what keeps them alive
+  glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
+  glasshull limits                            who is near a limit, throttled, or was killed for memory
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
@@ -66,8 +71,12 @@ pub(crate) enum Command {
     Confinement(Confinement),
     /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
     Ns(Ns),
+    /// Tell what somebody should know about this host: rules that are met, with evidence
+    Findings(Findings),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
+    /// List what containers may use, what they use of it, and who was killed for memory
+    Limits(Limits),
     /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
     Wire(Wire),
     /// Record what the dashboard would show into a file
@@ -105,7 +114,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, flow, capture)
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, finding, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -173,6 +182,31 @@ pub(crate) struct Confinement {
     pub json: bool,
 }
 
+/// What to look for.
+///
+/// Each finding is a rule that is met, with the facts it rests on and a line that shows it by hand. Severities: trouble
+/// (broken, or as good as root on this host), attention (somebody should look), info (usual where people develop). Where a
+/// permission is missing nothing is found and "not seen whole" says so. Exit code: 0 nothing at or above --min, 1 something, 2 an
+/// error: `glasshull findings --min trouble || page-me`.
+#[derive(Debug, Args)]
+pub(crate) struct Findings {
+    /// Only what is about this container: its name or the beginning of its id
+    #[arg(value_name = "CONTAINER")]
+    pub container: Option<String>,
+    /// Print JSON: the rows of `snapshot --tables finding` with texts, and what could not be seen
+    #[arg(long)]
+    pub json: bool,
+    /// Leave out what is less: info, attention, trouble
+    #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
+    pub min: Severity,
+    /// Look for this long: losses and throttling are counted over it, waiting in D takes 10s
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub watch: Duration,
+    /// Tell what a rule means, how to check it and how to mend it, without looking
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    pub explain: Option<Rule>,
+}
+
 /// Which veth pairs.
 #[derive(Debug, Args)]
 pub(crate) struct Veth {
@@ -186,6 +220,30 @@ pub(crate) struct Veth {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
 }
+
+/// Whose limits.
+#[derive(Debug, Args)]
+#[command(after_help = LIMITS_HELP)]
+pub(crate) struct Limits {
+    /// Only this container (name or beginning of its id), with all that holds for it and where each limit comes from
+    #[arg(value_name = "CONTAINER")]
+    pub container: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Time between the two samples that rates are made from
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+}
+
+const LIMITS_HELP: &str = "\
+A limit holds for a control group and all below it: of several on the way up the lowest counts, and `from` names the
+group that sets it. FULLEST is what runs out first. THROTTLED is the share of scheduling periods (mostly 100 ms) in
+which the quota ran out: the container then stands still until the next, however idle the host is. Memory counts
+without inactive page cache, which goes before anybody is killed.
+
+By hand: cat /sys/fs/cgroup/…/memory.max (v1: memory.limit_in_bytes) for each directory up to the top;
+systemd-cgls; docker stats; dmesg | grep -i oom. Victims are named with CAP_SYSLOG.";
 
 /// Which wire.
 #[derive(Debug, Args)]

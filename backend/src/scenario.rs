@@ -1,8 +1,10 @@
 //! Whole hosts in small: every folder of `fixtures/` is read as a live host would be, and must give its `expect.json`.
 //!
 //! `expect.json` holds `cgroup_mode`, `containers` (id → fields of the row that must be so; no other container may
-//! appear), `stats` (id → fields), `processes` (pid → container id or null) and `notices` (texts that must occur).
+//! appear), `stats` and `limits` (id → fields), `groups` (path → fields), `processes` (pid → container id or null) and `notices` (texts that must occur).
 //! All paths of the host are looked up below the folder. What a tree leaves out, that host does not have.
+
+mod confinement;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,6 +19,7 @@ use serde_json::Value;
 
 use crate::collect::cgroup::CgroupReader;
 use crate::collect::runtime::RuntimeReader;
+use crate::model::cgroup::{Groups, join_groups, limits};
 use crate::model::join::{Joined, Known, join_containers};
 use crate::sys::root::Root;
 
@@ -25,6 +28,8 @@ struct Told {
     cgroup_mode: Value,
     containers: BTreeMap<String, Value>,
     stats: BTreeMap<String, Value>,
+    limits: BTreeMap<String, Value>,
+    groups: BTreeMap<String, Value>,
     processes: BTreeMap<String, Value>,
     notices: Vec<String>,
 }
@@ -77,6 +82,10 @@ fn read(folder: &Path) -> Told {
     let mut reading = cgroup.read(&members, true);
     let (containers, _) = join(&mut all, &reading.frozen);
     joined.put_counts(&mut reading.stats);
+    let own: Groups = cgroup.groups().map(|(key, paths)| (key.clone(), paths.to_vec())).collect();
+    let mut tree = cgroup.tree();
+    join_groups(&mut tree.groups, &own);
+    let limits = limits(&tree.groups, &own);
     let json = |table: &Table<ContainerKey, ContainerStat>| {
         table.iter().map(|(key, row)| (key.id.clone(), serde_json::to_value(row).unwrap())).collect()
     };
@@ -87,6 +96,12 @@ fn read(folder: &Path) -> Told {
             .map(|(k, row)| (k.id.clone(), serde_json::to_value(row).unwrap()))
             .collect(),
         stats: json(&reading.stats),
+        limits: limits.iter().map(|(k, row)| (k.id.clone(), serde_json::to_value(row).unwrap())).collect(),
+        groups: tree
+            .groups
+            .iter()
+            .map(|(k, row)| (k.path.clone(), serde_json::to_value(row).unwrap()))
+            .collect(),
         processes: all
             .iter()
             .map(|(k, row)| (k.pid.to_string(), Value::from(row.container.clone())))
@@ -150,6 +165,8 @@ fn every_fixture_gives_what_it_must() {
         }
         compare("container", &expected["containers"], &told.containers, &mut here);
         compare("stat", &expected["stats"], &told.stats, &mut here);
+        compare("limit", &expected["limits"], &told.limits, &mut here);
+        compare("cgroup", &expected["groups"], &told.groups, &mut here);
         compare("process", &expected["processes"], &told.processes, &mut here);
         let wanted = expected["containers"].as_object().unwrap();
         here.extend(

@@ -75,7 +75,7 @@ test('the table finds who is hardly confined', { tag: '@lab' }, async ({ page, s
   const grid = new Grid(page, 'Confinement');
   await expect.poll(async () => (await grid.find('Container', 'exposed'))?.cells['Host paths']).toBe('2');
   const { cells } = (await grid.find('Container', 'exposed'))!;
-  expect(cells).toMatchObject({ Differs: '0', Seccomp: 'disabled', Root: 'writable', 'Beyond the default set': '!SYS_ADMIN' });
+  expect(cells).toMatchObject({ Differs: '0', Seccomp: 'disabled', Root: 'writable', 'Beyond default': '!SYS_ADMIN' });
   await page.goto(`?view=confinement&f=${encodeURIComponent(`${scene.containers('exposed', 'web')} caps:SYS_ADMIN`)}`);
   await expect.poll(() => grid.column('Container')).toEqual(['exposed']);
   // A click leads to the rest.

@@ -15,7 +15,7 @@ test('the search finds views, containers and processes, and leads there', async 
   const hits = page.getByRole('listbox', { name: 'Found' }).getByRole('option');
   await page.keyboard.press('Control+k');
   await expect(search).toBeFocused();
-  await expect(hits).toHaveText([/Containers/, /Processes/, /Map/, /Network/, /Wire/, /Scoreboard/, /Host/]);
+  await expect(hits).toHaveText([/Containers/, /Processes/, /Map/, /Network/, /Wire/, /Confinement/, /Scoreboard/, /Host/]);
   await search.fill('never-reaped');
   await expect(hits.first()).toHaveText(/process.*never-reaped.*in zombie/);
   await search.fill('worker');

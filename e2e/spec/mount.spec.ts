@@ -22,7 +22,7 @@ test('the tree holds every mount, and says what lies beneath another', { tag: '@
   await expect(hidden).toContainText('/srv');
   await expect(hidden).toContainText('tmpfs beneath');
   // Layers are shown on demand.
-  await expect(root.getByText(/upperdir|\/diff/)).toHaveCount(0);
+  await expect(root.locator('.layers li').first()).toBeHidden();
   await root.getByText(/layers, topmost first/).click();
   await expect(root.locator('.layers li').first()).toContainText(/upper .*\/diff/);
 });
@@ -35,7 +35,9 @@ test('what of the host is mounted in stands first', { tag: '@lab' }, async ({ pa
   const first = root.locator('.mounts').first().locator(':scope > li');
   await expect(first).toHaveCount(2);
   await expect(first.nth(0)).toContainText(`host ${dir}/docker.sock`);
+  await expect(first.nth(0)).toContainText('engine socket');
   await expect(first.nth(1)).toContainText(`host ${dir}/shared`);
+  await expect(first.nth(1)).toContainText('host path');
   await expect(first.nth(1)).toContainText('writable');
   await page.goto(`?view=confinement&table=mounts&f=${encodeURIComponent(`id:${id} host:docker.sock access:writable`)}`);
   const grid = new Grid(page, 'Mounts');

@@ -153,6 +153,12 @@ test.describe('of a container', { tag: '@lab' }, () => {
       'what it uses': (out) => expect.soft(out).toContain(web.Id.slice(0, 12)),
       'its pid 1 from outside': (out) => expect.soft(out).toMatch(new RegExp(`^ *${web.State.Pid} `, 'm')),
       'its addresses': (out) => expect.soft(out).toContain(address!),
+      'what its engine was told': (out) => expect.soft(out).toContain('Privileged=false CapAdd=null'),
+      'which capabilities it may have at most': (out) => expect.soft(out).toMatch(/^0x[0-9a-f]{16}=cap_chown,/),
+      'which it has': (out) => expect.soft(out).toMatch(new RegExp(`^(Capabilities for )?.?${web.State.Pid}.?: cap_chown,.*=ep$`, 'm')),
+      'seccomp and no_new_privs': (out) => expect.soft(out).toMatch(/^Seccomp:\t\d$/m),
+      'its resource limits': (out) => expect.soft(out).toMatch(/^Max open files +\d+/m),
+      'its mounts': (out) => expect.soft(out).toMatch(/^\/ +overlay +overlay /m),
       'who listens and who is connected': (out) => {
         expect.soft(out).toMatch(new RegExp(`LISTEN .*:80 .*"httpd",pid=(${web.pids.join('|')}),`));
         // The names' server in there is the engine's own.

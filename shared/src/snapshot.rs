@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, host::*, mount::*, namespace::*,
-    network::*, process::*, source::*,
+    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, finding::*, host::*, mount::*,
+    namespace::*, network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -165,6 +165,8 @@ tables! {
     namespace / Namespace: NamespaceKey => Namespace,
     /// How far containers are apart from the host, per kind of namespace.
     isolation / Isolation: IsolationKey => Isolation,
+    /// What somebody should know.
+    finding / Finding: FindingKey => Finding,
 }
 
 impl Topic {

@@ -174,6 +174,7 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Limit), fields(&sample.limit));
     assert_eq!(merged(Topic::LimitStat), fields(&sample.limit_stat));
     assert_eq!(merged(Topic::OomKill), fields(&sample.oom_kill));
+    assert_eq!(merged(Topic::Finding), fields(&sample.finding));
     assert_eq!(merged(Topic::Namespace), fields(&sample.namespace));
     assert_eq!(merged(Topic::Isolation), fields(&sample.isolation));
 }

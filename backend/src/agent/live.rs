@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::part::cgroup::CgroupPart;
 use super::part::confinement::ConfinementPart;
 use super::part::container::ContainerPart;
+use super::part::finding::{self, FindingPart};
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
 use super::part::mount::MountPart;
@@ -67,6 +68,7 @@ pub(crate) struct Live {
     network: NetworkPart,
     socket: SocketPart,
     flow: FlowPart,
+    finding: FindingPart,
     control: bool,
     nat: NatPart,
     mount: MountPart,
@@ -96,6 +98,7 @@ impl Live {
             cgroup: CgroupPart::new(root.clone()),
             socket: SocketPart::new(root.clone(), sees_all(&identity)),
             flow: FlowPart::new(root.clone()),
+            finding: FindingPart::new(root.clone()),
             network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
             nat: NatPart::new(root.clone()),
             mount: MountPart::new(root.clone(), traces(&identity)),
@@ -173,6 +176,7 @@ impl Live {
         self.mount.release();
         self.namespace.release();
         self.confinement.release();
+        self.finding.release();
         self.last = Arc::default();
         self.last_tick = None;
     }
@@ -192,65 +196,85 @@ impl Live {
         self.ticks += 1;
         let mut next = Snapshot::clone(&self.last);
         next.host = [(Single, Arc::clone(&self.identity))].into();
+        let turn = self.finding.turn(demand, began);
+        self.read(&mut next, demand, turn, (began, serving));
+        let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
+        self.finish(next, demand, interval_nanos)
+    }
+
+    /// Has the parts read what is subscribed to, and at their turn what findings are made from.
+    fn read(
+        &mut self,
+        next: &mut Snapshot,
+        subscribed: TopicSet,
+        turn: Option<finding::Turn>,
+        (began, serving): (u64, Serving),
+    ) {
+        let demand = turn.map_or(subscribed, |turn| subscribed | turn.tables);
+        // Parts that read at some ticks only must not miss the turn.
+        let ticks = if turn.is_some() { 0 } else { self.ticks };
         let troubles = &mut self.troubles;
         if collect::HOST.needed(demand) {
             let short_lived = self.process.short_lived();
-            self.host.read(&self.root, &mut next, began, short_lived, troubles);
+            self.host.read(&self.root, next, began, short_lived, troubles);
         }
         if collect::PROCESS.needed(demand) {
-            let changed = self.process.read(&mut next, began, (demand, self.ticks), troubles);
-            self.container.take_processes(self.process.rows(), changed, &mut next);
+            let changed = self.process.read(next, began, (demand, ticks), troubles);
+            self.container.take_processes(self.process.rows(), changed, next);
         }
         if collect::THREAD.needed(demand) {
-            self.process.read_threads(&mut next, troubles);
+            self.process.read_threads(next, troubles);
         }
-        self.container.take_engines(self.process.rows(), &mut next);
+        self.container.take_engines(self.process.rows(), next);
         if collect::CGROUP.needed(demand) {
             let more = demand.contains(Topic::LimitStat);
-            self.container.read_cgroups(&self.process, &mut next, more, troubles);
+            self.container.read_cgroups(&self.process, next, more, troubles);
         }
         if collect::LIMIT.needed(demand) {
-            self.cgroup.read_limits(&self.container, &mut next, self.ticks, troubles);
+            self.cgroup.read_limits(&self.container, next, ticks, troubles);
         }
         if collect::KERNEL_LOG.needed(demand) {
-            self.cgroup.read_kills(&mut self.container, &mut next, demand, troubles);
+            self.cgroup.read_kills(&mut self.container, next, demand, troubles);
         }
         if collect::NETWORK.needed(demand) {
-            self.network.read(self.process.rows(), &mut next, (demand, self.ticks), troubles);
+            self.network.read(self.process.rows(), next, (demand, ticks), troubles);
         } else {
             self.network.deafen();
         }
         if collect::SOCKET.needed(demand) {
             let found = self.network.found();
-            self.socket.read(found, self.process.rows(), &mut next, demand, troubles);
+            self.socket.read(found, self.process.rows(), next, demand, troubles);
         } else {
             self.socket.release(); // it listens in other namespaces
         }
         if collect::FLOW.needed(demand) {
-            self.flow.read(&mut next, collect::SOCKET.needed(demand), troubles);
+            self.flow.read(next, collect::SOCKET.needed(demand), troubles);
         } else {
-            self.flow.rest(&mut next);
+            self.flow.rest(next);
         }
         if collect::NAT.needed(demand) {
-            self.nat.read(&self.network.found().targets, &mut next, (demand, self.ticks), troubles);
+            self.nat.read(&self.network.found().targets, next, (demand, ticks), troubles);
         }
         if collect::MOUNT.needed(demand) {
-            self.mount.read(self.process.rows(), &self.container, &mut next, troubles);
+            self.mount.read(self.process.rows(), &self.container, next, troubles);
         } else {
             self.mount.release(); // it watches other namespaces
         }
         if collect::NAMESPACE.needed(demand) {
-            self.namespace.read(self.process.rows(), &self.container, &mut next, troubles);
+            self.namespace.read(self.process.rows(), &self.container, next, troubles);
         }
         if collect::CONFINEMENT.needed(demand) {
-            self.confinement.read(&self.container, &mut next, troubles);
+            self.confinement.read(&self.container, next, troubles);
         }
-        next.source = sources(demand, troubles);
+        if let Some(turn) = turn {
+            self.finding.judge(turn, &mut self.container, next, began);
+        }
+        // What is read now and then is not off in between.
+        let judged = if subscribed.contains(Topic::Finding) { finding::needed() } else { TopicSet::EMPTY };
+        next.source = sources(subscribed | judged, troubles);
         if collect::OWN_COST.needed(demand) {
-            self.host.read_own_cost(&mut next, began, serving);
+            self.host.read_own_cost(next, began, serving);
         }
-        let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
-        self.finish(next, demand, interval_nanos)
     }
 
     /// Takes over what the engines told since, and reads what changed in the network, without reading anything else: for
@@ -301,4 +325,5 @@ fn leave_out_host(next: &mut Snapshot) {
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.mount.retain(|_, row| row.container.is_some());
     next.isolation.retain(|key, _| key.container.is_some());
+    next.finding.retain(|_, row| row.container.is_some());
 }

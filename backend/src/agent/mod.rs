@@ -21,6 +21,8 @@ use crate::serve::hub::{Ask, Hub, Request};
 use crate::sys::root::Root;
 use live::{Live, Sample, Serving};
 
+pub(crate) use part::finding::needed as findings_need;
+
 /// Time from the first sample to the second when somebody new watches: rates should not take a whole interval.
 const FIRST_RATES: Duration = Duration::from_millis(400);
 /// Two ticks are never nearer than this: counters in steps of 10 ms give no rate over a few milliseconds.

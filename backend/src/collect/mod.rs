@@ -6,6 +6,7 @@ pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
 pub(crate) mod file;
+pub(crate) mod finding;
 pub(crate) mod host;
 pub(crate) mod mount;
 pub(crate) mod namespace;
@@ -107,6 +108,7 @@ pub(crate) const ENGINE: Collector = Collector {
     fills: &[Topic::Engine, Topic::Container, Topic::Event],
     needed_by: &[
         Topic::Engine,
+        Topic::Finding,
         Topic::Container,
         Topic::ContainerStat,
         Topic::Event,
@@ -156,7 +158,7 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::LimitStat,
         Topic::OomKill,
     ],
-    misses: Some("stopped containers, and names only an engine knows"),
+    misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
 
 /// Control groups of containers.
@@ -272,6 +274,14 @@ pub(crate) const NAMESPACE: Collector = Collector {
     ),
 };
 
+/// Rules over the tables.
+pub(crate) const FINDING: Collector = Collector {
+    name: "finding",
+    fills: &[Topic::Finding],
+    needed_by: &[Topic::Finding],
+    misses: Some("what was so for less than some seconds, and what no other source can see"),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
@@ -294,6 +304,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     CONFINEMENT,
     MOUNT,
     NAMESPACE,
+    FINDING,
     OWN_COST,
 ];
 

@@ -41,6 +41,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("oom_kill", &[Topic::OomKill]),
     ("namespace", &[Topic::Namespace]),
     ("isolation", &[Topic::Isolation]),
+    ("finding", &[Topic::Finding]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
 ];

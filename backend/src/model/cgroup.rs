@@ -26,7 +26,7 @@ pub(crate) fn join_groups(groups: &mut Table<CgroupKey, Cgroup>, of: &Groups) {
         let named = cgroup_path::parse(&key.path);
         // A name below the known one is a container in that container which nobody else told of.
         let named = named.filter(|found| {
-            at.is_none() || found.parent.is_some() && found.parent == at || own.get(found.path).is_some()
+            at.is_none() || found.parent.is_some() && found.parent == at || own.contains_key(found.path)
         });
         Arc::make_mut(row).container = named.map(|found| found.id).or(at);
     }

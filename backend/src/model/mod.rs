@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod exit;
+pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod join;
 pub(crate) mod mount;

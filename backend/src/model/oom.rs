@@ -25,6 +25,8 @@ pub(crate) struct OomHistory {
     counters: BTreeMap<ContainerKey, u64>,
     /// Events of engines up to here are taken in.
     event: u64,
+    /// Events that we made of kills ourselves.
+    own: BTreeSet<u64>,
     /// Ends (container, instant) whose `OOMKilled` is taken in.
     ends: BTreeSet<(String, u64)>,
     /// Kills already on the timeline, or never to be.
@@ -82,7 +84,7 @@ impl OomHistory {
         let new: Vec<_> = new.map(|(key, row)| (key.sequence, Arc::clone(row))).collect();
         for (sequence, event) in new {
             self.event = sequence;
-            if event.kind != EventKind::OomKill {
+            if event.kind != EventKind::OomKill || self.own.remove(&sequence) {
                 continue;
             }
             let Some(container) = event.container.as_deref() else { continue };
@@ -118,6 +120,11 @@ impl OomHistory {
         let rows = &self.rows;
         self.marked.retain(|key| rows.contains_key(key));
         due.into_iter().map(|(_, row)| row).filter(|row| row.at >= since).collect()
+    }
+
+    /// Remembers that an event is made of a kill known here: nobody else told of it.
+    pub(crate) fn made(&mut self, event: EventKey) {
+        self.own.insert(event.sequence);
     }
 
     fn near(&self, container: Option<&str>, at: u64) -> impl Iterator<Item = (OomKillKey, &OomKill)> {
@@ -262,5 +269,8 @@ mod tests {
             [Some(1)]
         );
         assert!(history.unmarked(AT + PATIENCE, 0).is_empty());
+        history.made(EventKey { sequence: 4 });
+        history.take_events(&event(4, AT));
+        assert_eq!(shown(&history), [(Some(1), 1, 1), (Some(3), 1, 1)], "our own mark tells nothing new");
     }
 }

@@ -6,6 +6,7 @@
 //! The binary: `GLASSHULL_BIN`, else `glasshull` beside this test's target directory.
 
 mod agent;
+mod cgroup;
 mod confinement;
 mod container;
 mod engine;
@@ -43,6 +44,13 @@ const CASES: &[Case] = &[
     ("container::labels_arrive_unchanged", container::labels),
     ("container::health_is_that_of_docker", container::health),
     ("container::limits_and_throttling_are_those_of_the_cgroup", container::limits),
+    ("cgroup::limits_are_those_of_the_files_on_the_way_up", cgroup::limits),
+    ("cgroup::memory_is_made_of_what_the_kernel_says", cgroup::breakdown),
+    ("cgroup::a_paused_containers_group_is_frozen", cgroup::frozen),
+    ("cgroup::a_limit_of_the_group_above_is_inherited", cgroup::inherited),
+    ("cgroup::a_kill_has_the_victim_that_dmesg_names", cgroup::oom_kill),
+    ("cgroup::without_the_log_kills_are_still_known", cgroup::without_log),
+    ("cgroup::limits_prints_the_same", cgroup::command),
     ("engine::a_given_engine_is_connected", engine::connected),
     ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
     ("network::physical_links_have_their_driver", network::link::drivers),

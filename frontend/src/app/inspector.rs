@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::store::{Selection, use_choice, use_store};
-use crate::view::inspect::{Inspect, Tab, inspect};
+use crate::view::inspect::{Inspect, Tab, findings, inspect};
 
 pub(super) fn inspector() -> impl IntoView {
     let choice = use_choice();
@@ -21,7 +21,13 @@ fn opened(selection: Selection) -> impl IntoView {
     });
     let body = {
         let selection = selection.clone();
-        move || tabs.get(open.get()).map(|tab| untrack(|| (tab.render)(selection.clone())))
+        move || {
+            let at = open.get();
+            // What somebody should know of the thing stands before all else.
+            let found = (at == 0).then(|| untrack(|| findings(selection.clone())));
+            let tab = tabs.get(at).map(|tab| untrack(|| (tab.render)(selection.clone())));
+            (found, tab)
+        }
     };
     view! {
         <aside class="inspector" aria-label="Inspector">

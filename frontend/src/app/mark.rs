@@ -147,6 +147,8 @@ fn gravity(kind: EventKind) -> u8 {
         | EventKind::LinkUp => 1,
         EventKind::ContainerPaused | EventKind::HealthChanged => 2,
         EventKind::ContainerDied => 3,
+        EventKind::FindingRaised => 3,
+        EventKind::FindingCleared => 0,
         EventKind::OomKill | EventKind::EngineDown | EventKind::LinkDown => 4,
     }
 }
@@ -165,6 +167,8 @@ pub(super) fn look(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::EngineDown => ("▽", "bad"),
         EventKind::LinkUp => ("⊕", "ok"),
         EventKind::LinkDown => ("⊗", "bad"),
+        EventKind::FindingRaised => ("⚑", "warn"),
+        EventKind::FindingCleared => ("⚐", "dim"),
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
     fn no_two_kinds_share_a_sign() {
         use EventKind::{
             ContainerDied, ContainerPaused, ContainerRemoved, ContainerStarted, ContainerUnpaused,
-            EngineDown, EngineUp, HealthChanged, OomKill,
+            EngineDown, EngineUp, FindingCleared, FindingRaised, HealthChanged, OomKill,
         };
         let kinds = [
             ContainerDied,
@@ -247,6 +251,8 @@ mod tests {
             ContainerUnpaused,
             EngineDown,
             EngineUp,
+            FindingCleared,
+            FindingRaised,
             HealthChanged,
             OomKill,
         ];

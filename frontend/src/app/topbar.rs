@@ -7,6 +7,7 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::{Overlay, missing, palette};
+use crate::store::finding::counts;
 use crate::store::{Connection, Store, use_choice, use_store};
 
 /// Share of CPU time, iowait or pressure from which a vital asks for attention.
@@ -27,7 +28,7 @@ pub(super) fn topbar() -> impl IntoView {
             </a>
             {live()}
             {palette::palette()}
-            <nav class="vitals" aria-label="Host vitals">{vitals(store)}</nav>
+            <nav class="vitals" aria-label="Host vitals">{vitals(store)} {findings(store)}</nav>
             {cost(store)}
             {missing::mark()}
         </header>
@@ -178,6 +179,40 @@ where
         </a>
     }
     .into_any()
+}
+
+/// How many findings there are that somebody should look at. Wanted for as long as the page is in sight; the agent judges every
+/// few seconds.
+fn findings(store: Store) -> impl IntoView {
+    store.want_here(&[Topic::Finding]);
+    let count = Memo::new(move |_| {
+        let known = store.is_fresh(Topic::Finding);
+        store.read(&[Topic::Finding], |s| known.then(|| counts(s.finding.values().map(|row| &**row))))
+    });
+    let figure = |n: Option<usize>| unit::or_unknown(n.map(|n| n.to_string()));
+    let trouble = move || count.get().map(|[trouble, ..]| trouble);
+    let attention = move || count.get().map(|[_, attention, _]| attention);
+    let title = move || match count.get() {
+        Some([trouble, attention, info]) => {
+            format!(
+                "Findings: {trouble} of trouble, {attention} that ask for attention, {info} good to know (g f)"
+            )
+        }
+        None => "Findings: not judged yet".into(),
+    };
+    view! {
+        <a class="vital v-findings" href="?view=findings" title=title>
+            <span class="name">"findings"</span>
+            <b class="trouble" class:some=move || trouble().is_some_and(|n| n > 0)>
+                <i aria-hidden="true">"▲"</i>
+                {move || figure(trouble())}
+            </b>
+            <b class="attention" class:some=move || attention().is_some_and(|n| n > 0)>
+                <i aria-hidden="true">"●"</i>
+                {move || figure(attention())}
+            </b>
+        </a>
+    }
 }
 
 /// What we cost: the agent's CPU and memory, and what this page receives.

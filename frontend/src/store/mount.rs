@@ -77,7 +77,7 @@ pub fn tree(snapshot: &Snapshot, whose: Whose<'_>) -> (Vec<MountLine>, usize) {
     let mut lines = Vec::new();
     while let Some((key, depth)) = stack.pop() {
         if let Some(row) = own.get(&key).filter(|_| lines.len() < LINES) {
-            lines.push(line(key, row, depth));
+            lines.push(line(snapshot, key, row, depth));
         }
         stack.extend(children.remove(&key).unwrap_or_default().into_iter().map(|child| (child, depth + 1)));
     }
@@ -89,14 +89,23 @@ pub fn tree(snapshot: &Snapshot, whose: Whose<'_>) -> (Vec<MountLine>, usize) {
 pub fn from_host(snapshot: &Snapshot, id: &str) -> Vec<MountLine> {
     let of_host = |row: &Mount| matches!(row.origin, MountOrigin::HostPath | MountOrigin::Volume);
     let own = snapshot.mount.iter().filter(|(_, row)| row.container.as_deref() == Some(id) && of_host(row));
-    let mut lines: Vec<MountLine> = own.map(|(key, row)| line(*key, row, 0)).collect();
+    let mut lines: Vec<MountLine> = own.map(|(key, row)| line(snapshot, *key, row, 0)).collect();
     lines.sort_by(|a, b| b.writable.cmp(&a.writable).then_with(|| a.mountpoint.cmp(&b.mountpoint)));
     lines.truncate(LINES);
     lines
 }
 
-fn line(key: MountKey, row: &Mount, depth: usize) -> MountLine {
+/// Whether a path of the host is the socket of an engine: who may speak there may do all on the host that the engine may.
+pub fn is_engine_socket(snapshot: &Snapshot, path: &str) -> bool {
+    let usual = ["/docker.sock", "/podman.sock", "/containerd.sock", "/crio.sock"];
+    let known = |endpoint: &str| endpoint.strip_prefix("unix://") == Some(path);
+    usual.iter().any(|name| path.ends_with(name)) || snapshot.engine.keys().any(|key| known(&key.endpoint))
+}
+
+fn line(snapshot: &Snapshot, key: MountKey, row: &Mount, depth: usize) -> MountLine {
+    let socket = row.from_host.as_ref().is_some_and(|from| is_engine_socket(snapshot, &from.path));
     let (origin, tone) = match (row.origin, row.read_only) {
+        (MountOrigin::HostPath, _) if socket => ("engine socket", "trouble"),
         (MountOrigin::Host, _) => ("", ""),
         (MountOrigin::HostPath, false) => (row.origin.name(), "attention"),
         (MountOrigin::HostPath | MountOrigin::Volume | MountOrigin::Root, _) => (row.origin.name(), ""),
@@ -194,9 +203,16 @@ mod tests {
             from_host: Some(FromHost { path: "/m".into(), writable: true }),
             ..Mount::default()
         };
-        let line = line(MountKey { mntns: None, mount: 1 }, &row, 0);
+        let line = line(&Snapshot::default(), MountKey { mntns: None, mount: 1 }, &row, 0);
         assert_eq!((line.options.as_str(), line.what.as_str()), ("rw · rw,xino=off", "overlay overlay"));
         assert_eq!(line.layers.len(), 4);
         assert_eq!((line.tone, line.host_path.as_str()), ("attention", "/m"));
+        let mut snapshot = Snapshot::default();
+        assert!(
+            is_engine_socket(&snapshot, "/run/docker.sock") && !is_engine_socket(&snapshot, "/run/my.sock")
+        );
+        let key = glasshull_shared::domain::engine::EngineKey { endpoint: "unix:///run/my.sock".into() };
+        snapshot.engine.insert(key, Arc::default());
+        assert!(is_engine_socket(&snapshot, "/run/my.sock"));
     }
 }

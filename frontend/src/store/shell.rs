@@ -1,12 +1,12 @@
 //! "In the shell": what a person would type on this host for the same answer, with its real pids, ids and paths, and
 //! what Glasshull reads instead. Pure; an end-to-end test runs these commands and compares.
 
-use std::fmt::Write;
-
 use glasshull_shared::domain::container::{Container, Runtime};
 use glasshull_shared::domain::host::CgroupMode;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
 use glasshull_shared::unit;
+
+pub use glasshull_shared::shell::quote;
 
 use super::confinement;
 
@@ -23,33 +23,6 @@ pub struct Command {
 
 pub(super) fn command(comment: &str, command: impl Into<String>, reads: impl Into<String>) -> Command {
     Command { comment: comment.into(), command: command.into(), reads: reads.into() }
-}
-
-/// A word of a POSIX shell (bash, zsh and busybox's too): as it is when nothing in it means anything to a shell, else
-/// in single quotes; with control characters in `$'…'`, so that pasting it cannot end the line.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '%' | '+' | '=' | ':' | ',' | '.' | '/' | '-')
-    };
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if !word.chars().any(char::is_control) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut quoted = String::from("$'");
-    for c in word.chars() {
-        match c {
-            '\'' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_ascii_control() => drop(write!(quoted, "\\x{:02x}", u32::from(c))),
-            c if c.is_control() => drop(write!(quoted, "\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('\'');
-    quoted
 }
 
 /// The commands about a process.

@@ -1,7 +1,9 @@
 //! DRAW: the views. [`VIEWS`] is the list that rail, search, keyboard and tests are made from.
 
+mod cgroup;
 mod confinement;
 mod container;
+mod finding;
 mod host;
 pub mod inspect;
 mod map;
@@ -82,9 +84,17 @@ pub const VIEWS: &[View] = &[
         id: "confinement",
         title: "Confinement",
         short: "Confined",
-        key: 'o',
+        key: 'x',
         topics: &[Topic::Confinement, Topic::Container],
         render: confinement::render,
+    },
+    View {
+        id: "findings",
+        title: "Findings",
+        short: "Findings",
+        key: 'f',
+        topics: &[Topic::Finding, Topic::Container],
+        render: finding::render,
     },
     View {
         id: "scoreboard",
@@ -93,6 +103,14 @@ pub const VIEWS: &[View] = &[
         key: 's',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container, Topic::ContainerStat],
         render: scoreboard::render,
+    },
+    View {
+        id: "limits",
+        title: "Limits",
+        short: "Limits",
+        key: 'l',
+        topics: &[Topic::Container, Topic::ContainerStat, Topic::Limit, Topic::LimitStat],
+        render: cgroup::render,
     },
     View {
         id: "host",

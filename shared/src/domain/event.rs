@@ -35,6 +35,10 @@ pub enum EventKind {
     LinkDown,
     /// A person had a container's link taken up again through us.
     LinkUp,
+    /// A rule was met.
+    FindingRaised,
+    /// It is no longer.
+    FindingCleared,
 }
 
 /// One event.

@@ -7,6 +7,7 @@ pub mod container;
 pub mod engine;
 pub mod event;
 pub mod file;
+pub mod finding;
 pub mod host;
 pub mod mount;
 pub mod namespace;

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod confinement;
+mod finding;
 mod flow;
 mod namespace;
 mod nat;
@@ -69,6 +70,7 @@ pub(crate) fn snapshot() -> Snapshot {
         limit: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit()))].into(),
         limit_stat: [(ContainerKey { id: ID.into() }, Arc::new(cgroup::limit_stat()))].into(),
         oom_kill: [(OomKillKey { sequence: 2 }, Arc::new(cgroup::oom_kill()))].into(),
+        finding: [(finding::key(), Arc::new(finding::row()))].into(),
         namespace: [(namespace::namespace_key(), Arc::new(namespace::namespace()))].into(),
         isolation: [(namespace::isolation_key(), Arc::new(namespace::isolation()))].into(),
     }

@@ -103,7 +103,8 @@ impl CgroupPart {
         for kill in self.history.unmarked(now, now.saturating_sub(TIMELINE)) {
             let Some(id) = kill.container.clone() else { continue };
             let row = next.container.get(&ContainerKey { id: id.clone() });
-            containers.note(EventKind::OomKill, &id, kill.at, text(&id, row.map(|row| &**row), &kill));
+            let text = text(&id, row.map(|row| &**row), &kill);
+            self.history.made(containers.note(EventKind::OomKill, &id, kill.at, text));
         }
         if demand.contains(Topic::OomKill) {
             next.oom_kill.clone_from(self.history.rows());

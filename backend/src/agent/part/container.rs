@@ -155,10 +155,23 @@ impl ContainerPart {
     }
 
     /// Puts something that we did or saw at `at` into the events.
-    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) {
-        let row = Event { at, kind, container: Some(container.to_owned()), text };
+    pub(crate) fn note(&mut self, kind: EventKind, container: &str, at: u64, text: String) -> EventKey {
+        self.tell(kind, Some(container.to_owned()), at, text)
+    }
+
+    /// Puts something into the events that need not be a container's.
+    pub(crate) fn tell(
+        &mut self,
+        kind: EventKind,
+        container: Option<String>,
+        at: u64,
+        text: String,
+    ) -> EventKey {
+        let row = Event { at, kind, container, text };
         self.happened_sequence += 1;
-        self.happened.insert(EventKey { sequence: self.happened_sequence }, Arc::new(row));
+        let key = EventKey { sequence: self.happened_sequence };
+        self.happened.insert(key, Arc::new(row));
+        key
     }
 
     /// Joins engines, runtimes and processes into containers.

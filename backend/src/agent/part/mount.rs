@@ -57,8 +57,7 @@ impl MountPart {
         let preferred: BTreeSet<ProcessKey> =
             inits(container.members(), &next.process).into_values().map(|(process, _)| process).collect();
         let reader = self.reader.get_or_insert_with(|| MountReader::new(self.root.clone()));
-        let MountReading { mut mounts, changed, hidden, left_out, unwatched, deaf } =
-            reader.read(processes, &preferred);
+        let MountReading { changed, hidden, left_out, unwatched, deaf } = reader.read(processes, &preferred);
         match trouble(self.sees_all, hidden, left_out, deaf.map(|why| (why, unwatched))) {
             Some(trouble) => troubles.set(collect::MOUNT, trouble),
             None => troubles.none(collect::MOUNT),
@@ -69,6 +68,7 @@ impl MountPart {
         if !changed && same && !next.mount.is_empty() {
             return;
         }
+        let mut mounts = reader.mounts();
         join_mounts(&mut mounts, &next.process, container.declared());
         next.mount = keep_rows(mounts, &next.mount);
         self.joined = Joined { whose, declared: container.declared().clone() };

@@ -119,7 +119,7 @@ impl Files<'_> {
     /// v1: a file per kind of limit, a line `8:0 1048576` per device.
     fn throttle(&mut self) -> Option<Vec<IoLimit>> {
         let mut all: Vec<IoLimit> = Vec::new();
-        let kinds: [(&str, fn(&mut IoLimit) -> &mut Option<u64>); 4] = [
+        let kinds: [(&str, Field); 4] = [
             ("blkio.throttle.read_bps_device", |l| &mut l.read_bytes_per_sec),
             ("blkio.throttle.write_bps_device", |l| &mut l.write_bytes_per_sec),
             ("blkio.throttle.read_iops_device", |l| &mut l.read_per_sec),
@@ -173,6 +173,9 @@ impl Files<'_> {
         self.text("cgroup.procs").and_then(|text| u32::try_from(text.lines().count()).ok())
     }
 }
+
+/// One of the four numbers of a limit.
+type Field = fn(&mut IoLimit) -> &mut Option<u64>;
 
 fn set_if<T>(field: &mut Option<T>, found: Option<T>) {
     if found.is_some() {

@@ -2,6 +2,8 @@
 
 use std::process::{Child, Command};
 
+use glasshull_shared::domain::cgroup::{Cap, Freezer};
+
 use super::mount::Controller;
 use super::*;
 
@@ -124,4 +126,47 @@ fn the_lowest_limit_on_the_way_up_holds() {
     assert_eq!(reader.read(&members, false).stats.values().next().unwrap().pids_limit, Some(22));
     fs::write(made.dir.join("cgroup.procs"), made.child.id().to_string()).unwrap();
     fs::remove_dir(inner).unwrap();
+}
+
+#[test]
+fn the_real_tree_says_what_was_written_into_it() {
+    let reader = CgroupReader::new(Root::host());
+    let name = format!("glasshull-test-tree-{}", std::process::id());
+    let Some(made) = make(&reader, Controller::Pids, &name) else {
+        println!("not permitted to make a pids control group here: nothing tested");
+        return;
+    };
+    if fs::write(made.dir.join("pids.max"), "33").is_err() {
+        println!("the pids controller is not delegated here: nothing tested");
+        return;
+    }
+    let tree = reader.tree();
+    let row = tree.groups.iter().find(|(key, _)| key.path.ends_with(&name)).unwrap().1;
+    assert_eq!((row.own.pids_max, row.processes), (Cap::Set(33), Some(1)));
+    assert!(row.controllers.iter().any(|c| c == "pids"), "{row:?}");
+}
+
+#[test]
+fn a_group_of_the_real_v2_tree_is_seen_frozen() {
+    let reader = CgroupReader::new(Root::host());
+    let name = format!("glasshull-test-freeze-{}", std::process::id());
+    let Some(made) = make(&reader, Controller::Unified, &name) else {
+        println!("no v2 tree that we may write to: nothing tested");
+        return;
+    };
+    // Alone, as on a host without the v1 freezer.
+    let unified: Vec<_> = reader.mounts.hierarchies().into_iter().filter(|h| h.v2).collect();
+    let state = || {
+        let groups = tree::read(&unified).groups;
+        let row = groups.into_iter().find(|(key, _)| key.path.ends_with(&name)).unwrap().1;
+        (row.freezer, row.self_frozen)
+    };
+    assert_eq!(state(), (Some(Freezer::Thawed), Some(false)));
+    fs::write(made.dir.join("cgroup.freeze"), "1").unwrap();
+    while state().0 != Some(Freezer::Frozen) {
+        assert_eq!(state().1, Some(true));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // A frozen process ends all the same when it is killed.
+    drop(made);
 }

@@ -32,11 +32,9 @@ const RECHECK: u64 = 60;
 /// The same for a namespace that cannot be watched, and for where the watched process is.
 const RECHECK_SOON: u64 = 10;
 
-/// What was read.
+/// What a reading found; the mounts themselves are asked for when they are needed.
 #[derive(Debug, Default)]
 pub(crate) struct MountReading {
-    /// All mounts; those of a namespace that could not be read now are as before.
-    pub mounts: Table<MountKey, Mount>,
     /// Something differs from the reading before.
     pub changed: bool,
     /// Processes whose namespace is hidden.
@@ -95,15 +93,31 @@ impl MountReader {
             }
         }
         self.find_host();
+        for place in self.places.values_mut() {
+            changed |= place.mark_host();
+        }
         if let Ok(watch) = &self.watch {
             watch.want(&ways);
         }
-        let mut reading = self.gather();
-        reading.changed |= changed;
-        reading.hidden = hidden;
-        reading.unwatched = ways.keys().filter(|way| !told.watched.contains(way)).count();
-        reading.deaf = self.watch.as_ref().err().cloned();
-        reading
+        let shown: usize = self.shown().map(|place| place.mounts.len()).sum();
+        MountReading {
+            changed,
+            hidden,
+            left_out: self.shown().map(|place| place.left_out).sum::<usize>()
+                + shown.saturating_sub(ALL_AT_MOST),
+            unwatched: ways.keys().filter(|way| !told.watched.contains(way)).count(),
+            deaf: self.watch.as_ref().err().cloned(),
+        }
+    }
+
+    /// All mounts as of the last reading; those of a namespace that could not be read then are as before.
+    pub(crate) fn mounts(&self) -> Table<MountKey, Mount> {
+        self.shown().flat_map(|place| place.mounts.iter().cloned()).take(ALL_AT_MOST).collect()
+    }
+
+    /// Each namespace once.
+    fn shown(&self) -> impl Iterator<Item = &Place> {
+        self.places.values().filter(|place| !place.twin)
     }
 
     /// The namespaces there are, with the process to ask in each; and how many processes hide theirs.
@@ -170,18 +184,6 @@ impl MountReader {
             place.twin =
                 matches!(way, Way::Process(_)) && place.first().is_some_and(|id| known.contains(&id));
         }
-    }
-
-    fn gather(&mut self) -> MountReading {
-        let mut reading = MountReading::default();
-        for place in self.places.values_mut().filter(|place| !place.twin) {
-            reading.changed |= place.mark_host();
-            reading.left_out += place.left_out;
-            let room = ALL_AT_MOST.saturating_sub(reading.mounts.len());
-            reading.left_out += place.mounts.len().saturating_sub(room);
-            reading.mounts.extend(place.mounts.iter().take(room).cloned());
-        }
-        reading
     }
 }
 

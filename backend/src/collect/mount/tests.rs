@@ -39,38 +39,46 @@ fn table(keys: &[ProcessKey]) -> Table<ProcessKey, Process> {
     keys.iter().map(|key| (*key, Arc::new(Process::default()))).collect()
 }
 
+/// A reading with its mounts.
+#[derive(Debug)]
+struct Seen {
+    mounts: Table<MountKey, Mount>,
+    reading: MountReading,
+}
+
+fn read(reader: &mut MountReader, keys: &[ProcessKey], preferred: &[ProcessKey]) -> Seen {
+    let reading = reader.read(&table(keys), &preferred.iter().copied().collect());
+    Seen { mounts: reader.mounts(), reading }
+}
+
 /// Reads until `enough` holds of a reading.
-fn read_until(
-    reader: &mut MountReader,
-    key: ProcessKey,
-    enough: impl Fn(&MountReading) -> bool,
-) -> MountReading {
+fn read_until(reader: &mut MountReader, key: ProcessKey, enough: impl Fn(&Seen) -> bool) -> Seen {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        let reading = reader.read(&table(&[key]), &BTreeSet::from([key]));
-        if enough(&reading) {
-            return reading;
+        let seen = read(reader, &[key], &[key]);
+        if enough(&seen) {
+            return seen;
         }
-        assert!(Instant::now() < until, "{reading:?}");
+        assert!(Instant::now() < until, "{seen:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn has(reading: &MountReading, mountpoint: &str) -> bool {
-    reading.mounts.values().any(|row| row.mountpoint == mountpoint)
+fn has(seen: &Seen, mountpoint: &str) -> bool {
+    seen.mounts.values().any(|row| row.mountpoint == mountpoint)
 }
 
 #[test]
 fn our_own_mounts_are_those_of_the_file() {
     let mut reader = MountReader::new(Root::host());
     let key = ProcessKey { pid: std::process::id(), start_time: 1 };
-    let reading = reader.read(&table(&[key]), &BTreeSet::new());
+    let seen = read(&mut reader, &[key], &[]);
     let text = std::fs::read("/proc/self/mountinfo").unwrap();
-    assert_eq!(reading.mounts.len(), crate::sys::mountinfo::lines(&text).count());
+    assert_eq!(seen.mounts.len(), crate::sys::mountinfo::lines(&text).count());
     let inode = inode_of(&Root::host(), key.pid).unwrap();
-    assert!(reading.mounts.keys().all(|key| key.mntns == Some(inode)));
-    assert!(reading.changed && reading.hidden == 0);
-    assert!(reader.read(&table(&[]), &BTreeSet::new()).mounts.is_empty());
+    assert!(seen.mounts.keys().all(|key| key.mntns == Some(inode)));
+    assert!(seen.reading.changed && seen.reading.hidden == 0);
+    assert!(read(&mut reader, &[], &[]).mounts.is_empty());
 }
 
 #[test]
@@ -84,13 +92,13 @@ fn a_change_is_told_by_the_kernel_and_what_did_not_change_is_not_read_again() {
     let Some(made) = Made::new(&script) else { return };
     let mut reader = MountReader::new(Root::host());
     let own = inode_of(&Root::host(), std::process::id());
-    let elsewhere = |reading: &MountReading| reading.mounts.keys().all(|key| key.mntns != own);
-    read_until(&mut reader, made.key(), |reading| elsewhere(reading) && reading.unwatched == 0);
-    let talk = (0..20).filter(|_| reader.read(&table(&[made.key()]), &BTreeSet::new()).changed).count();
+    let elsewhere = |seen: &Seen| seen.mounts.keys().all(|key| key.mntns != own);
+    read_until(&mut reader, made.key(), |seen| elsewhere(seen) && seen.reading.unwatched == 0);
+    let talk = (0..20).filter(|_| read(&mut reader, &[made.key()], &[]).reading.changed).count();
     assert_eq!(talk, 0, "nothing changed, and yet some readings say so");
     let before = reader.reading;
     std::fs::write(&go, "\n").unwrap();
-    read_until(&mut reader, made.key(), |reading| reading.changed && has(reading, path));
+    read_until(&mut reader, made.key(), |seen| seen.reading.changed && has(seen, path));
     assert!(reader.places.values().all(|place| place.process == Some(made.key())));
     assert!(reader.reading > before);
 }
@@ -104,8 +112,8 @@ fn a_namespace_is_let_go_when_its_process_ends() {
     let key = made.key();
     let mut reader = MountReader::new(Root::host());
     let own = inode_of(&Root::host(), std::process::id());
-    let moved = |reading: &MountReading| reading.mounts.keys().all(|key| key.mntns != own);
-    read_until(&mut reader, key, |reading| moved(reading) && reading.unwatched == 0);
+    let moved = |seen: &Seen| seen.mounts.keys().all(|key| key.mntns != own);
+    read_until(&mut reader, key, |seen| moved(seen) && seen.reading.unwatched == 0);
     let held = || {
         let fds = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         let links = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
@@ -120,9 +128,9 @@ fn a_namespace_is_let_go_when_its_process_ends() {
         assert!(Instant::now() < until, "the descriptor keeps the namespace alive");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let failed = reader.read(&table(&[key]), &BTreeSet::new());
+    let failed = read(&mut reader, &[key], &[]);
     assert!(moved(&failed) && !failed.mounts.is_empty(), "a failure is stale, never empty");
-    assert!(reader.read(&table(&[]), &BTreeSet::new()).mounts.is_empty());
+    assert!(read(&mut reader, &[], &[]).mounts.is_empty());
 }
 
 #[test]
@@ -147,9 +155,9 @@ fn the_hosts_namespace_is_told_once_also_where_links_are_hidden() {
     let keys: Vec<ProcessKey> =
         [1, 30, 40, 41, 50, 60].map(|pid| ProcessKey { pid, start_time: u64::from(pid) }).to_vec();
     let mut reader = MountReader::new(Root::at(dir.path()));
-    let reading = reader.read(&table(&keys), &BTreeSet::from([keys[2]]));
-    let told: Vec<_> = reading.mounts.iter().map(|(key, row)| (key.mntns, key.mount, row.host)).collect();
+    let seen = read(&mut reader, &keys, &[keys[2]]);
+    let told: Vec<_> = seen.mounts.iter().map(|(key, row)| (key.mntns, key.mount, row.host)).collect();
     let host = Some(4_026_531_841);
     assert_eq!(told, [(None, 90, false), (host, 20, true), (host, 21, true)]);
-    assert_eq!(reading.hidden, 3, "pid 41 is neither asked nor told");
+    assert_eq!(seen.reading.hidden, 3, "pid 41 is neither asked nor told");
 }

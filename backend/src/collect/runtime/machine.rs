@@ -36,6 +36,7 @@ fn parse(text: &str) -> Option<Plain> {
         created_at: value("REALTIME").and_then(|micros| micros.parse::<u64>().ok()?.checked_mul(1000)),
         bundle: None::<PathBuf>,
         created_only: false,
+        exit_code: None,
     })
 }
 

@@ -12,6 +12,7 @@ mod machine;
 mod monitor;
 mod state;
 mod storage;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -50,6 +51,8 @@ pub(crate) struct RuntimeReader {
     cgroups: HashMap<String, (Option<Seen>, u64)>,
     pass: u64,
     plain: BTreeMap<String, Plain>,
+    /// Those of them that engines keep on disk.
+    tasks: BTreeMap<String, Plain>,
     plain_at: Option<Instant>,
     found: BTreeMap<String, Found>,
     table: Table<ContainerKey, Container>,
@@ -95,6 +98,7 @@ impl RuntimeReader {
             cgroups: HashMap::new(),
             pass: 0,
             plain: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             plain_at: None,
             found: BTreeMap::new(),
             table: Table::new(),
@@ -116,6 +120,8 @@ impl RuntimeReader {
             self.plain_at = Some(now);
             self.plain = state::read(&self.root, std::mem::take(&mut self.plain));
             self.plain.extend(machine::read(&self.root));
+            self.tasks = task::read(&self.root, &self.tasks);
+            self.plain.extend(self.tasks.clone());
         }
         let wanted = self.hints(processes);
         self.found.retain(|id, _| wanted.contains_key(id));
@@ -338,6 +344,7 @@ impl Look<'_> {
             Some((_, process)) => {
                 row.started_at = Some(process.started_at);
                 row.state = ContainerState::Running;
+                row.exit_code = None;
             }
             None => {
                 let had_one = row.init_pid.take().is_some();

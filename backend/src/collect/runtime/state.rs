@@ -23,6 +23,8 @@ pub(super) struct Plain {
     pub(super) bundle: Option<PathBuf>,
     /// Created, waiting for its start.
     pub(super) created_only: bool,
+    /// Of its end; means nothing while it runs.
+    pub(super) exit_code: Option<i32>,
 }
 
 impl Plain {
@@ -33,6 +35,7 @@ impl Plain {
         }
         row.init_pid = row.init_pid.or(self.init_pid);
         row.created_at = row.created_at.or(self.created_at);
+        row.exit_code = row.exit_code.or(self.exit_code);
         if self.created_only {
             row.state = ContainerState::Created;
         }
@@ -70,7 +73,7 @@ fn directories(root: &Root) -> Vec<PathBuf> {
     bases.iter().flat_map(|base| names.map(|name| base.join(name))).filter(|dir| dir.is_dir()).collect()
 }
 
-fn parse(directory: &Path) -> Option<Plain> {
+pub(super) fn parse(directory: &Path) -> Option<Plain> {
     json::read(&directory.join("state.json"))
         .or_else(|| json::read(&directory.join("status")))
         .map(|s| of(&s))
@@ -89,6 +92,7 @@ fn of(state: &Value) -> Plain {
         created_at: text(state, &["created"]).and_then(parse_rfc3339),
         bundle: text(state, &["bundle"]).or(of_label).filter(|path| path.starts_with('/')).map(PathBuf::from),
         created_only: false,
+        exit_code: None,
     }
 }
 

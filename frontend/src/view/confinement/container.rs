@@ -1,8 +1,8 @@
 //! Containers and what confines each: a row per container, a column per fact.
 
-use glasshull_shared::domain::confinement::{CapSet, DeviceControl, Effective, Seccomp};
+use glasshull_shared::domain::confinement::{CapSet, Declared, DeviceControl, Effective, Seccomp};
 use glasshull_shared::domain::container::ContainerState;
-use glasshull_shared::domain::mount::MountOrigin;
+use glasshull_shared::domain::mount::{FromHost, MountOrigin};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::sheet::{Datum, LineKey, Sheet};
@@ -25,12 +25,12 @@ pub(super) static SHEET: Sheet = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 12] = [
+static COLUMNS: [Column; 13] = [
     Column::text("container", "Container", 140, "its name").narrow(120).grow(),
     Column::number("differs", "Differs", 76, "facts that are not as the engine was told").narrow(70),
     Column::text(
         "caps",
-        "Beyond the default set",
+        "Beyond default",
         220,
         "capabilities that engines do not give by default; ! leads to the whole host",
     )
@@ -43,12 +43,18 @@ static COLUMNS: [Column; 12] = [
     Column::text("lsm", "LSM label", 120, "AppArmor profile or SELinux context").kind(Kind::Code).spare(4),
     Column::text("root", "Root", 92, "whether / is read-only in it"),
     Column::text("user", "Runs as", 116, "effective uid on the host; in brackets as it is seen inside"),
-    Column::number("writable", "Host paths", 96, "paths of the host that it can write to"),
+    Column::number(
+        "writable",
+        "Host paths",
+        96,
+        "paths of the host that it can write to, and how many more it can read",
+    ),
+    Column::text("shares", "Of the host", 112, "namespaces of the host that it was to share").spare(1),
     Column::text("devices", "Devices", 92, "which devices it may open").spare(1),
     Column::number("oom", "OOM score", 92, "oom_score_adj: −1000 is never killed, 1000 first").spare(5),
 ];
 
-const FIELDS: [Field; 14] = [
+const FIELDS: [Field; 15] = [
     Field { name: "container", kind: Is::Text, help: "name" },
     Field { name: "id", kind: Is::Text, help: "its id" },
     Field { name: "differs", kind: Is::Number, help: "facts that are not as declared" },
@@ -60,6 +66,7 @@ const FIELDS: [Field; 14] = [
     Field { name: "root", kind: Is::Word, help: "read-only writable" },
     Field { name: "user", kind: Is::Text, help: "uid it runs as" },
     Field { name: "writable", kind: Is::Number, help: "paths of the host it can write to" },
+    Field { name: "shares", kind: Is::Text, help: "net pid ipc uts: of the host" },
     Field { name: "devices", kind: Is::Text, help: "all, some, bpf" },
     Field { name: "oom", kind: Is::Number, help: "oom_score_adj" },
     Field { name: "privileged", kind: Is::Word, help: "yes no: as the engine was told" },
@@ -81,6 +88,9 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "privileged" => {
             return Datum::maybe(told.and_then(|t| t.privileged).map(|p| if p { "yes" } else { "no" }));
         }
+        "shares" => {
+            return told.map_or_else(|| Datum::unknown("no engine told what was declared"), shares);
+        }
         "differs" if told.is_none() => return Datum::unknown("no engine told what was declared"),
         _ => {}
     }
@@ -99,7 +109,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             };
             Datum::count(row.differences.len()).tone(tone).title(names.collect::<Vec<_>>().join(", "))
         }
-        "writable" => writable(s, id),
+        "writable" => host_paths(s, id),
         "oom" => held.oom_score_adj.map_or_else(|| Datum::unknown(HIDDEN), Datum::number),
         _ => of_kernel(held, column),
     }
@@ -167,15 +177,39 @@ fn user(held: &Effective) -> Datum {
     }
 }
 
-/// Paths of the host it can write to; volumes are the engine's and not counted.
-fn writable(s: &Snapshot, id: &str) -> Datum {
+/// Paths of the host it can write to, and how many more it can read; volumes are the engine's and not counted.
+fn host_paths(s: &Snapshot, id: &str) -> Datum {
     let own = s.mount.values().filter(|row| row.container.as_deref() == Some(id));
-    let paths: Vec<&str> = own
+    let paths = own
         .filter(|row| row.origin == MountOrigin::HostPath && !row.overmounted)
-        .filter_map(|row| row.from_host.as_ref().filter(|from| from.writable).map(|from| from.path.as_str()))
-        .collect();
-    let tone = if paths.is_empty() { "quiet" } else { "attention" };
-    Datum::count(paths.len()).tone(tone).title(paths.join(", "))
+        .filter_map(|row| row.from_host.as_ref());
+    let (writable, read_only): (Vec<&FromHost>, Vec<&FromHost>) = paths.partition(|from| from.writable);
+    let tone = if writable.is_empty() { "quiet" } else { "attention" };
+    let count = Datum::count(writable.len()).tone(tone);
+    let names =
+        |list: &[&FromHost]| list.iter().map(|from| from.path.as_str()).collect::<Vec<_>>().join(", ");
+    match read_only.len() {
+        0 => count.title(names(&writable)),
+        more => count.written(format!("{} +{more} ro", writable.len())).tone("attention").title(format!(
+            "writable: {}; read-only: {}",
+            names(&writable),
+            names(&read_only)
+        )),
+    }
+}
+
+/// Namespaces of the host's that it was to share. What came of it the kernel tells elsewhere.
+fn shares(told: &Declared) -> Datum {
+    let modes = [
+        ("net", &told.network_mode),
+        ("pid", &told.pid_mode),
+        ("ipc", &told.ipc_mode),
+        ("uts", &told.uts_mode),
+        ("user", &told.userns_mode),
+        ("cgroup", &told.cgroupns_mode),
+    ];
+    let host = modes.into_iter().filter(|(_, mode)| mode.as_deref() == Some("host")).map(|(name, _)| name);
+    Datum::text(host.collect::<Vec<_>>().join(" ")).title("as its engine was told")
 }
 
 #[cfg(test)]

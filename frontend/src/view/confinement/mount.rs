@@ -6,6 +6,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
+use crate::store::mount::is_engine_socket;
 use crate::widget::table::{Column, Kind};
 
 pub(super) static SHEET: Sheet = Sheet {
@@ -18,7 +19,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
-    keys: |s| s.mount.keys().map(|key| LineKey::Mount(*key)).collect(),
+    keys,
     datum,
 };
 
@@ -28,7 +29,7 @@ static COLUMNS: [Column; 10] = [
         .kind(Kind::Code)
         .narrow(150)
         .grow(),
-    Column::text("origin", "What", 86, "what it is to the container"),
+    Column::text("origin", "What", 108, "what it is to the container"),
     Column::text("access", "Access", 86, "whether it can be written to"),
     Column::text("host", "On the host", 240, "the same on the host").kind(Kind::Code).grow(),
     Column::text("fstype", "Type", 80, "type of file system").spare(1),
@@ -52,6 +53,13 @@ const FIELDS: [Field; 11] = [
     Field { name: "beneath", kind: Is::Word, help: "yes: another mount lies over it" },
 ];
 
+/// By mountpoint, which is the order within each container.
+fn keys(s: &Snapshot) -> Vec<LineKey> {
+    let mut rows: Vec<_> = s.mount.iter().collect();
+    rows.sort_by(|(_, a), (_, b)| a.mountpoint.cmp(&b.mountpoint));
+    rows.into_iter().map(|(key, _)| LineKey::Mount(*key)).collect()
+}
+
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Mount(key) = key else { return Datum::default() };
     let Some(row) = s.mount.get(key) else { return Datum::default() };
@@ -64,6 +72,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "id" => Datum::maybe(row.container.as_ref()),
         "mountpoint" => Datum::text(&row.mountpoint).title(&row.mountpoint),
         "origin" if row.origin == MountOrigin::Host => Datum::default(),
+        "origin" if row.from_host.as_ref().is_some_and(|from| is_engine_socket(s, &from.path)) => {
+            Datum::text("engine socket")
+                .tone("trouble")
+                .title("who may speak there may do all that the engine may")
+        }
         "origin" => {
             let host = row.origin == MountOrigin::HostPath && !row.read_only;
             Datum::text(row.origin.name()).tone(if host { "attention" } else { "" })

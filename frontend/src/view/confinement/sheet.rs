@@ -70,6 +70,12 @@ impl Datum {
         Self { text: n.to_string(), number: Some(n.into()), ..Self::default() }
     }
 
+    /// With the number written otherwise.
+    pub(super) fn written(mut self, text: String) -> Self {
+        self.text = text;
+        self
+    }
+
     /// Found by this text instead.
     pub(super) fn sought(mut self, text: String) -> Self {
         self.sought = Some(text);

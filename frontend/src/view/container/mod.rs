@@ -2,6 +2,7 @@
 
 mod columns;
 mod empty;
+mod place;
 mod record;
 
 use std::collections::HashSet;
@@ -19,10 +20,11 @@ use crate::widget::segments::{Segments, Toggle};
 use crate::widget::table::{Cell, Column, ColumnChooser, Line, Table, TableModel};
 
 use columns::COLUMNS;
-use record::{Arranged, FIELDS, LineKey, Wanted, arrange, row, rows};
+use place::pod_name;
+use record::{Arranged, FIELDS, LineKey, Shape, Wanted, arrange, row, rows};
 
 const TOPICS: &[Topic] = &[Topic::Container, Topic::ContainerStat];
-const SHAPES: &[(&str, &str)] = &[("", "Table"), ("project", "By project")];
+const SHAPES: &[(&str, &str)] = &[("", "Table"), ("project", "By project"), ("pod", "By pod")];
 
 /// The view.
 pub(super) fn render() -> AnyView {
@@ -37,12 +39,12 @@ pub(super) fn render() -> AnyView {
         move |_| {
             // Ages and uptimes count on even when nothing else changes.
             let now = store.tick().get().at;
-            let by_project = choice.group.with(|g| g.as_deref() == Some("project"));
+            let shape = Shape::from_name(choice.group.get().as_deref());
             let stopped = hidden.with(Option::is_none);
             let order = order.get();
             Arc::new(query.with(|(query, _)| {
                 closed.with(|closed| {
-                    let wanted = Wanted { by_project, stopped, query, order: (&order.0, order.1), closed };
+                    let wanted = Wanted { shape, stopped, query, order: (&order.0, order.1), closed };
                     store.read(TOPICS, |s| arrange(rows(s, now), &wanted))
                 })
             }))
@@ -158,15 +160,24 @@ fn paint(
         }),
         LineKey::Project(name) => {
             let count = arranged.with_untracked(|a| a.projects.get(name).copied().unwrap_or_default());
-            let shown = name.as_deref().unwrap_or("no compose project");
-            let mut cells = vec![Cell::default(); columns.len()];
-            if let Some(first) = cells.first_mut() {
-                let noun = if count == 1 { "container" } else { "containers" };
-                *first = Cell::new(format!("{}   {count} {noun}", unit::printable(shown)));
-            }
-            cells
+            heading(name.as_deref().unwrap_or("no compose project"), count, columns.len())
         }
+        LineKey::Pod(pod) => store.with(|s| {
+            let count = arranged.with_untracked(|a| a.pods.get(pod).copied().unwrap_or_default());
+            let all: Vec<_> = rows(s, 0).collect();
+            heading(&format!("pod {}", pod_name(pod, all.iter())), count, columns.len())
+        }),
     }
+}
+
+/// The cells of a line above several containers.
+fn heading(name: &str, count: usize, columns: usize) -> Vec<Cell> {
+    let mut cells = vec![Cell::default(); columns];
+    if let Some(first) = cells.first_mut() {
+        let noun = if count == 1 { "container" } else { "containers" };
+        *first = Cell::new(format!("{}   {count} {noun}", unit::printable(name)));
+    }
+    cells
 }
 
 fn selected_line(choice: Choice) -> Option<LineKey> {

@@ -10,8 +10,10 @@ use crate::store::word;
 use crate::widget::table::Line;
 use crate::widget::table::order::{SortKey, sort_rows};
 
+use super::place::placed;
+
 /// What the filter box of this view understands.
-pub(super) const FIELDS: [Field; 16] = [
+pub(super) const FIELDS: [Field; 18] = [
     Field { name: "name", kind: Kind::Text, help: "container's name" },
     Field { name: "id", kind: Kind::Text, help: "its id" },
     Field { name: "image", kind: Kind::Text, help: "image reference" },
@@ -19,6 +21,8 @@ pub(super) const FIELDS: [Field; 16] = [
     Field { name: "health", kind: Kind::Word, help: "healthy starting unhealthy; * for any check" },
     Field { name: "project", kind: Kind::Text, help: "compose project; * for any" },
     Field { name: "service", kind: Kind::Text, help: "compose service" },
+    Field { name: "pod", kind: Kind::Text, help: "pod it belongs to, uid or id; * for any" },
+    Field { name: "in", kind: Kind::Text, help: "container it runs in; * for any" },
     Field { name: "runtime", kind: Kind::Word, help: "docker podman containerd crio lxc nspawn oci" },
     Field { name: "label", kind: Kind::Text, help: "any label, as key=value" },
     Field { name: "port", kind: Kind::Text, help: "a published or exposed port" },
@@ -37,6 +41,28 @@ pub(super) enum LineKey {
     Container(String),
     /// A compose project (`None`: no project).
     Project(Option<String>),
+    /// A pod, by its uid or id.
+    Pod(String),
+}
+
+/// How the lines are arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Table,
+    Projects,
+    /// By pod, and inside the containers they run in.
+    Places,
+}
+
+impl Shape {
+    /// From the URL.
+    pub(super) fn from_name(name: Option<&str>) -> Self {
+        match name {
+            Some("project") => Self::Projects,
+            Some("pod") => Self::Places,
+            Some(_) | None => Self::Table,
+        }
+    }
 }
 
 /// One container with what it uses.
@@ -128,6 +154,8 @@ impl Record for Row<'_> {
             "health" => word::health(who.health).map_or(Value::Unknown, |w| Value::Text(w.text.into())),
             "project" => Value::maybe_text(who.compose_project.as_deref()),
             "service" => Value::maybe_text(who.compose_service.as_deref()),
+            "pod" => Value::maybe_text(who.pod.as_deref()),
+            "in" => Value::maybe_text(who.parent.as_deref()),
             "runtime" => Value::text(who.runtime.name()),
             "label" if who.labels.is_empty() => Value::Unknown,
             "label" => {
@@ -155,7 +183,7 @@ impl Record for Row<'_> {
 
 /// What is asked of the lines.
 pub(super) struct Wanted<'a> {
-    pub(super) by_project: bool,
+    pub(super) shape: Shape,
     pub(super) stopped: bool,
     pub(super) query: &'a Query,
     pub(super) order: (&'a str, bool),
@@ -176,6 +204,8 @@ pub(super) struct Arranged {
     pub(super) total: usize,
     /// Containers of each project that passed.
     pub(super) projects: BTreeMap<Option<String>, usize>,
+    /// Containers of each pod that passed.
+    pub(super) pods: BTreeMap<String, usize>,
 }
 
 /// Arranges the containers: running ones by the order, then stopped ones; or so within each project.
@@ -204,10 +234,20 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'
         faint: !is_up(r.who),
         ..Line::row(LineKey::Container(r.id.to_owned()))
     };
-    if !wanted.by_project {
-        arranged.lines = sorted.iter().map(|r| line(r, 0)).collect();
-        return arranged;
+    match wanted.shape {
+        Shape::Table => arranged.lines = sorted.iter().map(|r| line(r, 0)).collect(),
+        Shape::Places => (arranged.lines, arranged.pods) = placed(&sorted, wanted.closed, line),
+        Shape::Projects => by_project(&mut arranged, sorted, wanted, line),
     }
+    arranged
+}
+
+fn by_project(
+    arranged: &mut Arranged,
+    sorted: Vec<Row<'_>>,
+    wanted: &Wanted<'_>,
+    line: impl Fn(&Row<'_>, u8) -> Line<LineKey>,
+) {
     let mut projects: BTreeMap<Option<String>, Vec<Row<'_>>> = BTreeMap::new();
     for row in sorted {
         projects.entry(row.who.compose_project.clone()).or_default().push(row);
@@ -224,7 +264,6 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>, wanted: &Wanted<'
             arranged.lines.extend(members.iter().map(|r| line(r, 1)));
         }
     }
-    arranged
 }
 
 #[cfg(test)]

@@ -27,38 +27,36 @@ fn snapshot() -> Snapshot {
     s
 }
 
-fn drawn(
-    by_project: bool,
-    stopped: bool,
-    query: &str,
-    order: (&str, bool),
-    closed: &[LineKey],
-) -> Vec<String> {
+fn drawn(shape: Shape, stopped: bool, query: &str, order: (&str, bool), closed: &[LineKey]) -> Vec<String> {
     let (query, problems) = Query::parse(query, &FIELDS);
     assert_eq!(problems, []);
     let closed = closed.iter().cloned().collect();
     let s = snapshot();
-    let wanted = Wanted { by_project, stopped, query: &query, order, closed: &closed };
+    let wanted = Wanted { shape, stopped, query: &query, order, closed: &closed };
     let line = |l: &Line<LineKey>| match &l.key {
         LineKey::Container(id) => id.trim_end_matches("-id").to_owned(),
         LineKey::Project(name) => format!("[{}]", name.as_deref().unwrap_or("-")),
+        LineKey::Pod(pod) => format!("[{pod}]"),
     };
     arrange(rows(&s, 9_000_000_000), &wanted).lines.iter().map(line).collect()
 }
 
 #[test]
 fn stopped_ones_are_last_whatever_the_order() {
-    assert_eq!(drawn(false, true, "", ("name", false), &[]), ["job", "web-2", "web-10", "old"]);
-    assert_eq!(drawn(false, true, "", ("cpu_ratio", true), &[]), ["web-10", "web-2", "job", "old"]);
-    assert_eq!(drawn(false, false, "", ("name", true), &[]), ["web-10", "web-2", "job"]);
+    assert_eq!(drawn(Shape::Table, true, "", ("name", false), &[]), ["job", "web-2", "web-10", "old"]);
+    assert_eq!(drawn(Shape::Table, true, "", ("cpu_ratio", true), &[]), ["web-10", "web-2", "job", "old"]);
+    assert_eq!(drawn(Shape::Table, false, "", ("name", true), &[]), ["web-10", "web-2", "job"]);
 }
 
 #[test]
 fn projects_group_and_close() {
     let name = ("name", false);
-    assert_eq!(drawn(true, true, "", name, &[]), ["[Lab]", "job", "[shop]", "web-10", "old", "[-]", "web-2"]);
+    assert_eq!(
+        drawn(Shape::Projects, true, "", name, &[]),
+        ["[Lab]", "job", "[shop]", "web-10", "old", "[-]", "web-2"]
+    );
     let closed = [LineKey::Project(Some("shop".into()))];
-    assert_eq!(drawn(true, true, "", name, &closed), ["[Lab]", "job", "[shop]", "[-]", "web-2"]);
+    assert_eq!(drawn(Shape::Projects, true, "", name, &closed), ["[Lab]", "job", "[shop]", "[-]", "web-2"]);
 }
 
 #[test]
@@ -70,7 +68,7 @@ fn fields_find_what_they_name() {
         ("-project:*", vec!["web-2"]),
         ("web", vec!["web-2", "web-10"]),
     ] {
-        assert_eq!(drawn(false, true, query, ("name", false), &[]), wanted, "{query}");
+        assert_eq!(drawn(Shape::Table, true, query, ("name", false), &[]), wanted, "{query}");
     }
 }
 

@@ -9,6 +9,7 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::confinement::confinement;
+use super::container_limits::limits;
 use super::container_ports::ports;
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
@@ -26,6 +27,7 @@ pub(super) const INSPECT: Inspect = Inspect {
     tabs: &[
         Tab { id: "overview", title: "Overview", render: overview },
         Tab { id: "processes", title: "Processes", render: processes },
+        Tab { id: "limits", title: "Limits", render: limits },
         Tab { id: "sockets", title: "Sockets", render: sockets },
         Tab { id: "ports", title: "Ports", render: ports },
         Tab { id: "confinement", title: "Confinement", render: confinement },

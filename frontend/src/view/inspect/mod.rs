@@ -2,10 +2,12 @@
 
 mod confinement;
 mod container;
+mod container_limits;
 mod container_ports;
 mod container_sockets;
 mod container_tasks;
 mod engine;
+mod finding;
 mod host;
 mod link_control;
 mod mount;
@@ -16,6 +18,8 @@ mod process_detail;
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
+
+pub use finding::findings;
 
 use super::in_the_shell;
 use crate::store::Selection;

@@ -1,0 +1,203 @@
+//! Rules about the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::finding::{Evidence, Severity, Subject};
+use glasshull_shared::domain::network::{LinkKey, NeighbourKey, NeighbourState, Netns, NetnsKey};
+use glasshull_shared::shell::quote;
+use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::unit::printable;
+
+use super::{Draft, Facts, evidence};
+
+/// Fewer lost packets a minute are usual: frames of protocols that nobody listens to.
+const DROPS: u64 = 10;
+
+fn container_name(s: &Snapshot, id: &str) -> String {
+    let row = s.container.get(&ContainerKey { id: id.to_owned() });
+    row.map_or_else(|| id.chars().take(12).collect(), |row| printable(&row.name))
+}
+
+/// What people call a network namespace.
+fn netns_name(s: &Snapshot, netns: u64) -> String {
+    match s.netns.get(&NetnsKey { netns }) {
+        Some(row) if row.host => "host".into(),
+        Some(row) => match (row.containers.first(), &row.name) {
+            (Some(id), _) => container_name(s, id),
+            (None, Some(name)) => printable(name),
+            (None, None) => format!("netns {netns}"),
+        },
+        None => format!("netns {netns}"),
+    }
+}
+
+/// What a command line begins with to be in a namespace.
+fn enter(row: &Netns) -> Option<String> {
+    match (row.host, &row.name, row.pid) {
+        (true, ..) => Some(String::new()),
+        (false, _, Some(pid)) => Some(format!("nsenter -t {pid} -n ")),
+        (false, Some(name), None) => Some(format!("ip netns exec {} ", quote(name))),
+        (false, None, None) => None,
+    }
+}
+
+fn of_netns(facts: &Facts<'_>, netns: u64, severity: Severity, told: Vec<Evidence>) -> Draft {
+    let subject = Subject::Namespace { kind: "net".into(), inode: netns };
+    let draft = Draft::new(subject, netns_name(facts.snapshot, netns), severity, told);
+    entered(facts, netns, draft).blank("inode", netns.to_string())
+}
+
+fn of_link(facts: &Facts<'_>, key: LinkKey, severity: Severity, told: Vec<Evidence>) -> Option<Draft> {
+    let row = facts.snapshot.link.get(&key)?;
+    let name = format!("{} in {}", printable(&row.name), netns_name(facts.snapshot, key.netns));
+    let mut draft = Draft::new(Subject::Link(key), name, severity, told);
+    draft.container.clone_from(&row.container);
+    Some(entered(facts, key.netns, draft).blank("link", quote(&row.name)))
+}
+
+fn entered(facts: &Facts<'_>, netns: u64, draft: Draft) -> Draft {
+    let row = facts.snapshot.netns.get(&NetnsKey { netns });
+    match row.and_then(|row| enter(row)) {
+        Some(words) => draft.blank("enter", words),
+        None => draft,
+    }
+}
+
+/// A bridge with container ports in a namespace that forwards nothing.
+pub(super) fn forwarding_off(facts: &Facts<'_>) -> Vec<Draft> {
+    let s = facts.snapshot;
+    let still = s.netns.iter().filter(|(_, row)| row.ip_forward == Some(false));
+    let rows = still.filter_map(|(key, _)| {
+        let here = LinkKey { netns: key.netns, ifindex: 0 }..=LinkKey { netns: key.netns, ifindex: u32::MAX };
+        let of_containers = |row: &&glasshull_shared::domain::network::Link| row.container.is_some();
+        let masters: BTreeSet<u32> = s
+            .link
+            .range(here.clone())
+            .map(|(_, row)| &**row)
+            .filter(of_containers)
+            .filter_map(|row| row.master)
+            .collect();
+        let bridges = s.link.range(here).filter(|(link, row)| {
+            row.kind == "bridge" && !row.addresses.is_empty() && masters.contains(&link.ifindex)
+        });
+        let names: Vec<String> = bridges.map(|(_, row)| printable(&row.name)).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let told = vec![
+            evidence("net.ipv4.ip_forward", "0", "/proc/sys/net/ipv4/ip_forward"),
+            evidence("bridges of containers", names.join(", "), "RTM_GETLINK"),
+        ];
+        Some(of_netns(facts, key.netns, Severity::Trouble, told))
+    });
+    rows.collect()
+}
+
+/// A gateway that does not answer, a MAC that changed, a MAC of two containers.
+pub(super) fn neighbour_trouble(facts: &Facts<'_>) -> Vec<Draft> {
+    let s = facts.snapshot;
+    let gateways: BTreeSet<(u64, &str)> =
+        s.route.keys().filter_map(|key| Some((key.netns, key.gateway.as_deref()?))).collect();
+    let mut of_mac: BTreeMap<(LinkKey, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut told: BTreeMap<LinkKey, Vec<Evidence>> = BTreeMap::new();
+    for (key, row) in &s.neighbour {
+        let link = link_of(key);
+        let address = printable(&key.address);
+        if row.state == NeighbourState::Failed && gateways.contains(&(key.netns, key.address.as_str())) {
+            let one = evidence(format!("gateway {address}"), "FAILED: nobody answers", "RTM_GETNEIGH");
+            told.entry(link).or_default().push(one);
+        }
+        if let (Some(before), Some(mac)) = (&row.mac_before, &row.mac) {
+            let one = evidence(format!("{address} changed"), format!("{before} → {mac}"), "RTM_GETNEIGH");
+            told.entry(link).or_default().push(one);
+        }
+        if let (Some(mac), Some(id)) = (&row.mac, &row.container) {
+            of_mac.entry((link, mac)).or_default().insert(id);
+        }
+    }
+    for ((link, mac), ids) in of_mac.into_iter().filter(|(_, ids)| ids.len() > 1) {
+        let names: Vec<String> = ids.into_iter().map(|id| container_name(s, id)).collect();
+        // Containers that share a namespace have one address between them, which names one of them.
+        let one = evidence(format!("{mac} is of"), names.join(", "), "RTM_GETNEIGH");
+        told.entry(link).or_default().push(one);
+    }
+    told.into_iter().filter_map(|(link, told)| of_link(facts, link, Severity::Attention, told)).collect()
+}
+
+fn link_of(key: &NeighbourKey) -> LinkKey {
+    LinkKey { netns: key.netns, ifindex: key.ifindex }
+}
+
+/// Lost within the last minute, not since boot.
+pub(super) fn link_loses(facts: &Facts<'_>) -> Vec<Draft> {
+    let rows = facts.snapshot.link.keys().filter_map(|key| {
+        let grown = facts.watch.losses.growth(key)?;
+        let names = ["received and dropped", "received broken", "dropped before sending", "not sent"];
+        let [rx_dropped, rx_errors, tx_dropped, tx_errors] = grown;
+        if rx_errors + tx_errors == 0 && rx_dropped + tx_dropped < DROPS {
+            return None;
+        }
+        let some = names.into_iter().zip(grown).filter(|(_, packets)| *packets > 0);
+        let told = some.map(|(name, packets)| {
+            let (bound, source) = (magnitude(packets), "IFLA_STATS64 over the last minute");
+            evidence(name, format!("{bound} packets"), source)
+        });
+        of_link(facts, *key, Severity::Attention, told.collect())
+    });
+    rows.collect()
+}
+
+/// A figure that moves at each look would be a new row at each look.
+fn magnitude(n: u64) -> &'static str {
+    match n {
+        0..10 => "some",
+        10..100 => "tens of",
+        100..1000 => "hundreds of",
+        1000..1_000_000 => "thousands of",
+        _ => "millions of",
+    }
+}
+
+/// Ports with a dead hop, by container; those of nobody by namespace.
+pub(super) fn stale_dnat(facts: &Facts<'_>) -> Vec<Draft> {
+    let s = facts.snapshot;
+    let mut told: BTreeMap<(u64, Option<&str>), Vec<Evidence>> = BTreeMap::new();
+    for (key, row) in &s.published_port {
+        let Some(why) = &row.dead else { continue };
+        let what = format!("{}:{}/{}", printable(&key.host_address), key.host_port, key.protocol);
+        let one = evidence(what, printable(why), "published_port table");
+        told.entry((key.netns, key.container.as_deref())).or_default().push(one);
+    }
+    let draft = |((netns, id), told): ((u64, Option<&str>), Vec<Evidence>)| match id {
+        Some(id) => {
+            let key = ContainerKey { id: id.to_owned() };
+            entered(facts, netns, Draft::of_container(facts, &key, Severity::Attention, told))
+        }
+        None => of_netns(facts, netns, Severity::Attention, told),
+    };
+    told.into_iter().map(draft).collect()
+}
+
+/// Nobody is in it. Where processes are hidden from us, or its links are, that cannot be said.
+pub(super) fn empty_namespace(facts: &Facts<'_>) -> Vec<Draft> {
+    let empty = facts.snapshot.netns.iter().filter(|(_, row)| {
+        !row.host
+            && row.pid.is_none()
+            && row.processes == 0
+            && row.containers.is_empty()
+            && row.hidden.is_none()
+    });
+    let rows = empty.map(|(key, row)| {
+        let by = row.name.as_ref().map_or_else(
+            || "a bind mount, a descriptor or a socket".to_owned(),
+            |name| format!("/run/netns/{}", printable(name)),
+        );
+        let told = vec![
+            evidence("processes", "none", "/proc/*/ns/net"),
+            evidence("kept alive by", by, "mountinfo of nsfs"),
+        ];
+        of_netns(facts, key.netns, Severity::Info, told)
+    });
+    rows.collect()
+}

@@ -1,0 +1,151 @@
+//! Findings as several views need them: how many, of what, and where a subject is shown. Pure.
+
+use std::collections::BTreeMap;
+
+use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity, Subject};
+use glasshull_shared::domain::source::SourceState;
+use glasshull_shared::snapshot::{Snapshot, Topic};
+
+use super::Selection;
+
+/// How many of trouble, attention and info.
+pub fn counts<'a>(rows: impl Iterator<Item = &'a Finding>) -> [usize; 3] {
+    let mut all = [0; 3];
+    let [trouble, attention, info] = &mut all;
+    for row in rows {
+        match row.severity {
+            Severity::Trouble => *trouble += 1,
+            Severity::Attention => *attention += 1,
+            Severity::Info => *info += 1,
+        }
+    }
+    all
+}
+
+/// Shape and tone of a severity.
+pub fn sign(severity: Severity) -> (&'static str, &'static str) {
+    match severity {
+        Severity::Trouble => ("▲", "trouble"),
+        Severity::Attention => ("●", "attention"),
+        Severity::Info => ("○", "quiet"),
+    }
+}
+
+/// What is shown together: the gravest first, then in the order of the catalogue.
+pub fn groups(snapshot: &Snapshot) -> Vec<(Severity, Rule)> {
+    let mut groups: Vec<_> = snapshot.finding.iter().map(|(key, row)| (row.severity, key.rule)).collect();
+    groups.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    groups.dedup();
+    groups
+}
+
+/// The findings of one group, by name.
+pub fn of_group(snapshot: &Snapshot, (severity, rule): (Severity, Rule)) -> Vec<(FindingKey, Finding)> {
+    let own = snapshot.finding.iter().filter(|(key, row)| key.rule == rule && row.severity == severity);
+    let mut own: Vec<_> = own.map(|(key, row)| (key.clone(), Finding::clone(row))).collect();
+    own.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+    own
+}
+
+/// What is selected to see a subject; `None` for what the inspector does not show.
+pub fn selection(subject: &Subject) -> Option<Selection> {
+    Some(match subject {
+        Subject::Host => Selection::Host,
+        Subject::Container { id } => Selection::Container(id.clone()),
+        Subject::Process(key) => Selection::Process(*key),
+        Subject::Link(key) => Selection::Link(*key),
+        Subject::Engine { endpoint } => Selection::Engine(endpoint.clone()),
+        Subject::Namespace { .. } => return None,
+    })
+}
+
+/// What is found of a selected thing, the gravest first; of a container also what is found of its processes and links.
+pub fn of_selection(snapshot: &Snapshot, selected: &Selection) -> Vec<(FindingKey, Finding)> {
+    let of_host = |subject: &Subject| {
+        let host = |kind: &str, inode: u64| {
+            kind == "net" && snapshot.netns.iter().any(|(key, row)| key.netns == inode && row.host)
+        };
+        matches!(subject, Subject::Namespace { kind, inode } if host(kind, *inode))
+    };
+    let about = |key: &FindingKey, row: &Finding| {
+        selection(&key.subject).as_ref() == Some(selected)
+            || matches!(selected, Selection::Container(id) if row.container.as_ref() == Some(id))
+            || (*selected == Selection::Host && of_host(&key.subject))
+    };
+    let mut own: Vec<_> = snapshot
+        .finding
+        .iter()
+        .filter(|(key, row)| about(key, row))
+        .map(|(key, row)| (key.clone(), Finding::clone(row)))
+        .collect();
+    own.sort_by(|a, b| b.1.severity.cmp(&a.1.severity).then(a.0.cmp(&b.0)));
+    own
+}
+
+/// Gravest severity and number of what asks for more than a glance, by container.
+pub fn by_container(snapshot: &Snapshot) -> BTreeMap<ContainerKey, (Severity, usize)> {
+    let mut all: BTreeMap<ContainerKey, (Severity, usize)> = BTreeMap::new();
+    for row in snapshot.finding.values().filter(|row| row.severity > Severity::Info) {
+        if let Some(id) = &row.container {
+            let (worst, count) = all.entry(ContainerKey { id: id.clone() }).or_default();
+            *worst = (*worst).max(row.severity);
+            *count += 1;
+        }
+    }
+    all
+}
+
+/// Rules that could not be judged whole, and why: their tables come from a source that lacks something.
+pub fn unseen(snapshot: &Snapshot) -> Vec<(String, String, Vec<&'static str>)> {
+    let lacks = |state| matches!(state, SourceState::Limited | SourceState::Stale | SourceState::Missing);
+    let rows = snapshot.source.iter().filter(|(_, row)| lacks(row.state)).filter_map(|(key, row)| {
+        let tables: Vec<Topic> = row.tables.iter().filter_map(|name| Topic::from_name(name)).collect();
+        let rules = Rule::ALL.iter().filter(|rule| rule.text().needs.iter().any(|t| tables.contains(t)));
+        let rules: Vec<_> = rules.map(|rule| rule.text().title).collect();
+        let why =
+            [row.reason.clone(), row.remedy.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        (!rules.is_empty()).then(|| (key.name.clone(), why, rules))
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let mut s = Snapshot::default();
+        let web = || Subject::Container { id: "w".into() };
+        let link = Subject::Namespace { kind: "net".into(), inode: 7 };
+        for (rule, subject, severity, container) in [
+            (Rule::NoMemoryLimit, web(), Severity::Info, Some("w")),
+            (Rule::HostLike, web(), Severity::Trouble, Some("w")),
+            (Rule::Throttled, web(), Severity::Attention, Some("w")),
+            (Rule::EmptyNamespace, link, Severity::Info, None),
+        ] {
+            let row = Finding { severity, container: container.map(str::to_owned), ..Finding::default() };
+            s.finding.insert(FindingKey { rule, subject }, Arc::new(row));
+        }
+        s
+    }
+
+    #[test]
+    fn the_gravest_stand_first() {
+        let s = snapshot();
+        let rules: Vec<_> = groups(&s).into_iter().map(|(_, rule)| rule).collect();
+        assert_eq!(rules, [Rule::HostLike, Rule::Throttled, Rule::NoMemoryLimit, Rule::EmptyNamespace]);
+        assert_eq!(counts(s.finding.values().map(|row| &**row)), [1, 1, 2]);
+        let own = of_selection(&s, &Selection::Container("w".into()));
+        assert_eq!(own.len(), 3);
+        assert_eq!(own[0].0.rule, Rule::HostLike);
+    }
+
+    #[test]
+    fn a_container_is_marked_by_its_gravest_and_not_for_what_is_good_to_know() {
+        let marks = by_container(&snapshot());
+        assert_eq!(marks.values().collect::<Vec<_>>(), [&(Severity::Trouble, 2)]);
+    }
+}
