@@ -64,6 +64,14 @@ pub(crate) fn relate(path: &Path, wanted: NamespaceKey) -> io::Result<Vec<Relate
     Ok(found)
 }
 
+/// The namespace a path leads to; `None` when it leads to something else. Asks whether it is one before it is opened.
+pub(crate) fn namespace_at(path: &Path) -> Option<NamespaceKey> {
+    let own = std::fs::metadata("/proc/self/ns/net").ok()?;
+    let meta = std::fs::metadata(path).ok().filter(|meta| meta.dev() == own.dev())?;
+    let kind = kind_of(&File::open(path).ok()?).ok()?;
+    Some(NamespaceKey { kind, inode: meta.ino() })
+}
+
 fn kind_of(namespace: &File) -> io::Result<NamespaceKind> {
     // SAFETY: NS_GET_NSTYPE takes no argument and writes no memory; the descriptor is open for the length of the call.
     let flag = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
@@ -181,6 +189,14 @@ mod tests {
         let wrong = NamespaceKey { kind: NamespaceKind::Ipc, ..key };
         assert_eq!(relate(&path, wrong).unwrap_err().raw_os_error(), Some(libc::ESTALE));
         assert!(relate(Path::new("/proc/self/status"), key).is_err());
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_none() {
+        let (path, key) = own(NamespaceKind::Ipc);
+        assert_eq!(namespace_at(&path), Some(key));
+        assert_eq!(namespace_at(Path::new("/")), None);
+        assert_eq!(namespace_at(Path::new("/proc/0/ns/net")), None);
     }
 
     #[test]

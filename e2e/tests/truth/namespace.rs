@@ -105,7 +105,10 @@ pub(crate) fn matrix(context: &mut Context) -> Result<()> {
     let id = |name: &str| Ok::<_, anyhow::Error>(context.lab.container(name)?.id.clone());
     let like = of(&id("hostlike")?, "net")?;
     ensure!(like["relation"] == "host", "{}", brief(like));
-    ensure!(of(&id("web")?, "net")?["relation"] == "shared", "web's network is its sidecar's too");
+    let pair = of(&id("pod-a")?, "net")?;
+    same(pair, "relation", &json!("shared"))?;
+    same(pair, "with", &json!([id("pod-b")?]))?;
+    same(of(&id("web")?, "net")?, "relation", &json!("own"))?;
     let shared: Vec<&Value> =
         cells.iter().filter(|cell| cell["kind"] == "net" && cell["relation"] == "shared").collect();
     for cell in &shared {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::engine::EngineKey;
+use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::ProcessKey;
 
@@ -20,6 +21,8 @@ pub enum Selection {
     Engine(String),
     /// `l:NETNS:IFINDEX`
     Link(LinkKey),
+    /// `n:KIND:INODE`
+    Namespace(NamespaceKey),
     /// `h`
     Host,
 }
@@ -45,6 +48,11 @@ impl Selection {
         if let Self::Link(key) = self { Some(*key) } else { None }
     }
 
+    /// The namespace, if it is one.
+    pub fn namespace(&self) -> Option<NamespaceKey> {
+        if let Self::Namespace(key) = self { Some(*key) } else { None }
+    }
+
     /// Whether both are of the same kind, so that a tab of one exists in the other.
     pub fn same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -57,6 +65,7 @@ impl Selection {
             Self::Container(id) => format!("c:{id}"),
             Self::Engine(endpoint) => format!("e:{endpoint}"),
             Self::Link(key) => format!("l:{}:{}", key.netns, key.ifindex),
+            Self::Namespace(key) => format!("n:{}:{}", key.kind.name(), key.inode),
             Self::Host => "h".into(),
         }
     }
@@ -76,6 +85,11 @@ impl Selection {
             "l" => {
                 let (netns, ifindex) = rest.split_once(':')?;
                 Some(Self::Link(LinkKey { netns: netns.parse().ok()?, ifindex: ifindex.parse().ok()? }))
+            }
+            "n" => {
+                let (kind, inode) = rest.split_once(':')?;
+                let kind = NamespaceKind::from_name(kind)?;
+                Some(Self::Namespace(NamespaceKey { kind, inode: inode.parse().ok()? }))
             }
             "c" if !rest.is_empty() => Some(Self::Container(rest.into())),
             "e" if !rest.is_empty() => Some(Self::Engine(rest.into())),
@@ -273,6 +287,9 @@ mod tests {
             ".+".prop_map(Selection::Engine),
             (any::<u64>(), any::<u32>())
                 .prop_map(|(netns, ifindex)| Selection::Link(LinkKey { netns, ifindex })),
+            (0..8_usize, any::<u64>()).prop_map(|(kind, inode)| {
+                Selection::Namespace(NamespaceKey { kind: NamespaceKind::ALL[kind], inode })
+            }),
             Just(Selection::Host),
         ]
     }

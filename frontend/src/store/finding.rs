@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity, Subject};
+use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
@@ -56,7 +57,10 @@ pub fn selection(subject: &Subject) -> Option<Selection> {
         Subject::Process(key) => Selection::Process(*key),
         Subject::Link(key) => Selection::Link(*key),
         Subject::Engine { endpoint } => Selection::Engine(endpoint.clone()),
-        Subject::Namespace { .. } => return None,
+        Subject::Namespace { kind, inode } => {
+            let kind = NamespaceKind::from_name(kind)?;
+            Selection::Namespace(NamespaceKey { kind, inode: *inode })
+        }
     })
 }
 

@@ -14,6 +14,7 @@ pub mod limit;
 pub mod lookup;
 pub mod mirror;
 pub mod mount;
+pub mod namespace;
 pub mod nat;
 pub mod network;
 pub mod scoreboard;

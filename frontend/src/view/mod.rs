@@ -7,6 +7,7 @@ mod finding;
 mod host;
 pub mod inspect;
 mod map;
+mod namespace;
 mod network;
 mod process;
 mod scoreboard;
@@ -79,6 +80,14 @@ pub const VIEWS: &[View] = &[
         key: 'w',
         topics: &[Topic::Netns, Topic::Link, Topic::Container],
         render: wire::render,
+    },
+    View {
+        id: "namespaces",
+        title: "Namespaces",
+        short: "Isolation",
+        key: 'i',
+        topics: &[Topic::Namespace, Topic::Isolation, Topic::Container],
+        render: namespace::render,
     },
     View {
         id: "confinement",

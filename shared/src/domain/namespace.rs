@@ -163,6 +163,8 @@ pub struct Namespace {
     pub pids: u32,
     /// The oldest of them; `None` when none is in it.
     pub pid: Option<u32>,
+    /// Pids of the oldest of them, at most sixteen.
+    pub members: Vec<u32>,
     /// Ids of the containers with a process in it. Derived.
     pub containers: Vec<String>,
     /// Its name of `ip netns`; `None` when it has none. Source: a mount below `/run/netns`. Derived.

@@ -18,6 +18,7 @@ pub(super) fn namespace() -> Namespace {
         creator_uid: Some(1000),
         pids: 3,
         pid: Some(4321),
+        members: vec![4321, 4400],
         containers: vec![ID.into()],
         name: Some("edge".into()),
         held_by: vec![Holder { by: HolderKind::Descriptor, pid: Some(812), detail: "fd 7".into() }],

@@ -35,11 +35,11 @@ pub(super) struct Holds {
     pub(super) closed: bool,
 }
 
-/// Reads what a process holds; `links` is where its first thread is.
-pub(super) fn read(root: &Root, pid: u32, links: &Links) -> Holds {
+/// Reads what a process holds; `links` is where its first thread is, `mounted` are the paths on which namespaces are mounted.
+pub(super) fn read(root: &Root, pid: u32, links: &Links, mounted: &HashSet<&str>) -> Holds {
     let mut holds = Holds::default();
     read_threads(root, pid, links, &mut holds);
-    read_descriptors(root, pid, &mut holds);
+    read_descriptors(root, pid, mounted, &mut holds);
     holds
 }
 
@@ -61,7 +61,7 @@ fn read_threads(root: &Root, pid: u32, links: &Links, holds: &mut Holds) {
     }
 }
 
-fn read_descriptors(root: &Root, pid: u32, holds: &mut Holds) {
+fn read_descriptors(root: &Root, pid: u32, mounted: &HashSet<&str>, holds: &mut Holds) {
     let path = root.proc_path(format!("{pid}/fd"));
     let fds = match list_numbers(&path) {
         Ok(fds) => fds,
@@ -84,6 +84,12 @@ fn read_descriptors(root: &Root, pid: u32, holds: &mut Holds) {
                 holds.sockets.push((inode, fd));
             } else if let Some(key) = link::parse(text) {
                 holds.add(key, HolderKind::Descriptor, pid, format!("fd {fd}"));
+            } else if text == "/" || mounted.contains(text) {
+                // One that was opened where it is mounted has that path, or none at all once the mount has gone.
+                let found = nsfs::namespace_at(&path.join(fd.to_string()));
+                found.into_iter().for_each(|key| {
+                    holds.add(key, HolderKind::Descriptor, pid, format!("fd {fd}"));
+                });
             }
         }
         buffer = text.into_bytes();

@@ -9,8 +9,9 @@ mod hold;
 mod link;
 mod row;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::namespace::{Holder, HolderKind, Namespace, NamespaceKey, NamespaceKind};
@@ -72,6 +73,8 @@ pub(crate) struct NamespaceReader {
     reading: u64,
     /// Where processes are.
     links: HashMap<ProcessKey, Option<Links>>,
+    /// As it was when it was asked: one that executes another program may have gone elsewhere before.
+    seen: HashMap<ProcessKey, Arc<Process>>,
     holds: HashMap<ProcessKey, Holds>,
     sockets: Sockets,
     related: BTreeMap<NamespaceKey, Related>,
@@ -87,6 +90,7 @@ impl NamespaceReader {
             root,
             reading: 0,
             links: HashMap::new(),
+            seen: HashMap::new(),
             holds: HashMap::new(),
             sockets: Sockets::default(),
             related: BTreeMap::new(),
@@ -108,14 +112,18 @@ impl NamespaceReader {
     ) -> (Table<NamespaceKey, Namespace>, Missed) {
         self.reading += 1;
         self.links.retain(|key, _| processes.contains_key(key));
+        self.seen.retain(|key, _| processes.contains_key(key));
         self.holds.retain(|key, _| processes.contains_key(key));
+        let paths: HashSet<&str> = mounted.iter().map(|one| one.path.as_str()).collect();
         for (key, row) in processes {
-            if self.due(self.links.contains_key(key), key, RECHECK) {
+            let same = self.seen.get(key).is_some_and(|seen| Arc::ptr_eq(seen, row));
+            if self.due(same, key, RECHECK) {
                 self.links.insert(*key, link::read(&self.root, key.pid));
+                self.seen.insert(*key, Arc::clone(row));
             }
             if !row.kernel_thread && self.due(self.holds.contains_key(key), key, RECHECK_HOLDS) {
                 let links = self.links.get(key).copied().flatten().unwrap_or_default();
-                self.holds.insert(*key, hold::read(&self.root, key.pid, &links));
+                self.holds.insert(*key, hold::read(&self.root, key.pid, &links, &paths));
             }
         }
         self.sockets.ask(&self.holds);

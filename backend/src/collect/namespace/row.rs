@@ -9,8 +9,8 @@ use crate::sys::nsfs::{self, Related};
 use crate::sys::procfile::read_once;
 use crate::sys::root::Root;
 
-/// Members through which a namespace is tried to be opened.
-const OLDEST: usize = 4;
+/// Members told by pid, and through which a namespace is tried to be opened.
+const OLDEST: usize = 16;
 /// Holders shown of one kind.
 const HOLDERS_OF_A_KIND: usize = 8;
 /// Lines read of a map; the kernel takes 340.
@@ -120,6 +120,7 @@ pub(super) fn namespace(
         creator_uid: related.and_then(|related| related.creator_uid),
         pids: members.map_or(0, |members| members.count),
         pid: members.and_then(|members| members.oldest.first()).map(|process| process.pid),
+        members: members.map(|found| found.oldest.iter().map(|key| key.pid).collect()).unwrap_or_default(),
         held_by: shown(held, members.is_some()),
         ..Namespace::default()
     };
@@ -185,7 +186,7 @@ mod tests {
             members.add(ProcessKey { pid: 1, start_time });
         }
         let times: Vec<u64> = members.oldest.iter().map(|key| key.start_time).collect();
-        assert_eq!((members.count, times), (6, vec![1, 2, 3, 7]));
+        assert_eq!((members.count, times), (6, vec![1, 2, 3, 7, 8, 9]));
     }
 
     #[test]

@@ -183,9 +183,14 @@ fn heading(name: &str, count: usize, columns: usize) -> Vec<Cell> {
 fn selected_line(choice: Choice) -> Option<LineKey> {
     choice.selected.with(|s| match s {
         Some(Selection::Container(id)) => Some(LineKey::Container(id.clone())),
-        Some(Selection::Process(_) | Selection::Engine(_) | Selection::Link(_) | Selection::Host) | None => {
-            None
-        }
+        Some(
+            Selection::Process(_)
+            | Selection::Engine(_)
+            | Selection::Link(_)
+            | Selection::Namespace(_)
+            | Selection::Host,
+        )
+        | None => None,
     })
 }
 

@@ -14,6 +14,7 @@ use super::container_ports::ports;
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
 use super::mount::mounts;
+use super::namespace::isolation;
 use super::network::look_into;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
@@ -32,6 +33,7 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "ports", title: "Ports", render: ports },
         Tab { id: "confinement", title: "Confinement", render: confinement },
         Tab { id: "mounts", title: "Mounts", render: mounts },
+        Tab { id: "isolation", title: "Isolation", render: isolation },
         Tab { id: "labels", title: "Labels", render: labels },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],

@@ -11,6 +11,7 @@ mod finding;
 mod host;
 mod link_control;
 mod mount;
+mod namespace;
 mod network;
 mod process;
 mod process_detail;
@@ -55,6 +56,7 @@ pub fn inspect(selection: &Selection) -> Inspect {
         Selection::Container(_) => container::INSPECT,
         Selection::Engine(_) => engine::INSPECT,
         Selection::Link(_) => network::INSPECT,
+        Selection::Namespace(_) => namespace::INSPECT,
         Selection::Host => host::INSPECT,
     }
 }

@@ -1,0 +1,157 @@
+//! What the two tables of this view are: columns, filter fields and, for each cell, one datum that is shown, sorted by and
+//! filtered. Pure.
+
+use glasshull_shared::domain::namespace::NamespaceKey;
+use glasshull_shared::snapshot::{Snapshot, Topic};
+use glasshull_shared::unit;
+
+use crate::store::filter::{Field, Query, Record, Value};
+use crate::store::namespace::Subject;
+use crate::widget::table::order::{SortKey, sort_rows};
+use crate::widget::table::{Cell, Column};
+
+/// Whom a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum LineKey {
+    Subject(Subject),
+    Namespace(NamespaceKey),
+}
+
+/// One table.
+pub(super) struct Sheet {
+    /// In the URL: `table=all`; empty for the first.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    /// What its rows are, in the plural.
+    pub(super) noun: &'static str,
+    pub(super) placeholder: &'static str,
+    /// Why it may be empty.
+    pub(super) empty: &'static str,
+    pub(super) topics: &'static [Topic],
+    pub(super) columns: &'static [Column],
+    pub(super) fields: &'static [Field],
+    pub(super) order: (&'static str, bool),
+    pub(super) keys: fn(&Snapshot) -> Vec<LineKey>,
+    /// What a column (or a field of the same name) says of a row.
+    pub(super) datum: fn(&Snapshot, &LineKey, &str) -> Datum,
+}
+
+/// What a cell says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Datum {
+    text: String,
+    number: Option<f64>,
+    /// What a filter looks for instead of the text.
+    sought: Option<String>,
+    tone: &'static str,
+    title: Option<String>,
+}
+
+impl Datum {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    pub(super) fn maybe(text: Option<impl Into<String>>) -> Self {
+        text.map(Self::text).unwrap_or_default()
+    }
+
+    /// Not known, and why.
+    pub(super) fn unknown(why: &str) -> Self {
+        Self { text: unit::UNKNOWN.into(), tone: "unknown", title: Some(why.into()), ..Self::default() }
+    }
+
+    pub(super) fn count(n: usize) -> Self {
+        let tone = if n == 0 { "quiet" } else { "" };
+        Self { text: unit::count(n as u64), number: Some(n as f64), tone, ..Self::default() }
+    }
+
+    /// A pid: no thousands.
+    pub(super) fn pid(pid: u32) -> Self {
+        Self { text: pid.to_string(), number: Some(pid.into()), ..Self::default() }
+    }
+
+    /// Found by this text instead.
+    pub(super) fn sought(mut self, text: String) -> Self {
+        self.sought = Some(text);
+        self
+    }
+
+    pub(super) fn tone(mut self, tone: &'static str) -> Self {
+        self.tone = tone;
+        self
+    }
+
+    pub(super) fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    fn is_known(&self) -> bool {
+        self.number.is_some() || !(self.text.is_empty() || self.text == unit::UNKNOWN)
+    }
+
+    fn sort_key(self) -> SortKey {
+        match self.number {
+            Some(n) => SortKey::number(Some(n)),
+            None if self.is_known() => SortKey::text(Some(&self.text)),
+            None => SortKey::Unknown,
+        }
+    }
+
+    fn cell(self) -> Cell {
+        Cell { text: self.text, class: self.tone, title: self.title, bar: None }
+    }
+}
+
+/// A row as the filter sees it.
+struct Row<'a> {
+    snapshot: &'a Snapshot,
+    sheet: &'static Sheet,
+    key: &'a LineKey,
+    texts: Vec<String>,
+}
+
+impl Record for Row<'_> {
+    fn value(&self, field: &str) -> Value<'_> {
+        let datum = (self.sheet.datum)(self.snapshot, self.key, field);
+        match (datum.sought, datum.number) {
+            (Some(text), _) => Value::Text(text.into()),
+            (None, Some(n)) => Value::Number(n),
+            (None, None) if datum.text.is_empty() || datum.text == unit::UNKNOWN => Value::Unknown,
+            (None, None) => Value::Text(datum.text.into()),
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+}
+
+impl Sheet {
+    /// The keys that pass the filter, in order, and the number of all.
+    pub(super) fn arrange(
+        &'static self,
+        snapshot: &Snapshot,
+        query: Option<&Query>,
+        (column, descending): (&str, bool),
+    ) -> (Vec<LineKey>, usize) {
+        let mut keys = (self.keys)(snapshot);
+        let all = keys.len();
+        if let Some(query) = query {
+            keys.retain(|key| {
+                let data = self.columns.iter().map(|c| (self.datum)(snapshot, key, c.id));
+                let texts = data.map(|datum| datum.sought.unwrap_or(datum.text)).collect();
+                query.matches(&Row { snapshot, sheet: self, key, texts })
+            });
+        }
+        let known = self.columns.iter().any(|c| c.id == column);
+        let (column, descending) = if known { (column, descending) } else { self.order };
+        (sort_rows(keys, descending, |key| (self.datum)(snapshot, key, column).sort_key()), all)
+    }
+
+    /// The cells of one row.
+    pub(super) fn cells(&self, snapshot: &Snapshot, key: &LineKey, columns: &[&'static Column]) -> Vec<Cell> {
+        columns.iter().map(|column| (self.datum)(snapshot, key, column.id).cell()).collect()
+    }
+}
