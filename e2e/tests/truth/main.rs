@@ -10,6 +10,7 @@ mod cgroup;
 mod confinement;
 mod container;
 mod engine;
+mod finding;
 mod flow;
 mod host;
 mod mount;
@@ -100,6 +101,9 @@ const CASES: &[Case] = &[
     ("mount::what_lies_beneath_another_is_told", mount::overmounted),
     ("mount::what_of_the_host_is_mounted_in_is_told_and_whether_writable", mount::from_host),
     ("mount::an_ordinary_user_sees_the_mounts_of_containers", mount::without_rights),
+    ("finding::raised_for_exactly_those_the_scene_makes_so", finding::exactly_those),
+    ("finding::level_and_container_choose_and_the_exit_code_says_so", finding::exit_codes),
+    ("finding::an_ordinary_user_finds_less_and_is_told_so", finding::without_rights),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -13,6 +13,7 @@ use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity, Subject};
 use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, MountOrigin};
+use glasshull_shared::domain::namespace::{Isolation, IsolationKey, NamespaceKind, Relation};
 use glasshull_shared::domain::network::*;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
 use glasshull_shared::snapshot::Snapshot;
@@ -124,6 +125,12 @@ fn pids_of_the_host_are_host_like() {
     assert_eq!(severity(&judge(&s), Rule::HostLike), None);
     confine(&mut s, None, told("host"));
     assert_eq!(severity(&judge(&s), Rule::HostLike), Some(Severity::Attention));
+    // What the kernel says counts for more than what the engine was told.
+    for (relation, expected) in [(Relation::Own, None), (Relation::Host, Some(Severity::Attention))] {
+        let key = IsolationKey { container: Some(web().id), group: None, kind: NamespaceKind::Pid };
+        s.isolation.insert(key, Arc::new(Isolation { relation, ..Isolation::default() }));
+        assert_eq!(severity(&judge(&s), Rule::HostLike), expected);
+    }
 }
 
 #[test]
