@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use glasshull_shared::domain::finding::{Rule, Severity};
 
 use crate::command::finding::{parse_rule, parse_severity};
+use glasshull_shared::domain::namespace::NamespaceKind;
 
 /// What this Linux host's containers really are, live, from the host's side.
 ///
@@ -35,6 +36,7 @@ Examples:
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
+  glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull limits                            who is near a limit, throttled, or was killed for memory
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Confinement(Confinement),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
+    /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
+    Ns(Ns),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
     /// List what containers may use, what they use of it, and who was killed for memory
@@ -110,7 +114,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, finding, flow, capture)
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -130,6 +134,35 @@ pub(crate) struct Who {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which namespaces.
+///
+/// Without an argument all of them, pid and user namespaces below the one they are nested in. A container tells which of its
+/// namespaces are its own, the host's or shared with whom, and what is inside and outside: uids, host name, clocks. An inode
+/// (or net:[inode]), or a name of `ip netns`, tells who is in that namespace and what else keeps it alive: a thread, a bind
+/// mount, an open descriptor, a socket, another namespace. lsns finds those with processes alone.
+///
+/// Other users' processes show their namespaces only to CAP_SYS_PTRACE.
+#[derive(Debug, Args)]
+pub(crate) struct Ns {
+    /// A container's name or the beginning of its id, a pid, an inode, or a name of `ip netns`
+    #[arg(value_name = "CONTAINER|PID|INODE|NAME")]
+    pub subject: Option<String>,
+    /// Only this kind: mnt, uts, ipc, pid, net, user, cgroup, time
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    pub kind: Option<NamespaceKind>,
+    /// Only those that no process is in
+    #[arg(long)]
+    pub unused: bool,
+    /// Print JSON: rows as in `snapshot --tables namespace,isolation`
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_kind(text: &str) -> Result<NamespaceKind, String> {
+    let known = || NamespaceKind::ALL.map(NamespaceKind::name).join(", ");
+    NamespaceKind::from_name(text).ok_or_else(|| format!("no such kind; there are {}", known()))
 }
 
 /// Whose confinement.

@@ -46,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Who(args) => command::who::run(common, args).await,
             Command::Confinement(args) => command::confinement::run(common, args).await,
             Command::Findings(args) => command::finding::run(common, args).await,
+            Command::Ns(args) => command::ns::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,
             Command::Limits(args) => command::limits::run(common, args).await,
             Command::Wire(args) => command::wire::run(common, args).await,

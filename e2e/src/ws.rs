@@ -157,8 +157,8 @@ pub struct Follower {
     pub holes: u64,
     /// Ticks the agent said it had left out because this client was slow.
     pub missed: u64,
-    /// Bytes of tables before compression, by [`Topic::id`].
-    pub table_bytes: [u64; Topic::ALL.len()],
+    /// Bytes of tables before compression, by [`Topic::id`]; as long as the last table received needs.
+    pub table_bytes: Vec<u64>,
 }
 
 impl Follower {
@@ -178,7 +178,9 @@ impl Follower {
         self.sequence = Some(head.sequence);
         self.ticks += 1;
         for table in &tables {
-            if let Some(sum) = self.table_bytes.get_mut(usize::from(table.topic.id())) {
+            let id = usize::from(table.topic.id());
+            self.table_bytes.resize(self.table_bytes.len().max(id + 1), 0);
+            if let Some(sum) = self.table_bytes.get_mut(id) {
                 *sum += table.bytes.len() as u64;
             }
         }

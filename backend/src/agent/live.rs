@@ -19,6 +19,7 @@ use super::part::finding::{self, FindingPart};
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
 use super::part::mount::MountPart;
+use super::part::namespace::NamespacePart;
 use super::part::nat::NatPart;
 use super::part::network::NetworkPart;
 use super::part::process::{ProcessPart, Setting};
@@ -71,6 +72,7 @@ pub(crate) struct Live {
     control: bool,
     nat: NatPart,
     mount: MountPart,
+    namespace: NamespacePart,
     confinement: ConfinementPart,
     troubles: Troubles,
     containers_only: bool,
@@ -100,6 +102,7 @@ impl Live {
             network: NetworkPart::new(root.clone(), &identity, Arc::clone(&wake)),
             nat: NatPart::new(root.clone()),
             mount: MountPart::new(root.clone(), traces(&identity)),
+            namespace: NamespacePart::new(root.clone(), traces(&identity)),
             confinement: ConfinementPart::new(root.clone()),
             root,
             common,
@@ -171,6 +174,7 @@ impl Live {
         self.flow.release();
         self.nat.release();
         self.mount.release();
+        self.namespace.release();
         self.confinement.release();
         self.finding.release();
         self.last = Arc::default();
@@ -256,6 +260,9 @@ impl Live {
         } else {
             self.mount.release(); // it watches other namespaces
         }
+        if collect::NAMESPACE.needed(demand) {
+            self.namespace.read(self.process.rows(), &self.container, next, troubles);
+        }
         if collect::CONFINEMENT.needed(demand) {
             self.confinement.read(&self.container, next, troubles);
         }
@@ -318,4 +325,5 @@ fn leave_out_host(next: &mut Snapshot) {
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.mount.retain(|_, row| row.container.is_some());
     next.finding.retain(|_, row| row.container.is_some());
+    next.isolation.retain(|key, _| key.container.is_some());
 }

@@ -9,6 +9,7 @@ pub(crate) mod file;
 pub(crate) mod finding;
 pub(crate) mod host;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod own_cost;
 pub(crate) mod process;
@@ -73,6 +74,8 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -120,6 +123,8 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -146,6 +151,8 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Translation,
         Topic::Confinement,
         Topic::Mount,
+        Topic::Namespace,
+        Topic::Isolation,
         Topic::Cgroup,
         Topic::Limit,
         Topic::LimitStat,
@@ -251,7 +258,7 @@ pub(crate) const CONFINEMENT: Collector = Collector {
 pub(crate) const MOUNT: Collector = Collector {
     name: "mount",
     fills: &[Topic::Mount],
-    needed_by: &[Topic::Mount, Topic::Confinement],
+    needed_by: &[Topic::Mount, Topic::Confinement, Topic::Namespace, Topic::Isolation],
     misses: Some(
         "namespaces that no process is in; what lies outside the root of a process that called chroot; for a minute that only the propagation of a mount changed",
     ),
@@ -263,6 +270,16 @@ pub(crate) const FINDING: Collector = Collector {
     fills: &[Topic::Finding],
     needed_by: &[Topic::Finding],
     misses: Some("what was so for less than some seconds, and what no other source can see"),
+};
+
+/// Namespaces of all kinds: see [`namespace::WAYS`].
+pub(crate) const NAMESPACE: Collector = Collector {
+    name: "namespace",
+    fills: &[Topic::Namespace, Topic::Isolation],
+    needed_by: &[Topic::Namespace, Topic::Isolation],
+    misses: Some(
+        "for up to a minute that a running process went elsewhere or opened one; mount namespaces that nothing but another mount namespace keeps; descriptors on their way through a unix socket",
+    ),
 };
 
 /// Our own cost.
@@ -287,6 +304,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     CONFINEMENT,
     MOUNT,
     FINDING,
+    NAMESPACE,
     OWN_COST,
 ];
 

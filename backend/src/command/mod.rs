@@ -3,6 +3,7 @@
 pub(crate) mod confinement;
 pub(crate) mod finding;
 pub(crate) mod limits;
+pub(crate) mod ns;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod serve;

@@ -39,6 +39,8 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("cgroup", &[Topic::Cgroup]),
     ("limit", &[Topic::Limit, Topic::LimitStat]),
     ("oom_kill", &[Topic::OomKill]),
+    ("namespace", &[Topic::Namespace]),
+    ("isolation", &[Topic::Isolation]),
     ("finding", &[Topic::Finding]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),

@@ -7,6 +7,7 @@ pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod join;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod oom;

@@ -10,6 +10,7 @@ pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub(crate) mod netlink_events;
 pub(crate) mod netns;
+pub(crate) mod nsfs;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;

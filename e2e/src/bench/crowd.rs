@@ -80,7 +80,7 @@ pub(super) struct Mark {
     ticks: u64,
     holes: u64,
     missed: u64,
-    table_bytes: [u64; Topic::ALL.len()],
+    table_bytes: Vec<u64>,
 }
 
 /// What they received between two marks.
@@ -146,7 +146,7 @@ impl Crowd {
             ticks: follower.ticks,
             holes: follower.holes,
             missed: follower.missed,
-            table_bytes: follower.table_bytes,
+            table_bytes: follower.table_bytes.clone(),
         })
     }
 
@@ -157,7 +157,8 @@ impl Crowd {
     pub(super) fn since(&self, before: &Mark) -> Result<Traffic> {
         let now = self.mark()?;
         let per_sec = |bytes: u64| bytes as f64 / now.at.duration_since(before.at).as_secs_f64();
-        let grown = now.table_bytes.iter().zip(before.table_bytes).map(|(now, was)| now.saturating_sub(was));
+        let before_of = before.table_bytes.iter().chain(std::iter::repeat(&0));
+        let grown = now.table_bytes.iter().zip(before_of).map(|(now, was)| now.saturating_sub(*was));
         let mut tables: Vec<_> = Topic::ALL
             .iter()
             .zip(grown)

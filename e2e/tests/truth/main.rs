@@ -14,6 +14,7 @@ mod finding;
 mod flow;
 mod host;
 mod mount;
+mod namespace;
 mod nat;
 mod network;
 mod process;
@@ -104,6 +105,11 @@ const CASES: &[Case] = &[
     ("finding::raised_for_exactly_those_the_scene_makes_so", finding::exactly_those),
     ("finding::level_and_container_choose_and_the_exit_code_says_so", finding::exit_codes),
     ("finding::an_ordinary_user_finds_less_and_is_told_so", finding::without_rights),
+    ("namespace::those_with_processes_are_those_of_lsns", namespace::as_lsns),
+    ("namespace::the_matrix_is_that_of_the_links_of_each_init", namespace::matrix),
+    ("namespace::nesting_users_names_and_clocks_are_told", namespace::inside_and_outside),
+    ("namespace::what_lsns_does_not_see_is_listed_with_what_keeps_it", namespace::without_process),
+    ("namespace::an_ordinary_user_is_told_what_is_hidden", namespace::without_rights),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),
