@@ -19,6 +19,7 @@ mod nat;
 mod network;
 mod process;
 mod runner;
+mod runtime;
 mod ship;
 mod socket;
 mod watch;
@@ -52,6 +53,7 @@ const CASES: &[Case] = &[
     ("cgroup::a_kill_has_the_victim_that_dmesg_names", cgroup::oom_kill),
     ("cgroup::without_the_log_kills_are_still_known", cgroup::without_log),
     ("cgroup::limits_prints_the_same", cgroup::command),
+    ("runtime::plain_containers_are_those_of_runc_list", runtime::runc_list),
     ("engine::a_given_engine_is_connected", engine::connected),
     ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
     ("network::physical_links_have_their_driver", network::link::drivers),
