@@ -35,8 +35,8 @@ Examples:
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
-  glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
+  glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull limits                            who is near a limit, throttled, or was killed for memory
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
@@ -69,10 +69,10 @@ pub(crate) enum Command {
     Who(Who),
     /// Tell what confines a container: what its engine was told, what the kernel holds, and where they differ
     Confinement(Confinement),
-    /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
-    Ns(Ns),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
+    /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
+    Ns(Ns),
     /// List veth pairs: container's link ⇄ host's link ⇄ bridge, with addresses and rates
     Veth(Veth),
     /// List what containers may use, what they use of it, and who was killed for memory
@@ -114,7 +114,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, finding, flow, capture)
+    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from

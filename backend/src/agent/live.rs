@@ -324,6 +324,6 @@ fn leave_out_host(next: &mut Snapshot) {
     next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.mount.retain(|_, row| row.container.is_some());
-    next.isolation.retain(|key, _| key.container.is_some());
     next.finding.retain(|_, row| row.container.is_some());
+    next.isolation.retain(|key, _| key.container.is_some());
 }

@@ -264,6 +264,14 @@ pub(crate) const MOUNT: Collector = Collector {
     ),
 };
 
+/// Rules over the tables.
+pub(crate) const FINDING: Collector = Collector {
+    name: "finding",
+    fills: &[Topic::Finding],
+    needed_by: &[Topic::Finding],
+    misses: Some("what was so for less than some seconds, and what no other source can see"),
+};
+
 /// Namespaces of all kinds: see [`namespace::WAYS`].
 pub(crate) const NAMESPACE: Collector = Collector {
     name: "namespace",
@@ -272,14 +280,6 @@ pub(crate) const NAMESPACE: Collector = Collector {
     misses: Some(
         "for up to a minute that a running process went elsewhere or opened one; mount namespaces that nothing but another mount namespace keeps; descriptors on their way through a unix socket",
     ),
-};
-
-/// Rules over the tables.
-pub(crate) const FINDING: Collector = Collector {
-    name: "finding",
-    fills: &[Topic::Finding],
-    needed_by: &[Topic::Finding],
-    misses: Some("what was so for less than some seconds, and what no other source can see"),
 };
 
 /// Our own cost.
@@ -303,8 +303,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     NAT,
     CONFINEMENT,
     MOUNT,
-    NAMESPACE,
     FINDING,
+    NAMESPACE,
     OWN_COST,
 ];
 

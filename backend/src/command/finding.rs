@@ -225,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_rules_in_the_docs_is_that_of_the_catalogue() {
+        let row = |rule: &Rule| {
+            let text = rule.text();
+            format!("| `{}` | {} | {} |\n", text.name, text.severity.name(), text.title)
+        };
+        let rows: String = Rule::ALL.iter().map(row).collect();
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/findings.md");
+        let docs = std::fs::read_to_string(&file).unwrap();
+        let (head, _) = docs.split_once("| --- |").unwrap();
+        let wanted = format!("{head}| --- | --- | --- |\n{rows}");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&file, wanted).unwrap();
+        } else {
+            assert!(docs == wanted, "docs/findings.md differs from the catalogue: run with BLESS=1");
+        }
+    }
+
+    #[test]
     fn a_rule_is_explained_by_name() {
         assert_eq!(parse_rule("forwarding-off"), Ok(Rule::ForwardingOff));
         assert!(parse_rule("x").unwrap_err().contains("host_like"));

@@ -196,6 +196,8 @@ fn origin(
     }
     if KERNEL.contains(&row.fstype.as_str()) || from_host.is_none() {
         MountOrigin::Own
+    } else if row.mountpoint == "/dev/shm" && path == "/dev/shm" {
+        MountOrigin::HostPath // `--ipc host`: the host's own shared memory
     } else if RUNTIME_MADE.contains(&row.mountpoint.as_str()) || path.contains(container) {
         MountOrigin::Runtime
     } else if path.contains("/volumes/") && path.ends_with("/_data") {

@@ -10,6 +10,7 @@ mod cgroup;
 mod confinement;
 mod container;
 mod engine;
+mod finding;
 mod flow;
 mod host;
 mod mount;
@@ -18,6 +19,7 @@ mod nat;
 mod network;
 mod process;
 mod runner;
+mod runtime;
 mod ship;
 mod socket;
 mod watch;
@@ -51,6 +53,7 @@ const CASES: &[Case] = &[
     ("cgroup::a_kill_has_the_victim_that_dmesg_names", cgroup::oom_kill),
     ("cgroup::without_the_log_kills_are_still_known", cgroup::without_log),
     ("cgroup::limits_prints_the_same", cgroup::command),
+    ("runtime::plain_containers_are_those_of_runc_list", runtime::runc_list),
     ("engine::a_given_engine_is_connected", engine::connected),
     ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
     ("network::physical_links_have_their_driver", network::link::drivers),
@@ -101,6 +104,9 @@ const CASES: &[Case] = &[
     ("mount::what_lies_beneath_another_is_told", mount::overmounted),
     ("mount::what_of_the_host_is_mounted_in_is_told_and_whether_writable", mount::from_host),
     ("mount::an_ordinary_user_sees_the_mounts_of_containers", mount::without_rights),
+    ("finding::raised_for_exactly_those_the_scene_makes_so", finding::exactly_those),
+    ("finding::level_and_container_choose_and_the_exit_code_says_so", finding::exit_codes),
+    ("finding::an_ordinary_user_finds_less_and_is_told_so", finding::without_rights),
     ("namespace::those_with_processes_are_those_of_lsns", namespace::as_lsns),
     ("namespace::the_matrix_is_that_of_the_links_of_each_init", namespace::matrix),
     ("namespace::nesting_users_names_and_clocks_are_told", namespace::inside_and_outside),

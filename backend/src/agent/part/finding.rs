@@ -24,8 +24,8 @@ const DEAR_EVERY: u64 = 6;
 const FIRST: u64 = 2;
 /// Timer slack: a judgement that is due in a moment is due now.
 const SLACK: u64 = 300_000_000;
-/// Tables that are dear: mountinfo of each namespace, rules in each namespace.
-const DEAR: &[Topic] = &[Topic::Mount, Topic::PublishedPort, Topic::NatRule];
+/// Tables that are dear: mountinfo of each namespace, who is in which, rules in each.
+const DEAR: &[Topic] = &[Topic::Mount, Topic::Isolation, Topic::PublishedPort];
 
 /// What findings are made from.
 pub(crate) struct FindingPart {

@@ -1,9 +1,10 @@
 //! Rules about what keeps a container apart from the host.
 
-use glasshull_shared::domain::confinement::{CapSet, Confinement, Effective};
+use glasshull_shared::domain::confinement::{CapSet, Confinement, Declared, Effective};
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::Severity;
 use glasshull_shared::domain::mount::{Mount, MountOrigin};
+use glasshull_shared::domain::namespace::{IsolationKey, NamespaceKind, Relation};
 use glasshull_shared::unit::printable;
 
 use super::{Draft, Evidence, Facts, evidence, running};
@@ -60,18 +61,7 @@ pub(super) fn host_like(facts: &Facts<'_>) -> Vec<Draft> {
         let row = facts.snapshot.confinement.get(key);
         let told = row.and_then(|row| row.declared.as_ref());
         let pid = container.init_pid.unwrap_or(0);
-        let mut found = Vec::new();
-        let host_net = facts.snapshot.netns.values().any(|row| row.host && row.containers.contains(&key.id));
-        if host_net {
-            found.push(evidence("network namespace", "the host's", format!("/proc/{pid}/ns/net")));
-        }
-        let modes = told.map(|told| [("pid", &told.pid_mode), ("ipc", &told.ipc_mode)]);
-        for (kind, mode) in modes.into_iter().flatten() {
-            if mode.as_deref() == Some("host") {
-                let source = format!("/proc/{pid}/ns/{kind}, inspect HostConfig");
-                found.push(evidence(format!("{kind} namespace"), "the host's", source));
-            }
-        }
+        let mut found = shared_namespaces(facts, &key.id, pid, told);
         let host_pids = found.iter().any(|one| one.label.starts_with("pid"));
         let root: Vec<_> = host_paths(facts, &key.id).filter(|(_, path, _)| *path == "/").collect();
         let grave = !root.is_empty() || (host_pids && row.is_some_and(|row| privileged_by_engine(row)));
@@ -80,6 +70,28 @@ pub(super) fn host_like(facts: &Facts<'_>) -> Vec<Draft> {
         (!found.is_empty()).then(|| Draft::of_container(facts, key, severity, found))
     });
     rows.collect()
+}
+
+/// Namespaces of the host that a container is in: as the kernel says, else as the engine was told.
+fn shared_namespaces(facts: &Facts<'_>, id: &str, pid: u32, told: Option<&Declared>) -> Vec<Evidence> {
+    let cell = |kind: NamespaceKind| {
+        let key = IsolationKey { container: Some(id.to_owned()), group: None, kind };
+        facts.snapshot.isolation.get(&key).map(|row| row.relation == Relation::Host)
+    };
+    let by_links =
+        || facts.snapshot.netns.values().any(|row| row.host && row.containers.iter().any(|c| c == id));
+    let by_engine = |mode: Option<&String>| mode.is_some_and(|mode| mode == "host");
+    let all = [
+        (NamespaceKind::Net, by_links()),
+        (NamespaceKind::Pid, by_engine(told.and_then(|told| told.pid_mode.as_ref()))),
+        (NamespaceKind::Ipc, by_engine(told.and_then(|told| told.ipc_mode.as_ref()))),
+    ];
+    let hosts = all.into_iter().filter(|(kind, else_known)| cell(*kind).unwrap_or(*else_known));
+    let fact = |(kind, _): (NamespaceKind, bool)| {
+        let source = format!("/proc/{pid}/ns/{}", kind.name());
+        evidence(format!("{} namespace", kind.name()), "the host's", source)
+    };
+    hosts.map(fact).collect()
 }
 
 /// As the engine was told. In a user namespace of its own its rights do not count on the host.

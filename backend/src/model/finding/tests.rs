@@ -1,5 +1,8 @@
 //! Each rule on a snapshot that meets it, and on one that nearly does, or hides what it would need.
 
+mod network;
+mod process;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,11 +16,13 @@ use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity, Subject};
 use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, MountOrigin};
+use glasshull_shared::domain::namespace::{Isolation, IsolationKey, NamespaceKind, Relation};
 use glasshull_shared::domain::network::*;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
 use glasshull_shared::snapshot::Snapshot;
 
 use super::{Facts, Watch, changes, find};
+use network::bridged;
 
 const SEC: u64 = 1_000_000_000;
 const NOW: u64 = 1_000_000 * SEC;
@@ -124,6 +129,12 @@ fn pids_of_the_host_are_host_like() {
     assert_eq!(severity(&judge(&s), Rule::HostLike), None);
     confine(&mut s, None, told("host"));
     assert_eq!(severity(&judge(&s), Rule::HostLike), Some(Severity::Attention));
+    // What the kernel says counts for more than what the engine was told.
+    for (relation, expected) in [(Relation::Own, None), (Relation::Host, Some(Severity::Attention))] {
+        let key = IsolationKey { container: Some(web().id), group: None, kind: NamespaceKind::Pid };
+        s.isolation.insert(key, Arc::new(Isolation { relation, ..Isolation::default() }));
+        assert_eq!(severity(&judge(&s), Rule::HostLike), expected);
+    }
 }
 
 #[test]
@@ -268,217 +279,6 @@ fn pids_near_limit() {
         let row = ContainerStat { pids, pids_limit: limit, ..ContainerStat::default() };
         s.container_stat.insert(web(), Arc::new(row));
         assert_eq!(severity(&judge(&s), Rule::PidsNearLimit), expected, "{pids:?} of {limit:?}");
-    }
-}
-
-fn run(s: &mut Snapshot, pid: u32, ppid: u32, state: ProcessState) -> ProcessKey {
-    let key = ProcessKey { pid, start_time: 9 };
-    let row = Process { ppid, comm: "job".into(), container: Some(web().id), ..Process::default() };
-    s.process.insert(key, Arc::new(row));
-    s.process_stat.insert(key, Arc::new(ProcessStat { state, ..ProcessStat::default() }));
-    key
-}
-
-#[test]
-fn zombies() {
-    let mut s = plain();
-    run(&mut s, 42, 1, ProcessState::S);
-    let mut watch = Watch::default();
-    for pid in 50..54 {
-        run(&mut s, pid, 42, ProcessState::Z);
-    }
-    assert_eq!(severity(&judge(&s), Rule::Zombies), None, "a few, for a moment");
-    watch.look(&s, NOW - 21 * SEC);
-    watch.look(&s, NOW);
-    assert_eq!(severity(&judge_with(&s, &watch, &BTreeMap::new()), Rule::Zombies), Some(Severity::Info));
-    run(&mut s, 54, 42, ProcessState::Z);
-    let found = judge(&s);
-    assert_eq!(severity(&found, Rule::Zombies), Some(Severity::Attention));
-    let parent = Subject::Process(ProcessKey { pid: 42, start_time: 9 });
-    assert!(found.keys().any(|key| key.subject == parent));
-}
-
-#[test]
-fn deleted_binary() {
-    let mut s = plain();
-    let key = run(&mut s, 60, 42, ProcessState::S);
-    let gone = ProcessKey { pid: 61, start_time: 9 };
-    let found = judge_with(&s, &Watch::default(), &[(gone, "/srv/ended".into())].into());
-    assert_eq!(severity(&found, Rule::DeletedBinary), None);
-    let found = judge_with(&s, &Watch::default(), &[(key, "/srv/gone".into())].into());
-    assert_eq!(severity(&found, Rule::DeletedBinary), Some(Severity::Attention));
-}
-
-#[test]
-fn stuck_in_d() {
-    let (mut s, mut watch) = (plain(), Watch::default());
-    run(&mut s, 60, 42, ProcessState::D);
-    watch.look(&s, NOW - 9 * SEC);
-    assert_eq!(severity(&judge_with(&s, &watch, &BTreeMap::new()), Rule::StuckInD), None);
-    let mut watch = Watch::default();
-    watch.look(&s, NOW - 10 * SEC);
-    let stuck =
-        |s: &Snapshot, watch: &Watch| severity(&judge_with(s, watch, &BTreeMap::new()), Rule::StuckInD);
-    assert_eq!(stuck(&s, &watch), Some(Severity::Attention));
-    // A frozen container waits for a person.
-    let frozen = Container { state: ContainerState::Paused, ..Container::clone(&s.container[&web()]) };
-    s.container.insert(web(), Arc::new(frozen));
-    assert_eq!(stuck(&s, &watch), None);
-}
-
-#[test]
-fn restart_loop() {
-    let mut s = plain();
-    for (state, count, ago, expected) in [
-        (ContainerState::Restarting, Some(3), 600, Some(Severity::Trouble)),
-        (ContainerState::Running, Some(3), 10, Some(Severity::Trouble)),
-        (ContainerState::Running, Some(3), 121, None),
-        (ContainerState::Restarting, Some(2), 1, None),
-        (ContainerState::Exited, Some(9), 1, None),
-        (ContainerState::Restarting, None, 1, None),
-    ] {
-        let row = Container {
-            state,
-            restart_count: count,
-            started_at: Some(NOW - ago * SEC),
-            ..Container::clone(&s.container[&web()])
-        };
-        s.container.insert(web(), Arc::new(row));
-        assert_eq!(severity(&judge(&s), Rule::RestartLoop), expected, "{state:?} {count:?} {ago}");
-    }
-}
-
-#[test]
-fn engine_silent() {
-    let mut s = Snapshot::default();
-    for (state, answered_at, expected) in [
-        (EngineState::Hanging, None, Some(Severity::Trouble)),
-        (EngineState::Failed, Some(1), Some(Severity::Trouble)),
-        (EngineState::Failed, None, None),
-        (EngineState::Connecting, None, None),
-        (EngineState::Connected, Some(1), None),
-    ] {
-        let key = EngineKey { endpoint: "unix:///run/docker.sock".into() };
-        s.engine.insert(key, Arc::new(Engine { state, answered_at, ..Engine::default() }));
-        assert_eq!(severity(&judge(&s), Rule::EngineSilent), expected, "{state:?}");
-    }
-}
-
-fn bridged(ip_forward: Option<bool>, port: bool) -> Snapshot {
-    let mut s = plain();
-    let host = Netns { host: true, ip_forward, ..Netns::default() };
-    s.netns.insert(NetnsKey { netns: 1 }, Arc::new(host));
-    let bridge = Link {
-        name: "br0".into(),
-        kind: "bridge".into(),
-        addresses: vec!["172.18.0.1/16".into()],
-        ..Link::default()
-    };
-    s.link.insert(LinkKey { netns: 1, ifindex: 4 }, Arc::new(bridge));
-    let veth = Link {
-        name: "veth5".into(),
-        kind: "veth".into(),
-        master: port.then_some(4),
-        container: Some(web().id),
-        ..Link::default()
-    };
-    s.link.insert(LinkKey { netns: 1, ifindex: 5 }, Arc::new(veth));
-    s
-}
-
-#[test]
-fn forwarding_off() {
-    for (forward, port, expected) in [
-        (Some(false), true, Some(Severity::Trouble)),
-        (Some(true), true, None),
-        (None, true, None),
-        (Some(false), false, None),
-    ] {
-        let found = judge(&bridged(forward, port));
-        assert_eq!(severity(&found, Rule::ForwardingOff), expected, "{forward:?} {port}");
-    }
-    assert!(Rule::ForwardingOff.text().meaning.contains("reload of sysctl"));
-}
-
-#[test]
-fn neighbour_trouble() {
-    let neighbour = |s: &mut Snapshot, address: &str, row: Neighbour| {
-        let key = NeighbourKey { netns: 1, ifindex: 4, address: address.into() };
-        s.neighbour.insert(key, Arc::new(row));
-        severity(&judge(s), Rule::NeighbourTrouble)
-    };
-    let failed = || Neighbour { state: NeighbourState::Failed, ..Neighbour::default() };
-    let of = |mac: &str, id: &str| Neighbour {
-        mac: Some(mac.into()),
-        container: Some(id.into()),
-        ..Neighbour::default()
-    };
-    let mut s = bridged(Some(true), true);
-    assert_eq!(neighbour(&mut s, "10.0.0.9", failed()), None, "no gateway: merely nobody there");
-    let route = RouteKey {
-        netns: 1,
-        table: 254,
-        destination: "default".into(),
-        metric: 0,
-        ifindex: 4,
-        gateway: Some("10.0.0.9".into()),
-    };
-    s.route.insert(route, Arc::default());
-    assert_eq!(neighbour(&mut s, "10.0.0.9", failed()), Some(Severity::Attention));
-    let mut s = bridged(Some(true), true);
-    assert_eq!(neighbour(&mut s, "10.0.0.2", of("aa", "w")), None);
-    assert_eq!(neighbour(&mut s, "10.0.0.3", of("aa", "w")), None, "two addresses of one container");
-    assert_eq!(neighbour(&mut s, "10.0.0.4", of("aa", "x")), Some(Severity::Attention));
-    let mut s = bridged(Some(true), true);
-    let changed = Neighbour { mac_before: Some("aa".into()), ..of("bb", "w") };
-    assert_eq!(neighbour(&mut s, "10.0.0.2", changed), Some(Severity::Attention));
-}
-
-#[test]
-fn link_loses() {
-    for (drops, errors, expected) in
-        [(10, 0, Some(Severity::Attention)), (9, 0, None), (0, 1, Some(Severity::Attention)), (0, 0, None)]
-    {
-        let (mut s, mut watch) = (bridged(Some(true), true), Watch::default());
-        for (at, drops, errors) in [(NOW - SEC, 5000, 70), (NOW, 5000 + drops, 70 + errors)] {
-            let row = LinkStat { rx_dropped: drops, tx_errors: errors, ..LinkStat::default() };
-            s.link_stat.insert(LinkKey { netns: 1, ifindex: 5 }, Arc::new(row));
-            watch.look(&s, at);
-        }
-        let found = judge_with(&s, &watch, &BTreeMap::new());
-        assert_eq!(severity(&found, Rule::LinkLoses), expected, "{drops} {errors}");
-    }
-}
-
-#[test]
-fn stale_dnat() {
-    let mut s = bridged(Some(true), true);
-    let key = PublishedPortKey {
-        netns: 1,
-        container: Some(web().id),
-        protocol: "tcp".into(),
-        host_address: "0.0.0.0".into(),
-        host_port: 80,
-    };
-    s.published_port.insert(key.clone(), Arc::default());
-    assert_eq!(severity(&judge(&s), Rule::StaleDnat), None);
-    let dead = PublishedPort { dead: Some("nobody listens".into()), ..PublishedPort::default() };
-    s.published_port.insert(key, Arc::new(dead));
-    assert_eq!(severity(&judge(&s), Rule::StaleDnat), Some(Severity::Attention));
-}
-
-#[test]
-fn empty_namespace() {
-    let mut s = Snapshot::default();
-    let empty = Netns { name: Some("blue".into()), ..Netns::default() };
-    for (row, expected) in [
-        (empty.clone(), Some(Severity::Info)),
-        (Netns { processes: 1, pid: Some(3), ..empty.clone() }, None),
-        (Netns { host: true, ..empty.clone() }, None),
-        (Netns { hidden: Some("why".into()), ..empty }, None),
-    ] {
-        s.netns.insert(NetnsKey { netns: 7 }, Arc::new(row));
-        assert_eq!(severity(&judge(&s), Rule::EmptyNamespace), expected);
     }
 }
 

@@ -168,6 +168,13 @@ fn what_was_declared_decides_what_a_mount_is() {
 }
 
 #[test]
+fn the_hosts_own_shared_memory_is_the_hosts() {
+    let text = "1 20 1 8:1 / / ext4\n1 21 20 0:23 / /dev/shm tmpfs\n2 30 29 0:61 / / overlay\n2 31 30 0:23 / /dev/shm tmpfs";
+    let told = joined(text, Declared::default());
+    assert_eq!(told[1], (31, MountOrigin::HostPath, Some(("/dev/shm".into(), true))));
+}
+
+#[test]
 fn without_the_hosts_mounts_nothing_is_said_to_be_of_the_host() {
     let told = joined("2 30 29 0:61 / / overlay\n2 36 30 8:1 /etc /host-etc ext4", Declared::default());
     assert_eq!(told, [(30, MountOrigin::Root, None), (36, MountOrigin::Own, None)]);

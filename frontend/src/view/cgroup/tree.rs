@@ -42,7 +42,7 @@ static COLUMNS: [Column; 9] = [
 const FIELDS: [Field; 9] = [
     Field { name: "path", kind: Is::Text, help: "whole path" },
     Field { name: "container", kind: Is::Text, help: "whose it is; * for any" },
-    Field { name: "freezer", kind: Is::Word, help: "thawed freezing frozen" },
+    Field { name: "freezer", kind: Is::Text, help: "thawed freezing frozen" },
     Field { name: "processes", kind: Is::Number, help: "in itself" },
     Field { name: "cpu", kind: Is::Number, help: "cores allowed by itself" },
     Field { name: "memory", kind: Is::Bytes, help: "allowed by itself" },

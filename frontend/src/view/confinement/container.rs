@@ -49,7 +49,7 @@ static COLUMNS: [Column; 13] = [
         96,
         "paths of the host that it can write to, and how many more it can read",
     ),
-    Column::text("shares", "Of the host", 112, "namespaces of the host that it was to share").spare(1),
+    Column::text("shares", "Of the host", 128, "namespaces of the host that it was to share").spare(1),
     Column::text("devices", "Devices", 92, "which devices it may open").spare(1),
     Column::number("oom", "OOM score", 92, "oom_score_adj: −1000 is never killed, 1000 first").spare(5),
 ];
@@ -170,9 +170,9 @@ fn user(held: &Effective) -> Datum {
     let Some(uid) = held.euid else { return Datum::unknown(HIDDEN) };
     match held.euid_inside.filter(|inside| *inside != uid) {
         Some(inside) => Datum::text(format!("{uid} ({inside})")),
-        None if uid == 0 => Datum::text("0 root")
-            .tone("attention")
-            .title("the host's root: it has no user namespace of its own"),
+        None if uid == 0 => {
+            Datum::text("0 root").title("the host's root: it has no user namespace of its own")
+        }
         None => Datum::text(uid.to_string()),
     }
 }
@@ -198,7 +198,7 @@ fn host_paths(s: &Snapshot, id: &str) -> Datum {
     }
 }
 
-/// Namespaces of the host's that it was to share. What came of it the kernel tells elsewhere.
+/// Namespaces of the host's that it was to share; the cgroup namespace, which cgroup v1 shares by default, hides names alone.
 fn shares(told: &Declared) -> Datum {
     let modes = [
         ("net", &told.network_mode),
@@ -206,7 +206,6 @@ fn shares(told: &Declared) -> Datum {
         ("ipc", &told.ipc_mode),
         ("uts", &told.uts_mode),
         ("user", &told.userns_mode),
-        ("cgroup", &told.cgroupns_mode),
     ];
     let host = modes.into_iter().filter(|(_, mode)| mode.as_deref() == Some("host")).map(|(name, _)| name);
     Datum::text(host.collect::<Vec<_>>().join(" ")).title("as its engine was told")

@@ -70,7 +70,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     }
     match column {
         "who" => Datum::text(subject_name(s, subject)).tone("strong"),
-        "init" => subject_pid(s, subject).map_or_else(Datum::default, |pid| Datum::pid(pid)),
+        "init" => subject_pid(s, subject).map_or_else(Datum::default, Datum::pid),
         "host" => {
             let cells = NamespaceKind::ALL.into_iter().filter_map(|kind| cell(s, subject, kind));
             Datum::count(cells.filter(|word| word.text.ends_with("host")).count())

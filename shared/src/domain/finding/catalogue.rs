@@ -65,7 +65,7 @@ impl Rule {
 rules! {
     /// `--net`, `--pid`, `--ipc host`, or the host's `/` mounted in.
     HostLike "host_like" {
-        "shares the host's namespaces or its root", Trouble, [Container, Netns, Confinement, Mount],
+        "shares the host's namespaces or its root", Trouble, [Container, Netns, Isolation, Confinement, Mount],
         meaning: "What a container does not have of its own it has of the host. With the host's pids it sees, signals and (as root) looks into every process; with the host's network it listens on the host's addresses and reaches what only the host may; with / mounted and writable it is root on the host.",
         check: "lsns -p {pid}; findmnt -N {pid} -o TARGET,SOURCE,OPTIONS",
         mend: "Start it without --net host, --pid host, --ipc host and without -v /:…; publish ports and mount single folders read-only instead."

@@ -1,0 +1,121 @@
+//! Rules about the network.
+
+use super::*;
+
+pub(super) fn bridged(ip_forward: Option<bool>, port: bool) -> Snapshot {
+    let mut s = plain();
+    let host = Netns { host: true, ip_forward, ..Netns::default() };
+    s.netns.insert(NetnsKey { netns: 1 }, Arc::new(host));
+    let bridge = Link {
+        name: "br0".into(),
+        kind: "bridge".into(),
+        addresses: vec!["172.18.0.1/16".into()],
+        ..Link::default()
+    };
+    s.link.insert(LinkKey { netns: 1, ifindex: 4 }, Arc::new(bridge));
+    let veth = Link {
+        name: "veth5".into(),
+        kind: "veth".into(),
+        master: port.then_some(4),
+        container: Some(web().id),
+        ..Link::default()
+    };
+    s.link.insert(LinkKey { netns: 1, ifindex: 5 }, Arc::new(veth));
+    s
+}
+
+#[test]
+fn forwarding_off() {
+    for (forward, port, expected) in [
+        (Some(false), true, Some(Severity::Trouble)),
+        (Some(true), true, None),
+        (None, true, None),
+        (Some(false), false, None),
+    ] {
+        let found = judge(&bridged(forward, port));
+        assert_eq!(severity(&found, Rule::ForwardingOff), expected, "{forward:?} {port}");
+    }
+    assert!(Rule::ForwardingOff.text().meaning.contains("reload of sysctl"));
+}
+
+#[test]
+fn neighbour_trouble() {
+    let neighbour = |s: &mut Snapshot, address: &str, row: Neighbour| {
+        let key = NeighbourKey { netns: 1, ifindex: 4, address: address.into() };
+        s.neighbour.insert(key, Arc::new(row));
+        severity(&judge(s), Rule::NeighbourTrouble)
+    };
+    let failed = || Neighbour { state: NeighbourState::Failed, ..Neighbour::default() };
+    let of = |mac: &str, id: &str| Neighbour {
+        mac: Some(mac.into()),
+        container: Some(id.into()),
+        ..Neighbour::default()
+    };
+    let mut s = bridged(Some(true), true);
+    assert_eq!(neighbour(&mut s, "10.0.0.9", failed()), None, "no gateway: merely nobody there");
+    let route = RouteKey {
+        netns: 1,
+        table: 254,
+        destination: "default".into(),
+        metric: 0,
+        ifindex: 4,
+        gateway: Some("10.0.0.9".into()),
+    };
+    s.route.insert(route, Arc::default());
+    assert_eq!(neighbour(&mut s, "10.0.0.9", failed()), Some(Severity::Attention));
+    let mut s = bridged(Some(true), true);
+    assert_eq!(neighbour(&mut s, "10.0.0.2", of("aa", "w")), None);
+    assert_eq!(neighbour(&mut s, "10.0.0.3", of("aa", "w")), None, "two addresses of one container");
+    assert_eq!(neighbour(&mut s, "10.0.0.4", of("aa", "x")), Some(Severity::Attention));
+    let mut s = bridged(Some(true), true);
+    let changed = Neighbour { mac_before: Some("aa".into()), ..of("bb", "w") };
+    assert_eq!(neighbour(&mut s, "10.0.0.2", changed), Some(Severity::Attention));
+}
+
+#[test]
+fn link_loses() {
+    for (drops, errors, expected) in
+        [(10, 0, Some(Severity::Attention)), (9, 0, None), (0, 1, Some(Severity::Attention)), (0, 0, None)]
+    {
+        let (mut s, mut watch) = (bridged(Some(true), true), Watch::default());
+        for (at, drops, errors) in [(NOW - SEC, 5000, 70), (NOW, 5000 + drops, 70 + errors)] {
+            let row = LinkStat { rx_dropped: drops, tx_errors: errors, ..LinkStat::default() };
+            s.link_stat.insert(LinkKey { netns: 1, ifindex: 5 }, Arc::new(row));
+            watch.look(&s, at);
+        }
+        let found = judge_with(&s, &watch, &BTreeMap::new());
+        assert_eq!(severity(&found, Rule::LinkLoses), expected, "{drops} {errors}");
+    }
+}
+
+#[test]
+fn stale_dnat() {
+    let mut s = bridged(Some(true), true);
+    let key = PublishedPortKey {
+        netns: 1,
+        container: Some(web().id),
+        protocol: "tcp".into(),
+        host_address: "0.0.0.0".into(),
+        host_port: 80,
+    };
+    s.published_port.insert(key.clone(), Arc::default());
+    assert_eq!(severity(&judge(&s), Rule::StaleDnat), None);
+    let dead = PublishedPort { dead: Some("nobody listens".into()), ..PublishedPort::default() };
+    s.published_port.insert(key, Arc::new(dead));
+    assert_eq!(severity(&judge(&s), Rule::StaleDnat), Some(Severity::Attention));
+}
+
+#[test]
+fn empty_namespace() {
+    let mut s = Snapshot::default();
+    let empty = Netns { name: Some("blue".into()), ..Netns::default() };
+    for (row, expected) in [
+        (empty.clone(), Some(Severity::Info)),
+        (Netns { processes: 1, pid: Some(3), ..empty.clone() }, None),
+        (Netns { host: true, ..empty.clone() }, None),
+        (Netns { hidden: Some("why".into()), ..empty }, None),
+    ] {
+        s.netns.insert(NetnsKey { netns: 7 }, Arc::new(row));
+        assert_eq!(severity(&judge(&s), Rule::EmptyNamespace), expected);
+    }
+}
