@@ -16,6 +16,7 @@ use crate::store::Choice;
 use crate::store::filter::{Field, Problem, Query, example};
 use crate::store::shell::Command;
 use crate::widget::filter_box::{FieldHelp, FilterBox};
+use crate::widget::later::{Load, later};
 use crate::widget::shell::{Shell, ShellLine};
 
 /// One view.
@@ -31,8 +32,8 @@ pub struct View {
     pub key: char,
     /// Tables it needs while it is on the screen.
     pub topics: &'static [Topic],
-    /// Draws it.
-    pub render: fn() -> AnyView,
+    /// Draws it: [`later`] unless it is what one starts with.
+    pub render: Load,
 }
 
 /// All views in the order of the rail; the first is where one starts.
@@ -43,7 +44,7 @@ pub const VIEWS: &[View] = &[
         short: "Containers",
         key: 'c',
         topics: &[Topic::Container, Topic::ContainerStat],
-        render: container::render,
+        render: Load::Now(|()| container::render()),
     },
     View {
         id: "processes",
@@ -51,7 +52,7 @@ pub const VIEWS: &[View] = &[
         short: "Processes",
         key: 'p',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
-        render: process::render,
+        render: later!(view, process::render),
     },
     View {
         id: "map",
@@ -59,7 +60,7 @@ pub const VIEWS: &[View] = &[
         short: "Map",
         key: 'm',
         topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat],
-        render: map::render,
+        render: later!(map, map::render),
     },
     View {
         id: "network",
@@ -67,7 +68,7 @@ pub const VIEWS: &[View] = &[
         short: "Network",
         key: 'n',
         topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
-        render: network::render,
+        render: later!(view, network::render),
     },
     View {
         id: "wire",
@@ -75,7 +76,7 @@ pub const VIEWS: &[View] = &[
         short: "Wire",
         key: 'w',
         topics: &[Topic::Netns, Topic::Link, Topic::Container],
-        render: wire::render,
+        render: later!(view, wire::render),
     },
     View {
         id: "scoreboard",
@@ -83,7 +84,7 @@ pub const VIEWS: &[View] = &[
         short: "Board",
         key: 's',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container, Topic::ContainerStat],
-        render: scoreboard::render,
+        render: later!(view, scoreboard::render),
     },
     View {
         id: "host",
@@ -91,7 +92,7 @@ pub const VIEWS: &[View] = &[
         short: "Host",
         key: 'h',
         topics: &[Topic::Host, Topic::HostStat, Topic::Cpu],
-        render: host::render,
+        render: later!(view, host::render),
     },
 ];
 
