@@ -130,3 +130,15 @@ fn in_the_shell(commands: impl Fn() -> Vec<Command> + Send + Sync + 'static) -> 
     let lines = Memo::new(move |_| commands().into_iter().map(line).collect::<Vec<_>>());
     view! { <Shell lines=lines /> }.into_any()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_starts_with_is_there_at_once_and_every_other_view_comes_later() {
+        let comes_later = VIEWS.iter().map(|view| view.render.fetch().is_some()).collect::<Vec<_>>();
+        assert!(comes_later.len() > 1);
+        assert!(comes_later.iter().enumerate().all(|(i, later)| *later == (i > 0)), "{comes_later:?}");
+    }
+}

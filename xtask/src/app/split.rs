@@ -46,3 +46,36 @@ fn pack(chunk: &[u8]) -> Result<Vec<u8>> {
     }
     Ok(module.emit_wasm())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module with one function that returns 1, its number written in five bytes as the linker does, then a section
+    /// for people.
+    const LOOSE: &[u8] = b"\0asm\x01\0\0\0\
+        \x01\x05\x01\x60\0\x01\x7f\
+        \x03\x02\x01\0\
+        \x07\x05\x01\x01f\0\0\
+        \x0a\x0a\x01\x08\0\x41\x81\x80\x80\x80\0\x0b\
+        \0\x08\x06peoplex";
+
+    #[test]
+    fn a_chunk_loses_names_and_room_and_keeps_what_it_does() {
+        let packed = pack(LOOSE).unwrap();
+        assert!(packed.len() < LOOSE.len(), "{packed:?}");
+        let holds = |part: &[u8]| packed.windows(part.len()).any(|found| found == part);
+        assert!(!holds(b"people"));
+        assert!(holds(b"\x07\x05\x01\x01f\0\0"), "the export went: {packed:?}");
+        assert!(holds(b"\0\x41\x01\x0b"), "the code is another: {packed:?}");
+    }
+
+    #[test]
+    fn what_was_linked_without_relocations_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let wasm = folder.path().join("app.wasm");
+        fs::write(&wasm, LOOSE).unwrap();
+        assert!(split(&wasm, &folder.path().join("bound")).is_err());
+        assert!(split(&folder.path().join("none.wasm"), folder.path()).is_err());
+    }
+}
