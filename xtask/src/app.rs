@@ -42,7 +42,7 @@ pub(crate) fn build(place: &Place, dev: bool) -> Result<()> {
         if bound.exists() {
             fs::remove_dir_all(&bound)?;
         }
-        let first = split::split(&wasm, &bound)?;
+        let first = split::split(&wasm, &bound, dev)?;
         bind(&first, &bound, dev)?;
         let files = bundle::gather(&bound, &place.root)?;
         bundle::write(&place.app_dist(), &files)?;

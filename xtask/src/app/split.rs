@@ -17,8 +17,9 @@ pub(super) const LOADER: &str = "./split.js";
 /// The glue as the loader imports it.
 pub(super) const GLUE: &str = "./app.js";
 
-/// Cuts `wasm` up: loader and chunks go into `folder`. Gives the part that wasm-bindgen goes on with.
-pub(super) fn split(wasm: &Path, folder: &Path) -> Result<PathBuf> {
+/// Cuts `wasm` up: loader and chunks go into `folder`, for `dev` with the names of their functions. Gives the part that
+/// wasm-bindgen goes on with.
+pub(super) fn split(wasm: &Path, folder: &Path, dev: bool) -> Result<PathBuf> {
     let whole = fs::read(wasm).with_context(|| wasm.display().to_string())?;
     let first = wasm.with_extension("first.wasm");
     let mut options = wasm_split_cli_support::Options::new(&whole);
@@ -28,7 +29,7 @@ pub(super) fn split(wasm: &Path, folder: &Path) -> Result<PathBuf> {
     options.main_module = GLUE;
     let made = wasm_split_cli_support::transform(options)
         .map_err(|why| anyhow!("{} cannot be split: {why:#}", wasm.display()))?;
-    for chunk in &made.split_modules {
+    for chunk in made.split_modules.iter().filter(|_| !dev) {
         let packed = pack(&fs::read(chunk)?).with_context(|| chunk.display().to_string())?;
         fs::write(chunk, packed)?;
     }
@@ -75,7 +76,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wasm = folder.path().join("app.wasm");
         fs::write(&wasm, LOOSE).unwrap();
-        assert!(split(&wasm, &folder.path().join("bound")).is_err());
-        assert!(split(&folder.path().join("none.wasm"), folder.path()).is_err());
+        assert!(split(&wasm, &folder.path().join("bound"), false).is_err());
+        assert!(split(&folder.path().join("none.wasm"), folder.path(), false).is_err());
     }
 }
