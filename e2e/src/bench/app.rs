@@ -19,14 +19,19 @@ use super::Options;
 /// How long Chromium may take for all page loads.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What a browser downloads before the app runs.
+/// What a browser downloads.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bundle {
     /// Files and their bytes, brotli-compressed as the agent serves them.
     pub files: Vec<(String, u64)>,
+    /// Those that a page needs at once.
+    pub first_bytes: u64,
     /// All of them.
     pub total_bytes: u64,
 }
+
+/// Where `cargo xtask` puts what a page fetches when it is needed.
+const LATER: &str = "later/";
 
 /// Weighs the app's wasm, JavaScript and styles.
 pub(super) fn bundle(dist: &Path) -> Result<Bundle> {
@@ -45,7 +50,9 @@ pub(super) fn bundle(dist: &Path) -> Result<Bundle> {
     };
     let files = files.iter().map(weigh).collect::<Result<Vec<_>>>()?;
     let total_bytes = files.iter().map(|(_, bytes)| bytes).sum();
-    Ok(Bundle { files, total_bytes })
+    let at_once = files.iter().filter(|(name, _)| !name.starts_with(LATER));
+    let first_bytes = at_once.map(|(_, bytes)| bytes).sum();
+    Ok(Bundle { files, first_bytes, total_bytes })
 }
 
 fn list(dir: &Path, files: &mut Vec<PathBuf>) {
@@ -112,13 +119,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(bundle(dir.path()).unwrap_err().to_string().contains("not built"));
         fs::create_dir(dir.path().join("view")).unwrap();
-        for (name, bytes) in [("a.wasm", 5000), ("view/b.css", 3000), ("c.js.map", 9000), ("index.html", 10)]
-        {
+        fs::create_dir(dir.path().join("later")).unwrap();
+        for (name, bytes) in [
+            ("a.wasm", 5000),
+            ("later/d.wasm", 4000),
+            ("view/b.css", 3000),
+            ("c.js.map", 9000),
+            ("index.html", 10),
+        ] {
             fs::write(dir.path().join(name), "x".repeat(bytes)).unwrap();
         }
         let bundle = bundle(dir.path()).unwrap();
         let names: Vec<_> = bundle.files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a.wasm", "view/b.css"]);
+        assert_eq!(names, ["a.wasm", "later/d.wasm", "view/b.css"]);
+        assert!(bundle.first_bytes > 0 && bundle.first_bytes < bundle.total_bytes, "{bundle:?}");
         assert!(bundle.total_bytes > 0 && bundle.total_bytes < 8000, "{bundle:?}");
     }
 }

@@ -246,7 +246,9 @@ impl Report {
         let bundle = self.bundle.show(|b| {
             let files: Vec<String> =
                 b.files.iter().map(|(n, bytes)| format!("{n} {:.1}", *bytes as f64 / 1e3)).collect();
-            format!("{:.1} kB ({})", b.total_bytes as f64 / 1e3, files.join(", "))
+            let kilo = |bytes: u64| bytes as f64 / 1e3;
+            let (first, all) = (kilo(b.first_bytes), kilo(b.total_bytes));
+            format!("{first:.1} kB at once, {all:.1} kB with what comes later ({})", files.join(", "))
         });
         Ok(writeln!(text, "- App, brotli: {bundle}")?)
     }

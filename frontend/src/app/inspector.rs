@@ -1,17 +1,26 @@
 //! The inspector's frame: heading, tabs and closing; what is inside comes from `view::inspect`. A sheet on a phone.
+//! All of it but its place comes later.
 
 use leptos::prelude::*;
 
 use crate::store::{Selection, use_choice, use_store};
 use crate::view::inspect::{Inspect, Tab, findings, inspect};
+use crate::widget::later::{Load, drawn, later};
+
+/// What is drawn of a selection.
+pub(super) const OPENED: Load<Selection> = later!(view, Selection, selection => opened(selection));
 
 pub(super) fn inspector() -> impl IntoView {
     let choice = use_choice();
-    move || choice.selected.get().map(|selection| untrack(|| opened(selection)))
+    let inside = |selection| untrack(|| drawn(OPENED, selection, "The inspector"));
+    move || {
+        let inside = choice.selected.get().map(inside)?;
+        Some(view! { <aside class="inspector" aria-label="Inspector">{inside}</aside> })
+    }
 }
 
 /// Drawn anew for each selection; the tables it needs are wanted until then.
-fn opened(selection: Selection) -> impl IntoView {
+fn opened(selection: Selection) -> AnyView {
     let (store, choice) = (use_store(), use_choice());
     let Inspect { heading, tabs, topics } = inspect(&selection);
     store.want_here(topics);
@@ -30,25 +39,24 @@ fn opened(selection: Selection) -> impl IntoView {
         }
     };
     view! {
-        <aside class="inspector" aria-label="Inspector">
-            <div class="head">
-                {heading(selection)}
-                <button
-                    type="button"
-                    class="close"
-                    title="Close (Esc)"
-                    aria-label="Close the inspector"
-                    on:click=move |_| choice.select(None)
-                >
-                    "×"
-                </button>
-            </div>
-            <div class="tabs" role="tablist" class:is-single={tabs.len() < 2}>
-                {tabs.iter().enumerate().map(|(i, tab)| tab_button(tabs, i, tab, open)).collect::<Vec<_>>()}
-            </div>
-            <div class="body" role="tabpanel" tabindex="0">{body}</div>
-        </aside>
+        <div class="head">
+            {heading(selection)}
+            <button
+                type="button"
+                class="close"
+                title="Close (Esc)"
+                aria-label="Close the inspector"
+                on:click=move |_| choice.select(None)
+            >
+                "×"
+            </button>
+        </div>
+        <div class="tabs" role="tablist" class:is-single={tabs.len() < 2}>
+            {tabs.iter().enumerate().map(|(i, tab)| tab_button(tabs, i, tab, open)).collect::<Vec<_>>()}
+        </div>
+        <div class="body" role="tabpanel" tabindex="0">{body}</div>
     }
+    .into_any()
 }
 
 fn tab_button(tabs: &'static [Tab], i: usize, tab: &'static Tab, open: Memo<usize>) -> impl IntoView {

@@ -19,6 +19,7 @@ use crate::feed::{self, FRAME_TOPICS};
 use crate::store::choice::Choice;
 use crate::store::{self, Connection, Store, use_choice, use_store};
 use crate::view::{VIEWS, View};
+use crate::widget::later::{drawn, fetch_ahead};
 
 /// What is open over the page. Cheap to copy; known to all parts of the frame by context.
 #[derive(Clone, Copy)]
@@ -51,6 +52,7 @@ fn frame() -> impl IntoView {
     browser::follow_theme(choice);
     keyboard::listen(choice, overlay);
     follow_title(store, choice);
+    fetch_ahead(VIEWS.iter().filter_map(|view| view.render.fetch()).chain(inspector::OPENED.fetch()));
     view! {
         <div class="frame" class:has-inspector=move || choice.selected.with(Option::is_some)>
             <a class="skip" href="#main">"Skip to content"</a>
@@ -77,7 +79,7 @@ fn screen() -> impl IntoView {
         let view = view_of(id)?;
         store.want_here(view.topics);
         // Drawn once: what changes inside is the view's own affair.
-        Some(untrack(|| (view.render)()))
+        Some(untrack(|| drawn(view.render, (), view.title)))
     };
     // Keyed, so that each view begins with elements of its own: left to itself leptos makes one view from the elements of
     // the other, and the rows that a table's painter put there would stay.

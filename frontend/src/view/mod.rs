@@ -20,6 +20,7 @@ use crate::store::Choice;
 use crate::store::filter::{Field, Problem, Query, example};
 use crate::store::shell::Command;
 use crate::widget::filter_box::{FieldHelp, FilterBox};
+use crate::widget::later::{Load, later};
 use crate::widget::shell::{Shell, ShellLine};
 
 /// One view.
@@ -35,8 +36,8 @@ pub struct View {
     pub key: char,
     /// Tables it needs while it is on the screen.
     pub topics: &'static [Topic],
-    /// Draws it.
-    pub render: fn() -> AnyView,
+    /// Draws it: [`later`] unless it is what one starts with.
+    pub render: Load,
 }
 
 /// All views in the order of the rail; the first is where one starts.
@@ -47,7 +48,7 @@ pub const VIEWS: &[View] = &[
         short: "Containers",
         key: 'c',
         topics: &[Topic::Container, Topic::ContainerStat],
-        render: container::render,
+        render: Load::Now(|()| container::render()),
     },
     View {
         id: "processes",
@@ -55,7 +56,7 @@ pub const VIEWS: &[View] = &[
         short: "Processes",
         key: 'p',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container],
-        render: process::render,
+        render: later!(view, process::render),
     },
     View {
         id: "map",
@@ -63,7 +64,7 @@ pub const VIEWS: &[View] = &[
         short: "Map",
         key: 'm',
         topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat],
-        render: map::render,
+        render: later!(map, map::render),
     },
     View {
         id: "network",
@@ -71,7 +72,7 @@ pub const VIEWS: &[View] = &[
         short: "Network",
         key: 'n',
         topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
-        render: network::render,
+        render: later!(view, network::render),
     },
     View {
         id: "wire",
@@ -79,7 +80,7 @@ pub const VIEWS: &[View] = &[
         short: "Wire",
         key: 'w',
         topics: &[Topic::Netns, Topic::Link, Topic::Container],
-        render: wire::render,
+        render: later!(view, wire::render),
     },
     View {
         id: "namespaces",
@@ -87,7 +88,7 @@ pub const VIEWS: &[View] = &[
         short: "Isolation",
         key: 'i',
         topics: &[Topic::Namespace, Topic::Isolation, Topic::Container],
-        render: namespace::render,
+        render: later!(view, namespace::render),
     },
     View {
         id: "confinement",
@@ -95,7 +96,7 @@ pub const VIEWS: &[View] = &[
         short: "Confined",
         key: 'x',
         topics: &[Topic::Confinement, Topic::Container],
-        render: confinement::render,
+        render: later!(view, confinement::render),
     },
     View {
         id: "findings",
@@ -103,7 +104,7 @@ pub const VIEWS: &[View] = &[
         short: "Findings",
         key: 'f',
         topics: &[Topic::Finding, Topic::Container],
-        render: finding::render,
+        render: later!(view, finding::render),
     },
     View {
         id: "scoreboard",
@@ -111,7 +112,7 @@ pub const VIEWS: &[View] = &[
         short: "Board",
         key: 's',
         topics: &[Topic::Process, Topic::ProcessStat, Topic::Container, Topic::ContainerStat],
-        render: scoreboard::render,
+        render: later!(view, scoreboard::render),
     },
     View {
         id: "limits",
@@ -119,7 +120,7 @@ pub const VIEWS: &[View] = &[
         short: "Limits",
         key: 'l',
         topics: &[Topic::Container, Topic::ContainerStat, Topic::Limit, Topic::LimitStat],
-        render: cgroup::render,
+        render: later!(view, cgroup::render),
     },
     View {
         id: "host",
@@ -127,7 +128,7 @@ pub const VIEWS: &[View] = &[
         short: "Host",
         key: 'h',
         topics: &[Topic::Host, Topic::HostStat, Topic::Cpu],
-        render: host::render,
+        render: later!(view, host::render),
     },
 ];
 
@@ -164,4 +165,16 @@ fn in_the_shell(commands: impl Fn() -> Vec<Command> + Send + Sync + 'static) -> 
     let line = |c: Command| ShellLine { comment: c.comment, command: c.command, reads: c.reads };
     let lines = Memo::new(move |_| commands().into_iter().map(line).collect::<Vec<_>>());
     view! { <Shell lines=lines /> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_starts_with_is_there_at_once_and_every_other_view_comes_later() {
+        let comes_later = VIEWS.iter().map(|view| view.render.fetch().is_some()).collect::<Vec<_>>();
+        assert!(comes_later.len() > 1);
+        assert!(comes_later.iter().enumerate().all(|(i, later)| *later == (i > 0)), "{comes_later:?}");
+    }
 }

@@ -5,6 +5,7 @@ pub mod confirm;
 pub mod copy;
 pub mod facts;
 pub mod filter_box;
+pub mod later;
 pub mod letters;
 pub mod measure;
 pub mod meter;

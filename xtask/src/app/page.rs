@@ -11,7 +11,9 @@ pub(super) struct Names<'a> {
     pub(super) style: &'a str,
     /// JavaScript half of the wasm.
     pub(super) glue: &'a str,
-    /// The wasm.
+    /// Fetches chunks later; the glue imports it.
+    pub(super) loader: &'a str,
+    /// The wasm that is needed at once.
     pub(super) wasm: &'a str,
     /// The script that starts it.
     pub(super) boot: &'a str,
@@ -20,11 +22,12 @@ pub(super) struct Names<'a> {
 /// Puts the links into the template.
 pub(super) fn fill(template: &str, names: &Names<'_>) -> Result<String> {
     ensure!(template.matches(MARK).count() == 1, "frontend/index.html must hold `{MARK}` exactly once");
-    let Names { style, glue, wasm, boot } = names;
+    let Names { style, glue, loader, wasm, boot } = names;
     // The preloads let the browser fetch all at once instead of one after the other.
     let links = format!(
         "<link rel=\"stylesheet\" href=\"/{style}\">\n\
          <link rel=\"modulepreload\" href=\"/{glue}\">\n\
+         <link rel=\"modulepreload\" href=\"/{loader}\">\n\
          <link rel=\"preload\" href=\"/{wasm}\" as=\"fetch\" type=\"application/wasm\" crossorigin>\n\
          <script type=\"module\" src=\"/{boot}\"></script>"
     );
@@ -35,12 +38,13 @@ pub(super) fn fill(template: &str, names: &Names<'_>) -> Result<String> {
 mod tests {
     use super::*;
 
-    const NAMES: Names<'_> = Names { style: "s.css", glue: "g.js", wasm: "w.wasm", boot: "b.js" };
+    const NAMES: Names<'_> =
+        Names { style: "s.css", glue: "g.js", loader: "l.js", wasm: "w.wasm", boot: "b.js" };
 
     #[test]
-    fn the_mark_gives_way_to_four_links_and_no_inline_script() {
+    fn the_mark_gives_way_to_five_links_and_no_inline_script() {
         let page = fill("<head>\n<!-- app -->\n</head>", &NAMES).unwrap();
-        for name in ["/s.css", "/g.js", "/w.wasm", "src=\"/b.js\"></script>"] {
+        for name in ["/s.css", "/g.js", "/l.js", "/w.wasm", "src=\"/b.js\"></script>"] {
             assert_eq!(page.matches(name).count(), 1, "{name}");
         }
         assert!(!page.contains(MARK));
