@@ -1,6 +1,7 @@
 //! Joins of flows that several views need: what an end is called, its port, who talks with whom. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::network::{Capture, Flow, FlowKey, FlowStat, Protocol};
@@ -69,13 +70,13 @@ pub struct Matrix {
 /// What is the same talk on every link: namespace of loopback addresses, protocol, both ends.
 type Talk<'a> = (Option<u64>, Protocol, &'a str, &'a str);
 
-/// The matrix of at most so many parties, the busiest. What passes several links is counted on the one that saw most.
-pub fn matrix(snapshot: &Snapshot, at_most: usize) -> Matrix {
+/// Every talk once, with what is known of it on the link that saw most: links cannot be added up.
+pub fn talks(snapshot: &Snapshot) -> Vec<(&Flow, &FlowStat)> {
     let mut best: BTreeMap<Talk<'_>, (&Flow, &FlowStat)> = BTreeMap::new();
     for (key, flow) in &snapshot.flow {
         let Some(stat) = snapshot.flow_stat.get(key) else { continue };
         // The same loopback addresses in another namespace are somebody else.
-        let inside = ["127.", "[::1]"].iter().any(|own| key.source.starts_with(own));
+        let inside = split_end(&key.source).0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let place = inside.then_some(key.netns);
         let talk = (place, key.protocol, key.source.as_str(), key.destination.as_str());
         let seen = best.entry(talk).or_insert((flow, stat));
@@ -83,13 +84,18 @@ pub fn matrix(snapshot: &Snapshot, at_most: usize) -> Matrix {
             *seen = (flow, stat);
         }
     }
+    best.into_values().collect()
+}
+
+/// The matrix of at most so many parties, the busiest.
+pub fn matrix(snapshot: &Snapshot, at_most: usize) -> Matrix {
     let mut cells: BTreeMap<(String, String), Passing> = BTreeMap::new();
     let mut add = |from: &str, to: &str, bytes: u64, rate: Option<f32>| {
         let cell = cells.entry((from.to_owned(), to.to_owned())).or_default();
         cell.bytes += bytes;
         cell.bytes_per_sec += f64::from(rate.unwrap_or(0.0));
     };
-    for (flow, stat) in best.into_values() {
+    for (flow, stat) in talks(snapshot) {
         let source = party(snapshot, flow.source_container.as_ref(), flow.source_name.as_ref());
         let to = party(snapshot, flow.destination_container.as_ref(), flow.destination_name.as_ref());
         add(&source, &to, stat.sent_bytes, stat.sent_bytes_per_sec);
@@ -171,6 +177,24 @@ mod tests {
         assert_eq!(cell("web", "db"), Some(Passing { bytes_per_sec: 100.0, bytes: 100 }));
         assert_eq!(cell("db", "web").map(|c| c.bytes), Some(7));
         assert_eq!(cell(ELSEWHERE, "web"), None);
+    }
+
+    #[test]
+    fn loopback_of_another_namespace_is_another_talk_with_or_without_a_port() {
+        let count = |protocol, ends: (&str, &str)| {
+            let mut s = Snapshot::default();
+            for netns in [1, 2] {
+                let (source, destination) = (ends.0.to_owned(), ends.1.to_owned());
+                let key = FlowKey { netns, link_ifindex: 1, protocol, source, destination };
+                s.flow.insert(key.clone(), Arc::default());
+                s.flow_stat.insert(key, Arc::default());
+            }
+            talks(&s).len()
+        };
+        assert_eq!(count(Protocol::Icmpv6, ("::1", "::1")), 2);
+        assert_eq!(count(Protocol::Tcp, ("[::1]:40000", "[::1]:80")), 2);
+        assert_eq!(count(Protocol::Icmp, ("127.0.0.1", "127.0.0.1")), 2);
+        assert_eq!(count(Protocol::Icmpv6, ("fd00::1", "fd00::2")), 1);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use glasshull_shared::domain::agent::Single;
-use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::source::{SourceKey, SourceState};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 
 use super::plan::Who;
 use super::scene::{BOX, Frame, TALL};
+use crate::store::flow;
 
 /// Arcs begin at the right edge of the boxes and reach out so far at most.
 pub(super) const REACH: f64 = 104.0;
@@ -25,40 +25,29 @@ pub(super) struct Talk {
     pub(super) bytes: u64,
 }
 
-/// Bytes per second and bytes of one pair on one link.
-#[derive(Debug, Clone, Copy, Default)]
-struct OnLink {
-    there: Option<f32>,
-    back: Option<f32>,
-    bytes: u64,
-}
-
-/// All pairs. A packet is seen on every link it passes, so a pair's figures are those of the link that saw most, never the sum
-/// over links.
+/// All pairs, each talk counted once.
 pub(super) fn talks(s: &Snapshot) -> Vec<Talk> {
-    let mut pairs: BTreeMap<(&str, &str), BTreeMap<LinkKey, OnLink>> = BTreeMap::new();
-    for (key, row) in &s.flow {
+    let mut pairs: BTreeMap<(&str, &str), Talk> = BTreeMap::new();
+    for (row, stat) in flow::talks(s) {
         let (Some(from), Some(to)) = (&row.source_container, &row.destination_container) else { continue };
         if from == to {
             continue;
         }
-        let Some(stat) = s.flow_stat.get(key) else { continue };
-        let (ends, rates) = if from < to {
-            ((from.as_str(), to.as_str()), (stat.sent_bytes_per_sec, stat.received_bytes_per_sec))
+        let ((a, b), rates) = if from < to {
+            ((from, to), (stat.sent_bytes_per_sec, stat.received_bytes_per_sec))
         } else {
-            ((to.as_str(), from.as_str()), (stat.received_bytes_per_sec, stat.sent_bytes_per_sec))
+            ((to, from), (stat.received_bytes_per_sec, stat.sent_bytes_per_sec))
         };
-        let link = LinkKey { netns: key.netns, ifindex: key.link_ifindex };
-        let sum = pairs.entry(ends).or_default().entry(link).or_default();
+        let sum = pairs.entry((a, b)).or_insert_with(|| Talk {
+            ends: (a.clone(), b.clone()),
+            rates: (None, None),
+            bytes: 0,
+        });
         let add = |a: Option<f32>, b: Option<f32>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
-        (sum.there, sum.back) = (add(sum.there, rates.0), add(sum.back, rates.1));
+        sum.rates = (add(sum.rates.0, rates.0), add(sum.rates.1, rates.1));
         sum.bytes = sum.bytes.saturating_add(stat.bytes());
     }
-    let talk = |((a, b), links): ((&str, &str), BTreeMap<LinkKey, OnLink>)| {
-        let most = links.into_values().max_by_key(|on| on.bytes).unwrap_or_default();
-        Talk { ends: (a.to_owned(), b.to_owned()), rates: (most.there, most.back), bytes: most.bytes }
-    };
-    pairs.into_iter().map(talk).collect()
+    pairs.into_values().collect()
 }
 
 /// An arc between two frames, as wide as a bow.
