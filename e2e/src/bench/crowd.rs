@@ -38,6 +38,8 @@ pub enum Screen {
     Containers,
     /// The map of the network.
     Map,
+    /// The isolation matrix and all namespaces.
+    Namespaces,
 }
 
 impl Screen {
@@ -47,6 +49,7 @@ impl Screen {
             Self::Processes => &[Topic::Process, Topic::ProcessStat],
             Self::Containers => &[Topic::ContainerStat],
             Self::Map => &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::ContainerStat],
+            Self::Namespaces => &[Topic::Namespace, Topic::Isolation],
         };
         FRAME.iter().chain(own).copied().collect()
     }
@@ -57,6 +60,7 @@ impl Screen {
             Self::Processes => Topic::ProcessStat,
             Self::Containers => Topic::ContainerStat,
             Self::Map => Topic::LinkStat,
+            Self::Namespaces => Topic::Namespace,
         }
     }
 }

@@ -10,6 +10,7 @@ mod crowd;
 pub mod frames;
 pub mod host;
 mod meter;
+mod namespaces;
 mod packets;
 mod report;
 mod target;
@@ -25,6 +26,7 @@ pub use app::{Bundle, Paint};
 pub use child::Calls;
 pub use crowd::{Screen, Traffic};
 pub use meter::{Cost, Memory};
+pub use namespaces::NamespaceCost;
 pub use packets::packets;
 pub use report::{Measured, Report};
 pub use target::Target;
@@ -145,6 +147,8 @@ pub async fn run(options: &Options, lab: &Lab, tell: impl Fn(&str)) -> Result<Re
     for plan in IDLE {
         report.phases.push(bench.phase(plan).await.with_context(|| format!("phase {:?}", plan.name))?);
     }
+    tell("namespaces, beside lsns");
+    report.namespaces = Measured::of(namespaces::measure(&agent, SETTLE, options.phase).await);
     tell("system calls by name (strace)");
     report.calls = Measured::of(bench.calls().await);
     tell("first paint");

@@ -8,7 +8,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::target::{Target, targets};
-use super::{Bundle, CONTAINERS, Cost, DOCKER_STATS, MAP, NOBODY, ONE, Options, Paint, Phase, TracedCalls};
+use super::{
+    Bundle, CONTAINERS, Cost, DOCKER_STATS, MAP, NOBODY, NamespaceCost, ONE, Options, Paint, Phase,
+    TracedCalls,
+};
 use crate::lab::Lab;
 use crate::lab::process::pids;
 
@@ -87,6 +90,8 @@ pub struct Report {
     pub phases: Vec<Phase>,
     /// System calls with one client on all processes.
     pub calls: Measured<TracedCalls>,
+    /// Finding all namespaces, beside `lsns`.
+    pub namespaces: Measured<NamespaceCost>,
     /// First paint.
     pub paint: Measured<Paint>,
     /// Size of the app.
@@ -105,6 +110,7 @@ impl Report {
             targets: Vec::new(),
             phases: Vec::new(),
             calls: Measured::Not(not()),
+            namespaces: Measured::Not(not()),
             paint: Measured::Not(not()),
             bundle: Measured::Not(not()),
         }
@@ -236,6 +242,13 @@ impl Report {
             text,
             "- System calls per tick, one client on all processes (strace, apart from the phases): {calls}"
         )?;
+        let namespaces = self.namespaces.show(|n| {
+            format!(
+                "{:.1} ms of CPU the first time, {:.2} ms at each tick, for {} of them; one run of lsns {:.1} ms",
+                n.first_millis, n.tick_millis, n.namespaces, n.lsns_millis
+            )
+        });
+        writeln!(text, "- Finding all namespaces, beyond watching processes: {namespaces}")?;
         let paint = self.paint.show(|p| {
             format!(
                 "{:.0} ms, first live row {:.0} ms (median of {})",

@@ -73,6 +73,18 @@ pub(super) fn targets(report: &Report) -> Vec<Target> {
             value: idle(MAP).map_or_else(missing, |p| Measured::Got(p.agent.cpu_ratio * 100.0)),
         },
         Target {
+            name: "all namespaces found the first time: CPU ÷ that of one `lsns`",
+            limit: 3.0,
+            unit: "",
+            value: report.namespaces.map(|n| n.first_millis / n.lsns_millis),
+        },
+        Target {
+            name: "the same at a tick where nothing changed",
+            limit: 0.1,
+            unit: "",
+            value: report.namespaces.map(|n| n.tick_millis / n.lsns_millis),
+        },
+        Target {
             name: "the app's first download (wasm + js + css), brotli",
             limit: 350.0,
             unit: "kB",
