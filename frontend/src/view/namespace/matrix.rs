@@ -18,7 +18,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("host", true),
-    keys: |s| subjects(s).into_iter().map(LineKey::Subject).collect(),
+    keys,
     datum,
 };
 
@@ -29,18 +29,18 @@ static COLUMNS: [Column; 12] = [
         150,
         "container, or a group of the host's processes that left some of its namespaces",
     )
-    .narrow(110)
+    .narrow(96)
     .grow(),
-    Column::text("mnt", "mnt", 84, "file systems: always its own in containers"),
-    Column::text("pid", "pid", 84, "processes: --pid host shows it all of the host's"),
-    Column::text("net", "net", 84, "links, addresses, ports: --network host gives it the host's"),
-    Column::text("ipc", "ipc", 84, "shared memory: --ipc host lets it read the host's").spare(2),
-    Column::text("uts", "uts", 84, "host name: --uts host lets it rename the host").spare(3),
-    Column::text("user", "user", 84, "users: in the host's, root inside is root outside").spare(1),
-    Column::text("cgroup", "cgroup", 84, "control groups: in the host's it reads others' paths").spare(4),
-    Column::text("time", "time", 84, "clocks: engines leave them the host's").spare(6),
+    Column::text("mnt", "mnt", 98, "file systems: always its own in containers"),
+    Column::text("pid", "pid", 98, "processes: --pid host shows it all of the host's").narrow(82),
+    Column::text("net", "net", 98, "links, addresses, ports: --network host gives it the host's").narrow(82),
+    Column::text("ipc", "ipc", 98, "shared memory: --ipc host lets it read the host's").narrow(82).spare(2),
+    Column::text("uts", "uts", 98, "host name: --uts host lets it rename the host").spare(3),
+    Column::text("user", "user", 98, "users: in the host's, root inside is root outside").spare(1),
+    Column::text("cgroup", "cgroup", 98, "control groups: in the host's it reads others' paths").spare(4),
+    Column::text("time", "time", 98, "clocks: engines leave them the host's").spare(6),
     Column::text("root", "Root is", 96, "which user of the host root inside is").spare(5),
-    Column::number("host", "Host's", 60, "how many of the eight are the host's"),
+    Column::number("host", "Host's", 78, "how many of the eight are the host's"),
     Column::number("init", "Init", 70, "pid of its init on the host, of a group of its oldest process")
         .spare(7),
 ];
@@ -59,6 +59,13 @@ const FIELDS: [Field; 12] = [
     Field { name: "host", kind: Is::Number, help: "how many are the host's" },
     Field { name: "init", kind: Is::Number, help: "pid" },
 ];
+
+/// By name: the order within equal ones.
+fn keys(s: &Snapshot) -> Vec<LineKey> {
+    let mut named: Vec<_> = subjects(s).into_iter().map(|one| (subject_name(s, &one), one)).collect();
+    named.sort();
+    named.into_iter().map(|(_, one)| LineKey::Subject(one)).collect()
+}
 
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Subject(subject) = key else { return Datum::default() };
