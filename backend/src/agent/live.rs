@@ -247,13 +247,13 @@ impl Live {
         } else {
             self.socket.release(); // it listens in other namespaces
         }
+        if collect::NAT.needed(demand) {
+            self.nat.read(&self.network.found().targets, next, (demand, ticks), troubles);
+        }
         if collect::FLOW.needed(demand) {
             self.flow.read(next, collect::SOCKET.needed(demand), troubles);
         } else {
             self.flow.rest(next);
-        }
-        if collect::NAT.needed(demand) {
-            self.nat.read(&self.network.found().targets, next, (demand, ticks), troubles);
         }
         if collect::MOUNT.needed(demand) {
             self.mount.read(self.process.rows(), &self.container, next, troubles);

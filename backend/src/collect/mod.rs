@@ -238,7 +238,7 @@ pub(crate) const FLOW: Collector = Collector {
 pub(crate) const NAT: Collector = Collector {
     name: "nat",
     fills: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
-    needed_by: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation],
+    needed_by: &[Topic::NatRule, Topic::PublishedPort, Topic::Translation, Topic::Flow],
     misses: Some(
         "what sets and maps of nf_tables hold (IPVS, kube-proxy in nftables mode), and translation by eBPF programs",
     ),

@@ -11,6 +11,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::network::{
     Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey, Protocol, Socket, SocketKey, SocketProtocol,
+    Translation, TranslationKey,
 };
 
 /// What the host is called at the end of a flow.
@@ -143,15 +144,71 @@ fn address(end: &str) -> Option<IpAddr> {
     end.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| end.parse()).ok()
 }
 
+/// Puts the true ends to flows that are translated somewhere, seen before or behind it. A flow is remembered by `before` when the
+/// kernel has forgotten the connection; where two translations contradict each other, nothing is said.
+pub(crate) fn join_true_ends(
+    flows: &mut Table<FlowKey, Flow>,
+    before: &Table<FlowKey, Flow>,
+    translations: &Table<TranslationKey, Translation>,
+) {
+    type Ends<'a> = (&'a str, &'a str);
+    let mut by_ends: HashMap<(Protocol, Ends<'_>), Option<Ends<'_>>> = HashMap::new();
+    for (key, row) in translations {
+        let protocol = Protocol::from(key.protocol.clone());
+        let truly = (key.source.as_str(), row.reply_source.as_str());
+        let seen = [
+            (key.source.as_str(), key.destination.as_str()),
+            (row.reply_destination.as_str(), row.reply_source.as_str()),
+        ];
+        // Some flows are taken for the way back: they were under way before somebody looked.
+        for (seen, truly) in seen.into_iter().flat_map(|ends| [(ends, truly), (turned(ends), turned(truly))])
+        {
+            let known = by_ends.entry((protocol, seen)).or_insert(Some(truly));
+            if *known != Some(truly) {
+                *known = None;
+            }
+        }
+    }
+    for (key, row) in flows.iter_mut() {
+        let found = by_ends.get(&(key.protocol, (key.source.as_str(), key.destination.as_str())));
+        let row = Arc::make_mut(row);
+        match found {
+            Some(Some((source, destination))) => {
+                row.true_source = (*source != key.source).then(|| (*source).to_owned());
+                row.true_destination = (*destination != key.destination).then(|| (*destination).to_owned());
+            }
+            Some(None) => {}
+            None => {
+                if let Some(was) = before.get(key) {
+                    row.true_source.clone_from(&was.true_source);
+                    row.true_destination.clone_from(&was.true_destination);
+                }
+            }
+        }
+    }
+}
+
+fn turned<'a>((one, other): (&'a str, &'a str)) -> (&'a str, &'a str) {
+    (other, one)
+}
+
 /// Puts containers and names to both ends; what is known of a flow already stays while its ends do.
 pub(crate) fn join_flows(flows: &mut Table<FlowKey, Flow>, addresses: &Addresses<'_>) {
     // Many flows have one end in common.
-    let mut known: HashMap<(LinkKey, &str), Named> = HashMap::new();
+    let mut known: HashMap<(LinkKey, String), Named> = HashMap::new();
     for (key, row) in flows.iter_mut() {
         let on = LinkKey { netns: key.netns, ifindex: key.link_ifindex };
-        let mut end = |end| known.entry((on, end)).or_insert_with(|| addresses.name(on, end)).clone();
-        let (source, destination) = (end(key.source.as_str()), end(key.destination.as_str()));
         let row = Arc::make_mut(row);
+        let mut end = |end: &str| {
+            if let Some(named) = known.get(&(on, end.to_owned())) {
+                return named.clone();
+            }
+            let named = addresses.name(on, end);
+            known.insert((on, end.to_owned()), named.clone());
+            named
+        };
+        let ends = row.ends(key);
+        let (source, destination) = (end(ends.0), end(ends.1));
         (row.source_container, row.source_name) = source;
         (row.destination_container, row.destination_name) = destination;
     }
@@ -245,6 +302,64 @@ mod tests {
         let mut second = Table::from([(key.clone(), Arc::new(row))]);
         join_processes(&mut second, &first, &Table::new());
         assert_eq!(second[&key].destination_pid, Some(20));
+    }
+
+    #[test]
+    fn both_sides_of_a_translation_have_the_same_true_ends() {
+        let (client, gate, inner, server) =
+            ("10.1.0.2:4000", "10.1.0.1:8080", "10.2.0.1:5000", "10.2.0.2:80");
+        let translation = |netns, source: &str, to: &str, reply_source: &str, reply_to: &str| {
+            let key = TranslationKey {
+                netns,
+                protocol: "tcp".into(),
+                source: source.into(),
+                destination: to.into(),
+            };
+            let row = Translation {
+                reply_source: reply_source.into(),
+                reply_destination: reply_to.into(),
+                ..Translation::default()
+            };
+            (key, Arc::new(row))
+        };
+        let one: Table<_, _> = [translation(1, client, gate, server, inner)].into();
+        let flow = |source: &str, destination: &str| FlowKey {
+            netns: 1,
+            link_ifindex: 1,
+            protocol: Protocol::Tcp,
+            source: source.into(),
+            destination: destination.into(),
+        };
+        let join = |key: &FlowKey, before: &Table<FlowKey, Flow>, translations: &Table<_, _>| {
+            let mut flows = Table::from([(key.clone(), Arc::new(Flow::default()))]);
+            join_true_ends(&mut flows, before, translations);
+            flows
+        };
+        let ends = |key: &FlowKey, flows: &Table<FlowKey, Flow>| {
+            let (source, destination) = flows[key].ends(key);
+            (source.to_owned(), destination.to_owned())
+        };
+        let truth = (client.to_owned(), server.to_owned());
+        let back = (truth.1.clone(), truth.0.clone());
+        let outside = flow(client, gate);
+        let known = join(&outside, &Table::new(), &one);
+        assert_eq!(ends(&outside, &known), truth);
+        assert_eq!(known[&outside].true_source, None, "it is that end already");
+        let inside = flow(inner, server);
+        assert_eq!(ends(&inside, &join(&inside, &Table::new(), &one)), truth);
+        let taken_for = flow(server, inner);
+        assert_eq!(ends(&taken_for, &join(&taken_for, &Table::new(), &one)), back);
+        // The kernel has forgotten it.
+        assert_eq!(ends(&outside, &join(&outside, &known, &Table::new())), truth);
+        let other = flow(client, "10.9.9.9:1");
+        assert_eq!(join(&other, &Table::new(), &one)[&other].true_destination, None);
+        // Two say otherwise: nobody knows.
+        let two: Table<_, _> = [
+            translation(1, client, gate, server, inner),
+            translation(2, client, gate, "10.3.0.2:80", client),
+        ]
+        .into();
+        assert_eq!(join(&outside, &Table::new(), &two)[&outside].true_destination, None);
     }
 
     fn link(kind: &str, address: &str, network: Option<&str>) -> Link {

@@ -94,6 +94,7 @@ const CASES: &[Case] = &[
     ("nat::a_fetch_raises_the_counter_and_is_translated_as_conntrack_says", nat::fetched),
     ("nat::stale_rules_and_forwarding_that_is_off_are_marked", nat::dead),
     ("nat::a_proxied_port_leads_to_its_listener_until_that_stops", nat::proxied),
+    ("nat::a_flow_has_the_same_true_ends_on_both_sides", nat::true_ends),
     ("confinement::capabilities_are_those_capsh_and_getpcaps_tell", confinement::capabilities),
     ("confinement::limits_are_those_of_prlimit", confinement::limits),
     ("confinement::the_rest_is_that_of_the_kernels_files", confinement::rest),

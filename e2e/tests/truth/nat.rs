@@ -272,3 +272,39 @@ fn proxied_by(context: &Context, name: &str) -> Result<()> {
     ensure!(row["dead"].as_str().is_some_and(|why| why.starts_with("no listener")), "{}", brief(&row));
     Ok(())
 }
+
+/// A flow through a published port and a masquerade has the same true ends on both sides.
+pub(crate) fn true_ends(context: &mut Context) -> Result<()> {
+    let mut router = Router::lay()?;
+    router.serve()?;
+    router.publish("iptables-nft", "8080", "10.79.2.2:80")?;
+    router.inside(0, &["iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-o", "tos", "-j", "MASQUERADE"])?;
+    // A capture needs somebody in the namespace.
+    let somebody = Command::new("ip")
+        .args(["netns", "exec", &router.names[0], "sleep", "60"])
+        .stdin(Stdio::null())
+        .spawn()?;
+    let _somebody = glasshull_e2e::traffic::Ended(somebody);
+    let arguments = ["--tables", "flow,link,source", "--capture", "4s"];
+    let snapshot = std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(1500));
+            router.fetch(8080)
+        });
+        let snapshot = context.agent.snapshot_with(&context.endpoint(), &arguments)?;
+        fetching.join().map_err(|_| anyhow::anyhow!("fetching failed"))??;
+        Ok::<_, anyhow::Error>(snapshot)
+    })?;
+    let flows = rows(&snapshot, "flow", router.netns()?)?;
+    let with = |field: &str, end: &str| {
+        let mut found = flows.iter().filter(|row| row["protocol"] == "tcp" && row[field] == end);
+        found.next().copied().with_context(|| format!("no flow with {field} {end}: {flows:?}"))
+    };
+    let outside = with("destination", "10.79.1.1:8080")?;
+    same(outside, "true_destination", &json!("10.79.2.2:80"))?;
+    same(outside, "true_source", &Value::Null)?;
+    let inside = with("destination", "10.79.2.2:80")?;
+    ensure!(inside["source"].as_str().is_some_and(|end| end.starts_with("10.79.2.1:")), "{}", brief(inside));
+    same(inside, "true_source", &outside["source"])?;
+    same(inside, "true_destination", &Value::Null)
+}

@@ -100,6 +100,16 @@ pub fn by_container(snapshot: &Snapshot) -> BTreeMap<ContainerKey, (Severity, us
     all
 }
 
+/// As [`by_container`], of one.
+pub fn of_container(snapshot: &Snapshot, id: &str) -> Option<(Severity, usize)> {
+    let own = snapshot.finding.values().filter(|row| row.container.as_deref() == Some(id));
+    let grave = own.map(|row| row.severity).filter(|severity| *severity > Severity::Info);
+    grave.fold(None, |all, severity| {
+        let (worst, count) = all.unwrap_or((severity, 0));
+        Some((worst.max(severity), count + 1))
+    })
+}
+
 /// Rules that could not be judged whole, and why: their tables come from a source that lacks something.
 pub fn unseen(snapshot: &Snapshot) -> Vec<(String, String, Vec<&'static str>)> {
     let lacks = |state| matches!(state, SourceState::Limited | SourceState::Stale | SourceState::Missing);
@@ -151,5 +161,7 @@ mod tests {
     fn a_container_is_marked_by_its_gravest_and_not_for_what_is_good_to_know() {
         let marks = by_container(&snapshot());
         assert_eq!(marks.values().collect::<Vec<_>>(), [&(Severity::Trouble, 2)]);
+        assert_eq!(of_container(&snapshot(), "w"), Some((Severity::Trouble, 2)));
+        assert_eq!(of_container(&snapshot(), "other"), None);
     }
 }

@@ -70,15 +70,17 @@ pub struct Matrix {
 /// What is the same talk on every link: namespace of loopback addresses, protocol, both ends.
 type Talk<'a> = (Option<u64>, Protocol, &'a str, &'a str);
 
-/// Every talk once, with what is known of it on the link that saw most: links cannot be added up.
+/// Every talk once, with what is known of it on the link that saw most: links cannot be added up. Both sides of an address
+/// translation are one talk.
 pub fn talks(snapshot: &Snapshot) -> Vec<(&Flow, &FlowStat)> {
     let mut best: BTreeMap<Talk<'_>, (&Flow, &FlowStat)> = BTreeMap::new();
     for (key, flow) in &snapshot.flow {
         let Some(stat) = snapshot.flow_stat.get(key) else { continue };
         // The same loopback addresses in another namespace are somebody else.
-        let inside = split_end(&key.source).0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let (source, destination) = flow.ends(key);
+        let inside = split_end(source).0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let place = inside.then_some(key.netns);
-        let talk = (place, key.protocol, key.source.as_str(), key.destination.as_str());
+        let talk = (place, key.protocol, source, destination);
         let seen = best.entry(talk).or_insert((flow, stat));
         if stat.bytes() > seen.1.bytes() {
             *seen = (flow, stat);
@@ -177,6 +179,16 @@ mod tests {
         assert_eq!(cell("web", "db"), Some(Passing { bytes_per_sec: 100.0, bytes: 100 }));
         assert_eq!(cell("db", "web").map(|c| c.bytes), Some(7));
         assert_eq!(cell(ELSEWHERE, "web"), None);
+    }
+
+    #[test]
+    fn both_sides_of_a_translation_are_one_talk() {
+        let mut s = scene(&[(5, "client", "host", 100, 7), (6, "client", "web", 90, 6)]);
+        let outside = s.flow.keys().find(|key| key.link_ifindex == 5).cloned().unwrap();
+        let inside = s.flow.keys().find(|key| key.link_ifindex == 6).cloned().unwrap();
+        assert_eq!(talks(&s).len(), 2);
+        Arc::make_mut(s.flow.get_mut(&outside).unwrap()).true_destination = Some(inside.destination);
+        assert_eq!(talks(&s).len(), 1);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) fn flow() -> Flow {
         destination_pid: Some(4322),
         first_seen_at: AT - 9,
         opening_seen: true,
+        true_source: Some("10.0.0.9:41234".into()),
+        true_destination: Some("10.0.0.2:80".into()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Raw, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::flow::{FlowReader, FlowReading};
-use crate::model::flow::{Addresses, begin_flows, join_flows, join_processes};
+use crate::model::flow::{Addresses, begin_flows, join_flows, join_processes, join_true_ends};
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -52,8 +52,8 @@ impl FlowPart {
         }
     }
 
-    /// Reads the accounts; `next` must have its namespaces, links and containers already, and its sockets when they are read
-    /// at all.
+    /// Reads the accounts; `next` must have its namespaces, links, containers and translations already, and its sockets when
+    /// they are read at all.
     pub(crate) fn read(&mut self, next: &mut Snapshot, with_sockets: bool, troubles: &mut Troubles) {
         let reader = self.reader.get_or_insert_with(|| FlowReader::new(self.root.clone(), self.served_at));
         let now = clock::monotonic();
@@ -71,6 +71,7 @@ impl FlowPart {
             None => troubles.none(collect::FLOW),
         }
         let FlowReading { mut flow, flow_stat, capture, .. } = reading;
+        join_true_ends(&mut flow, &next.flow, &next.translation);
         join_flows(&mut flow, &Addresses::new(&next.netns, &next.link, &next.container));
         if with_sockets {
             join_processes(&mut flow, &next.flow, &next.socket);

@@ -24,12 +24,14 @@ const SLOW_TICKS: u64 = 2;
 pub(crate) struct NatPart {
     root: Root,
     reader: NatReader,
+    /// What the last reading was asked for.
+    last: Want,
 }
 
 impl NatPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(root: Root) -> Self {
-        Self { reader: NatReader::new(root.clone()), root }
+        Self { reader: NatReader::new(root.clone()), root, last: Want::default() }
     }
 
     /// Forgets what was read.
@@ -48,13 +50,14 @@ impl NatPart {
         let ports = demand.contains(Topic::PublishedPort);
         let want = Want {
             rules: ports || demand.contains(Topic::NatRule),
-            translations: demand.contains(Topic::Translation),
+            // True ends of flows come from them.
+            translations: demand.contains(Topic::Translation) || demand.contains(Topic::Flow),
         };
-        let never =
-            (want.rules && next.nat_rule.is_empty()) || (want.translations && next.translation.is_empty());
-        if !ticks.is_multiple_of(SLOW_TICKS) && !never {
+        let more = (want.rules && !self.last.rules) || (want.translations && !self.last.translations);
+        if !ticks.is_multiple_of(SLOW_TICKS) && !more {
             return;
         }
+        self.last = want;
         let mut reading = match self.reader.read(targets, want) {
             Ok(reading) => reading,
             Err(error) => return troubles.stale(collect::NAT, format!("reading rules: {error}")),

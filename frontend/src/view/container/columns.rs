@@ -4,6 +4,7 @@ use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::domain::host::Psi;
 use glasshull_shared::unit;
 
+use crate::store::finding::sign;
 use crate::store::history::{CONTAINER_SAMPLES, History};
 use crate::store::word;
 use crate::widget::meter::tone_of_fill;
@@ -17,10 +18,17 @@ const NO_FILE: &str = "its control group does not tell: the controller is not mo
 const FIRST: &str = "first sample: a rate needs two";
 
 /// All columns.
-pub(super) static COLUMNS: [Column; 20] = [
+pub(super) static COLUMNS: [Column; 21] = [
     Column::text("name", "Name", 130, "container's name; its id while nobody told one").narrow(72).grow(),
     Column::text("state", "State", 135, "life cycle, with exit code and whether the OOM killer ended it")
         .narrow(86),
+    Column::text(
+        "findings",
+        "Findings",
+        78,
+        "what somebody should look at: ▲ trouble, ● attention; the inspector tells",
+    )
+    .spare(4),
     Column::text("image", "Image", 126, "image reference as the user gave it")
         .kind(Kind::Code)
         .spare(1)
@@ -65,6 +73,16 @@ fn cell(row: &Row<'_>, history: &History, column: &str) -> Cell {
     match column {
         "name" => Cell::new(&who.name).class("strong"),
         "state" => state(row),
+        "findings" => match row.found {
+            Some((worst, count)) => {
+                let (shape, tone) = sign(worst);
+                Cell::new(format!("{shape} {count}")).class(tone).title(format!(
+                    "{count} findings ask for attention, the gravest is {}: the inspector tells them",
+                    worst.name()
+                ))
+            }
+            None => Cell::default(),
+        },
         "image" => who.image.as_ref().map_or_else(|| Cell::unknown("no engine told"), Cell::new),
         "runtime" => Cell::new(who.runtime.name()),
         "project" => optional(who.compose_project.as_ref()),

@@ -114,7 +114,8 @@ mod tests {
     }
 
     fn drawn(all: &[(&str, Container)], closed: &[LineKey]) -> Vec<String> {
-        let rows: Vec<_> = all.iter().map(|(id, who)| Row { id, who, uses: None, now: 0 }).collect();
+        let rows: Vec<_> =
+            all.iter().map(|(id, who)| Row { id, who, uses: None, found: None, now: 0 }).collect();
         let line = |row: &Row<'_>, depth| Line { depth, ..Line::row(LineKey::Container(row.id.to_owned())) };
         let (lines, _) = placed(&rows, &closed.iter().cloned().collect(), line);
         let text = |line: Line<LineKey>| match line.key {
@@ -136,7 +137,8 @@ mod tests {
         assert_eq!(drawn(&all, &[]), ["node", "-[p1]", "--pause", "--app", "web"]);
         assert_eq!(drawn(&all, &[LineKey::Container("node".into())]), ["node", "web"]);
         assert_eq!(drawn(&all, &[LineKey::Pod("p1".into())]), ["node", "-[p1]", "web"]);
-        let rows: Vec<_> = all.iter().map(|(id, who)| Row { id, who, uses: None, now: 0 }).collect();
+        let rows: Vec<_> =
+            all.iter().map(|(id, who)| Row { id, who, uses: None, found: None, now: 0 }).collect();
         assert_eq!((pod_name("p1", rows.iter()), pod_name("p2", rows.iter())), ("shop", "p2"));
     }
 

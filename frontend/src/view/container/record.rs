@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat, ContainerState};
+use glasshull_shared::domain::finding::Severity;
 use glasshull_shared::snapshot::Snapshot;
 
 use crate::store::filter::{Field, Kind, Query, Record, Value};
+use crate::store::finding::{by_container, of_container};
 use crate::store::word;
 use crate::widget::table::Line;
 use crate::widget::table::order::{SortKey, sort_rows};
@@ -13,7 +15,7 @@ use crate::widget::table::order::{SortKey, sort_rows};
 use super::place::placed;
 
 /// What the filter box of this view understands.
-pub(super) const FIELDS: [Field; 18] = [
+pub(super) const FIELDS: [Field; 19] = [
     Field { name: "name", kind: Kind::Text, help: "container's name" },
     Field { name: "id", kind: Kind::Text, help: "its id" },
     Field { name: "image", kind: Kind::Text, help: "image reference" },
@@ -31,6 +33,7 @@ pub(super) const FIELDS: [Field; 18] = [
     Field { name: "pids", kind: Kind::Number, help: "tasks" },
     Field { name: "read", kind: Kind::Rate, help: "from block devices" },
     Field { name: "write", kind: Kind::Rate, help: "to block devices" },
+    Field { name: "findings", kind: Kind::Text, help: "trouble attention; * for any" },
     Field { name: "uptime", kind: Kind::Seconds, help: "time since it was started" },
 ];
 
@@ -71,13 +74,19 @@ pub(super) struct Row<'a> {
     pub(super) id: &'a str,
     pub(super) who: &'a Container,
     pub(super) uses: Option<&'a ContainerStat>,
+    /// The gravest of what is found of it, and how many ask for more than a glance; `None` when none does.
+    pub(super) found: Option<(Severity, usize)>,
     /// Instant of the tick, nanoseconds since the epoch.
     pub(super) now: u64,
 }
 
 /// All containers.
 pub(super) fn rows(snapshot: &Snapshot, now: u64) -> impl Iterator<Item = Row<'_>> {
-    snapshot.container.iter().map(move |(key, who)| row(snapshot, key, who, now))
+    let found = by_container(snapshot);
+    snapshot.container.iter().map(move |(key, who)| {
+        let uses = snapshot.container_stat.get(key).map(|s| &**s);
+        Row { id: &key.id, who, uses, found: found.get(key).copied(), now }
+    })
 }
 
 /// One container.
@@ -87,7 +96,8 @@ pub(super) fn row<'a>(
     who: &'a Container,
     now: u64,
 ) -> Row<'a> {
-    Row { id: &key.id, who, uses: snapshot.container_stat.get(key).map(|s| &**s), now }
+    let uses = snapshot.container_stat.get(key).map(|s| &**s);
+    Row { id: &key.id, who, uses, found: of_container(snapshot, &key.id), now }
 }
 
 /// Whether it has processes: everything else stands at the end.
@@ -133,6 +143,11 @@ impl Row<'_> {
                 SortKey::number(self.stat(|s| s.psi_memory.map(|p| f64::from(p.some.avg10_ratio))))
             }
             "psi_io" => SortKey::number(self.stat(|s| s.psi_io.map(|p| f64::from(p.some.avg10_ratio)))),
+            // The gravest first, then the most.
+            "findings" => SortKey::number(self.found.map(|(worst, n)| {
+                let grave = if worst == Severity::Trouble { 1e6 } else { 0.0 };
+                grave + n as f64
+            })),
             "uptime" => SortKey::number(self.uptime().map(|n| n as f64)),
             "ports" => SortKey::text(self.who.ports.first().map(|p| p.container_port.to_string()).as_deref()),
             "restart_count" => SortKey::number(self.who.restart_count.map(f64::from)),
@@ -169,6 +184,7 @@ impl Record for Row<'_> {
             "pids" => stat(|s| s.pids.map(f64::from)),
             "read" => stat(|s| s.read_bytes_per_sec.map(f64::from)),
             "write" => stat(|s| s.write_bytes_per_sec.map(f64::from)),
+            "findings" => Value::maybe_text(self.found.map(|(worst, _)| worst.name())),
             "uptime" => Value::maybe_number(self.uptime().map(|n| n as f64 / 1e9)),
             _ => Value::Unknown,
         }

@@ -98,7 +98,7 @@ fn every_field_has_a_value_somewhere() {
         write_bytes_per_sec: Some(0.0),
         ..ContainerStat::default()
     };
-    let row = Row { id: "x", who: &who, uses: Some(&uses), now: 2 };
+    let row = Row { id: "x", who: &who, uses: Some(&uses), found: None, now: 2 };
     for field in FIELDS {
         assert_ne!(row.value(field.name), Value::Unknown, "{}", field.name);
     }

@@ -65,6 +65,14 @@ const FIELDS: [Field; 16] = [
     Field { name: "packets", kind: Is::Number, help: "both ways" },
 ];
 
+/// An end that stands for another beyond an address translation says for which.
+fn beyond(datum: Datum, end: Option<&String>) -> Datum {
+    match end {
+        Some(end) => datum.title(format!("translated: truly {end}")),
+        None => datum,
+    }
+}
+
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Flow(key) = key else { return Datum::default() };
     let Some(row) = s.flow.get(key) else { return Datum::default() };
@@ -73,8 +81,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     match column {
         "from" => Datum::maybe(row.source_name.as_ref()).tone("strong"),
         "to" => Datum::maybe(row.destination_name.as_ref()).tone("strong"),
-        "source" => Datum::text(&key.source),
-        "destination" => Datum::maybe(Some(&key.destination).filter(|end| !end.is_empty())),
+        "source" => beyond(Datum::text(&key.source), row.true_source.as_ref()),
+        "destination" => {
+            let end = Datum::maybe(Some(&key.destination).filter(|end| !end.is_empty()));
+            beyond(end, row.true_destination.as_ref())
+        }
         "between" => Datum::text(between(&source_party(), &destination_party())),
         "container" => {
             let ends =

@@ -69,7 +69,8 @@ impl From<String> for Protocol {
             "tcp" => Self::Tcp,
             "udp" => Self::Udp,
             "icmp" => Self::Icmp,
-            "icmpv6" => Self::Icmpv6,
+            // As the kernel's tables of protocols and connection tracking call it.
+            "icmpv6" | "ipv6-icmp" => Self::Icmpv6,
             "arp" => Self::Arp,
             other => ether().map_or_else(|| Self::Ip(other.parse().unwrap_or(u8::MAX)), Self::Ether),
         }
@@ -111,6 +112,20 @@ pub struct Flow {
     pub first_seen_at: u64,
     /// Whether the source was seen to open it: false when it was under way before somebody looked.
     pub opening_seen: bool,
+    /// The end that truly opened it where an address translation stands between (masquerade): the same on both sides of it;
+    /// `None` when `source` is that end, or nothing is known. Names and containers are those of the true ends. Source:
+    /// connection tracking.
+    pub true_source: Option<String>,
+    /// As above, of the end that truly answers (published ports).
+    pub true_destination: Option<String>,
+}
+
+impl Flow {
+    /// Both ends as they are beyond all translation: the same for both sides of one.
+    pub fn ends<'a>(&'a self, key: &'a FlowKey) -> (&'a str, &'a str) {
+        let source = self.true_source.as_ref().unwrap_or(&key.source);
+        (source, self.true_destination.as_ref().unwrap_or(&key.destination))
+    }
 }
 
 /// How far a TCP connection is, as far as its packets were seen.
