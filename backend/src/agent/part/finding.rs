@@ -25,7 +25,7 @@ const FIRST: u64 = 2;
 /// Timer slack: a judgement that is due in a moment is due now.
 const SLACK: u64 = 300_000_000;
 /// Tables that are dear: mountinfo of each namespace, who is in which, rules in each.
-const DEAR: &[Topic] = &[Topic::Mount, Topic::Isolation, Topic::PublishedPort];
+const DEAR: &[Topic] = &[Topic::Mount, Topic::Namespace, Topic::Isolation, Topic::PublishedPort];
 
 /// What findings are made from.
 pub(crate) struct FindingPart {

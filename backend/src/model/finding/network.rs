@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::{Evidence, Severity, Subject};
+use glasshull_shared::domain::namespace::HolderKind;
 use glasshull_shared::domain::network::{LinkKey, NeighbourKey, NeighbourState, Netns, NetnsKey};
+use glasshull_shared::domain::source::{SourceKey, SourceState};
 use glasshull_shared::shell::quote;
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit::printable;
@@ -179,25 +181,42 @@ pub(super) fn stale_dnat(facts: &Facts<'_>) -> Vec<Draft> {
     told.into_iter().map(draft).collect()
 }
 
-/// Nobody is in it. Where processes are hidden from us, or its links are, that cannot be said.
+/// Nobody is in it, yet something was left that keeps it. Where processes are hidden from us that cannot be said; one that
+/// only leads to others (a parent, an owner) is no remains.
 pub(super) fn empty_namespace(facts: &Facts<'_>) -> Vec<Draft> {
-    let empty = facts.snapshot.netns.iter().filter(|(_, row)| {
-        !row.host
-            && row.pid.is_none()
-            && row.processes == 0
-            && row.containers.is_empty()
-            && row.hidden.is_none()
-    });
-    let rows = empty.map(|(key, row)| {
-        let by = row.name.as_ref().map_or_else(
-            || "a bind mount, a descriptor or a socket".to_owned(),
-            |name| format!("/run/netns/{}", printable(name)),
-        );
-        let told = vec![
-            evidence("processes", "none", "/proc/*/ns/net"),
-            evidence("kept alive by", by, "mountinfo of nsfs"),
-        ];
-        of_netns(facts, key.netns, Severity::Info, told)
+    let source = facts.snapshot.source.get(&SourceKey { name: "namespace".into() });
+    if source.is_none_or(|row| row.state != SourceState::Ok) {
+        return Vec::new();
+    }
+    let left = |by: HolderKind| match by {
+        HolderKind::BindMount | HolderKind::Descriptor | HolderKind::Socket => true,
+        HolderKind::Process | HolderKind::Thread | HolderKind::Namespace => false,
+    };
+    let rows = facts.snapshot.namespace.iter().filter_map(|(key, row)| {
+        let held = row.held_by.iter().all(|one| left(one.by)) && !row.held_by.is_empty();
+        if row.pids > 0 || row.host != Some(false) || !held {
+            return None;
+        }
+        let kind = key.kind.name();
+        let mut told = vec![evidence("processes", "none", format!("/proc/*/ns/{kind}"))];
+        told.extend(row.held_by.iter().map(|one| {
+            let by = one.pid.map(|pid| format!(" of pid {pid}")).unwrap_or_default();
+            evidence(
+                one.by.name(),
+                format!("{}{by}", printable(&one.detail)),
+                match one.by {
+                    HolderKind::BindMount => "nsfs in /proc/PID/mountinfo",
+                    HolderKind::Descriptor => "/proc/PID/fd",
+                    HolderKind::Socket => "SIOCGSKNS",
+                    HolderKind::Process | HolderKind::Thread | HolderKind::Namespace => "/proc/PID/ns",
+                },
+            )
+        }));
+        let subject = Subject::Namespace { kind: kind.into(), inode: key.inode };
+        let name =
+            row.name.as_ref().map_or_else(|| format!("{kind}:[{}]", key.inode), |name| printable(name));
+        let draft = Draft::new(subject, name, Severity::Info, told);
+        Some(draft.blank("kind", kind).blank("inode", key.inode.to_string()))
     });
     rows.collect()
 }

@@ -212,10 +212,10 @@ rules! {
     }
     /// Something keeps a namespace alive in which nobody is.
     EmptyNamespace "empty_namespace" {
-        "no process is in it", Info, [Netns],
+        "no process is in it", Info, [Namespace],
         meaning: "A bind mount, an open descriptor or a socket keeps it alive. For ip netns that is how it is meant; else it is what a crashed engine left behind, with its links and addresses.",
-        check: "ip netns list; findmnt -t nsfs -o TARGET,SOURCE | grep {inode}",
-        mend: "umount the file that pins it (ip netns delete NAME), when nobody needs it any more."
+        check: "find /proc/[0-9]*/fd -lname '{kind}:*{inode}*' 2>/dev/null; findmnt -t nsfs -o TARGET,SOURCE | grep {inode}",
+        mend: "Umount the file that pins it (ip netns delete NAME), or end who holds it open, when nobody needs it any more."
     }
 }
 

@@ -1,6 +1,8 @@
 //! Rules about the network.
 
 use super::*;
+use glasshull_shared::domain::namespace::{Holder, HolderKind, Namespace, NamespaceKey, NamespaceKind};
+use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 
 pub(super) fn bridged(ip_forward: Option<bool>, port: bool) -> Snapshot {
     let mut s = plain();
@@ -108,14 +110,27 @@ fn stale_dnat() {
 #[test]
 fn empty_namespace() {
     let mut s = Snapshot::default();
-    let empty = Netns { name: Some("blue".into()), ..Netns::default() };
+    let source = |state| Arc::new(Source { state, ..Source::default() });
+    let name = SourceKey { name: "namespace".into() };
+    s.source.insert(name.clone(), source(SourceState::Ok));
+    let key = NamespaceKey { kind: NamespaceKind::Ipc, inode: 7 };
+    let held = |by| vec![Holder { by, pid: Some(3), detail: "fd 7".into() }];
+    let empty =
+        Namespace { host: Some(false), held_by: held(HolderKind::Descriptor), ..Namespace::default() };
     for (row, expected) in [
         (empty.clone(), Some(Severity::Info)),
-        (Netns { processes: 1, pid: Some(3), ..empty.clone() }, None),
-        (Netns { host: true, ..empty.clone() }, None),
-        (Netns { hidden: Some("why".into()), ..empty }, None),
+        (Namespace { held_by: held(HolderKind::BindMount), ..empty.clone() }, Some(Severity::Info)),
+        (Namespace { pids: 1, pid: Some(3), ..empty.clone() }, None),
+        (Namespace { host: Some(true), ..empty.clone() }, None),
+        (Namespace { host: None, ..empty.clone() }, None),
+        (Namespace { held_by: held(HolderKind::Thread), ..empty.clone() }, None),
+        (Namespace { held_by: held(HolderKind::Namespace), ..empty.clone() }, None),
+        (Namespace { held_by: Vec::new(), ..empty.clone() }, None),
     ] {
-        s.netns.insert(NetnsKey { netns: 7 }, Arc::new(row));
+        s.namespace.insert(key, Arc::new(row));
         assert_eq!(severity(&judge(&s), Rule::EmptyNamespace), expected);
     }
+    s.namespace.insert(key, Arc::new(empty));
+    s.source.insert(name, source(SourceState::Limited));
+    assert_eq!(severity(&judge(&s), Rule::EmptyNamespace), None);
 }
