@@ -42,7 +42,7 @@ pub(crate) fn exactly_those(context: &mut Context) -> Result<()> {
         ("host_like", &["hostlike", "hostnet"][..]),
         ("dangerous_capability", &["exposed"]),
         ("engine_socket", &["exposed"]),
-        ("writable_host_path", &["exposed"]),
+        ("writable_host_path", &["exposed", "hostlike"]),
         ("throttled", &["limited"]),
         ("stuck_in_d", &["dstate"]),
         ("deleted_binary", &["deleted"]),

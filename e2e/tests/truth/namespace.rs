@@ -50,8 +50,22 @@ fn lsns() -> Result<BTreeMap<(String, u64), u64>> {
     .collect()
 }
 
+/// Readings that may be disturbed: processes come and go between ours and those of lsns.
+const ATTEMPTS: usize = 6;
+
 /// Every namespace that lsns lists before and after us; of those whose processes stay, their number.
 pub(crate) fn as_lsns(context: &mut Context) -> Result<()> {
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match compare_with_lsns(context) {
+            Ok(()) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    last.map_or(Ok(()), Err)
+}
+
+fn compare_with_lsns(context: &Context) -> Result<()> {
     let before = lsns()?;
     let snapshot = snapshot(context)?;
     let after = lsns()?;

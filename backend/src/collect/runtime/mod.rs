@@ -339,7 +339,9 @@ impl Look<'_> {
         }
         let init = row.init_pid.and_then(|pid| find(self.processes, pid));
         let reused = |start| hints.plain.as_ref().is_some_and(|p| p.init_start.is_some_and(|s| s != start));
-        match init.filter(|(key, _)| !reused(key.start_time)) {
+        // One that has ended and that nobody has waited for yet keeps its pid.
+        let ended = |pid| hints.plain.is_some() && state::has_ended(&self.reader.root, pid);
+        match init.filter(|(key, _)| !reused(key.start_time) && !ended(key.pid)) {
             Some(_) if row.state == ContainerState::Created => {}
             Some((_, process)) => {
                 row.started_at = Some(process.started_at);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::json::{self, pid, text};
 use crate::sys::clock::parse_rfc3339;
+use crate::sys::procfile::read_once;
 use crate::sys::root::Root;
 
 /// What a runtime wrote down about a container.
@@ -65,6 +66,16 @@ fn is_alive(root: &Root, plain: &Plain) -> bool {
     plain.init_pid.is_some_and(|pid| root.proc_path(pid.to_string()).exists())
 }
 
+/// Whether a process is a zombie or dead: `runc list` calls its container stopped. Source: `/proc/PID/stat` field 3.
+pub(super) fn has_ended(root: &Root, pid: u32) -> bool {
+    let mut stat = Vec::new();
+    if read_once(&root.proc_path(format!("{pid}/stat")), &mut stat, 4096).is_err() {
+        return false; // the list of processes tells whether it is there
+    }
+    let after_name = stat.rsplit(|byte| *byte == b')').next().unwrap_or_default();
+    matches!(after_name.trim_ascii_start().first(), Some(b'Z' | b'X' | b'x'))
+}
+
 fn directories(root: &Root) -> Vec<PathBuf> {
     let mut bases = vec![root.host_path("/run")];
     let users = fs::read_dir(root.host_path("/run/user")).into_iter().flatten().flatten();
@@ -99,6 +110,20 @@ fn of(state: &Value) -> Plain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_nobody_has_waited_for_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        assert!(!has_ended(&root, 7));
+        fs::create_dir_all(dir.path().join("proc/7")).unwrap();
+        for (stat, ended) in
+            [("7 (a) Z 1", true), ("7 (b) R) Z 1 2", true), ("7 (Z) S 1", false), ("", false)]
+        {
+            fs::write(dir.path().join("proc/7/stat"), stat).unwrap();
+            assert_eq!(has_ended(&root, 7), ended, "{stat}");
+        }
+    }
 
     #[test]
     fn states_of_three_runtimes() {

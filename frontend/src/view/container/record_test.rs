@@ -78,6 +78,8 @@ fn every_field_has_a_value_somewhere() {
         image: Some("i".into()),
         compose_project: Some("p".into()),
         compose_service: Some("s".into()),
+        pod: Some("pod".into()),
+        parent: Some("outer".into()),
         health: Some(Health::Healthy),
         state: ContainerState::Running,
         started_at: Some(1),
@@ -98,7 +100,8 @@ fn every_field_has_a_value_somewhere() {
         write_bytes_per_sec: Some(0.0),
         ..ContainerStat::default()
     };
-    let row = Row { id: "x", who: &who, uses: Some(&uses), found: None, now: 2 };
+    let found = Some((Severity::Trouble, 1));
+    let row = Row { id: "x", who: &who, uses: Some(&uses), found, now: 2 };
     for field in FIELDS {
         assert_ne!(row.value(field.name), Value::Unknown, "{}", field.name);
     }
