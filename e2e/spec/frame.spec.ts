@@ -15,7 +15,19 @@ test('the search finds views, containers and processes, and leads there', async 
   const hits = page.getByRole('listbox', { name: 'Found' }).getByRole('option');
   await page.keyboard.press('Control+k');
   await expect(search).toBeFocused();
-  await expect(hits).toHaveText([/Containers/, /Processes/, /Map/, /Network/, /Wire/, /Confinement/, /Scoreboard/, /Host/]);
+  await expect(hits).toHaveText([
+    /Containers/,
+    /Processes/,
+    /Map/,
+    /Network/,
+    /Wire/,
+    /Namespaces/,
+    /Confinement/,
+    /Findings/,
+    /Scoreboard/,
+    /Limits/,
+    /Host/,
+  ]);
   await search.fill('never-reaped');
   await expect(hits.first()).toHaveText(/process.*never-reaped.*in zombie/);
   await search.fill('worker');
@@ -59,6 +71,8 @@ test('the theme follows the system until one is chosen, then the URL and this br
 });
 
 test('host vitals and our own cost are figures that lead somewhere', { tag: '@lab' }, async ({ page }) => {
+  // Narrower, some make room.
+  await page.setViewportSize({ width: 1600, height: 900 });
   await page.goto('');
   const vitals = page.getByRole('navigation', { name: 'Host vitals' });
   for (const [name, figure] of [['cpu', /\d+ %/], ['mem', /[\d.]+ \/ [\d.]+ GiB/], ['load', /\d\.\d\d \/ \d+ cpu/], ['psi', /psi (cpu|mem|io) *\d+ %/], ['containers', /\d+/]] as const) {
