@@ -47,6 +47,8 @@ test('a container is cut off and connected again, each after a question', { tag:
     await dialog.getByRole('button', { name: 'Connect again' }).click();
     await expect.poll(() => up(ifindex)).toBe(true);
   } finally {
+    // Else the page complains that the agent is gone.
+    await page.goto('about:blank');
     await agent.stop();
   }
 });

@@ -47,6 +47,8 @@ export class Complaints {
       if (response.status() >= 400) this.said.push(`${response.status()} for ${response.url()}`);
     });
     page.on('requestfailed', (request) => {
+      // What is fetched ahead is let go when the page is left.
+      if (request.failure()?.errorText === 'net::ERR_ABORTED' && request.url().includes('/later/')) return;
       this.said.push(`no answer for ${request.url()}: ${request.failure()?.errorText ?? ''}`);
     });
     page.on('dialog', (dialog) => {
