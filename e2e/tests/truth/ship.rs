@@ -46,6 +46,8 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "SYS_ADMIN",
         "--cap-add",
         "NET_RAW",
+        "--cap-add",
+        "SYSLOG",
         "--security-opt",
         "no-new-privileges",
         "--pid",
@@ -54,6 +56,8 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "host",
         "--cgroupns",
         "host",
+        "--device",
+        "/dev/kmsg:/dev/kmsg:r",
         "--volume",
         &mount,
         "--volume",
@@ -64,11 +68,20 @@ pub(crate) fn as_container(context: &mut Context) -> Result<()> {
         "snapshot",
         "--json",
         "--tables",
-        "process,container,link",
+        "process,container,link,limit,oom_kill",
     ];
     let inside = context.lab.docker(&arguments)?;
     let inside = Snapshot::parse(&inside)?;
     let outside = context.agent.snapshot(&socket)?;
+    let oomed = &context.lab.container("oomed")?.id;
+    let victim = |snapshot: &Snapshot| -> Result<Value> {
+        let row = snapshot.rows("oom_kill")?.iter().find(|row| row["container"] == oomed.as_str());
+        Ok(row.context("no kill in oomed")?["pid"].clone())
+    };
+    let (theirs, ours) = (victim(&inside)?, victim(&outside)?);
+    ensure!(theirs == ours && ours.is_u64(), "victims: {theirs} inside, {ours} outside");
+    let limits = |snapshot: &Snapshot| Ok::<_, anyhow::Error>(snapshot.rows("limit")?.len());
+    ensure!(limits(&inside)? > 10, "limits of {} containers are told inside", limits(&inside)?);
     for name in RUNNING {
         let id = &context.lab.container(name)?.id;
         let (theirs, ours) = (inside.container(id)?, outside.container(id)?);
