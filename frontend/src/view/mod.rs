@@ -11,6 +11,7 @@ mod namespace;
 mod network;
 mod process;
 mod scoreboard;
+mod sheet;
 mod wire;
 
 use glasshull_shared::snapshot::Topic;

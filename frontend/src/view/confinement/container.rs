@@ -5,13 +5,14 @@ use glasshull_shared::domain::container::ContainerState;
 use glasshull_shared::domain::mount::{FromHost, MountOrigin};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::confinement::confinement;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::{container, container_name};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "",
     title: "Confinement",
     noun: "containers",

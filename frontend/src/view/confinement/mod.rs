@@ -3,14 +3,15 @@
 
 mod container;
 mod mount;
-mod sheet;
 
 use std::sync::Arc;
 
+use glasshull_shared::domain::mount::MountKey;
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::sheet::Sheet;
 use super::{Parsed, filter_box};
 use crate::store::filter::Query;
 use crate::store::network::trouble_of;
@@ -18,10 +19,15 @@ use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
-use sheet::{LineKey, Sheet};
-
-static SHEETS: [&Sheet; 2] = [&container::SHEET, &mount::SHEET];
+static SHEETS: [&Sheet<LineKey>; 2] = [&container::SHEET, &mount::SHEET];
 const NAMES: &[(&str, &str)] = &[("", "Containers"), ("mounts", "Mounts")];
+
+/// Whom a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum LineKey {
+    Container(String),
+    Mount(MountKey),
+}
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -40,7 +46,7 @@ pub(super) fn render() -> AnyView {
 }
 
 /// One table with what belongs to it.
-fn page(sheet: &'static Sheet) -> AnyView {
+fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
     let (store, choice) = (use_store(), use_choice());
     store.want_here(sheet.topics);
     let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, sheet.fields)));
@@ -101,7 +107,7 @@ fn page(sheet: &'static Sheet) -> AnyView {
     .into_any()
 }
 
-fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl IntoView {
+fn toolbar(choice: Choice, sheet: &'static Sheet<LineKey>, query: Memo<Parsed>) -> impl IntoView {
     let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
     view! {
         <div class="toolbar">
@@ -121,7 +127,7 @@ fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl I
     }
 }
 
-fn totals(sheet: &'static Sheet, arranged: Memo<Arranged>) -> impl IntoView {
+fn totals(sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> impl IntoView {
     let shown = move || arranged.with(|a| unit::count(a.0.len() as u64));
     let all = move || arranged.with(|a| format!(" of {} {}", unit::count(a.1 as u64), sheet.noun));
     let out = move || {
@@ -136,7 +142,7 @@ fn totals(sheet: &'static Sheet, arranged: Memo<Arranged>) -> impl IntoView {
     }
 }
 
-fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> String {
+fn why_empty(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> String {
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }

@@ -3,12 +3,13 @@
 use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::namespace::{cell, subject_name, subject_pid, subjects};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::Column;
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "",
     title: "Isolation matrix",
     noun: "containers and groups",

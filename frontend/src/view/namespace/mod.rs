@@ -3,28 +3,33 @@
 
 mod all;
 mod matrix;
-mod sheet;
 
 use std::sync::Arc;
 
-use glasshull_shared::domain::namespace::NamespaceKind;
+use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::sheet::Sheet;
 use super::{Parsed, filter_box};
 use crate::store::filter::Query;
 use crate::store::lookup::process_of_pid;
-use crate::store::namespace::meaning;
+use crate::store::namespace::{Subject, meaning};
 use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
-use sheet::{LineKey, Sheet};
-
-static SHEETS: [&Sheet; 2] = [&matrix::SHEET, &all::SHEET];
+static SHEETS: [&Sheet<LineKey>; 2] = [&matrix::SHEET, &all::SHEET];
 const NAMES: &[(&str, &str)] = &[("", "Matrix"), ("all", "All namespaces")];
+
+/// Whom a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum LineKey {
+    Subject(Subject),
+    Namespace(NamespaceKey),
+}
 
 type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
@@ -43,7 +48,7 @@ pub(super) fn render() -> AnyView {
 }
 
 /// One table with what belongs to it.
-fn page(sheet: &'static Sheet) -> AnyView {
+fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
     let (store, choice) = (use_store(), use_choice());
     store.want_here(sheet.topics);
     let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, sheet.fields)));
@@ -136,7 +141,7 @@ fn legend() -> impl IntoView {
     }
 }
 
-fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl IntoView {
+fn toolbar(choice: Choice, sheet: &'static Sheet<LineKey>, query: Memo<Parsed>) -> impl IntoView {
     let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
     view! {
         <div class="toolbar">
@@ -156,7 +161,7 @@ fn toolbar(choice: Choice, sheet: &'static Sheet, query: Memo<Parsed>) -> impl I
     }
 }
 
-fn totals(sheet: &'static Sheet, arranged: Memo<Arranged>) -> impl IntoView {
+fn totals(sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> impl IntoView {
     let shown = move || arranged.with(|a| unit::count(a.0.len() as u64));
     let all = move || arranged.with(|a| format!(" of {} {}", unit::count(a.1 as u64), sheet.noun));
     let out = move || {
@@ -171,7 +176,7 @@ fn totals(sheet: &'static Sheet, arranged: Memo<Arranged>) -> impl IntoView {
     }
 }
 
-fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> String {
+fn why_empty(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> String {
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }

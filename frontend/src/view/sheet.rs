@@ -1,24 +1,15 @@
-//! What the two tables of this view are: columns, filter fields and, for each cell, one datum that is shown, sorted by and
-//! filtered. Pure.
+//! What a table of several in one view is: columns, filter fields and, for each cell, one datum that is shown, sorted by and
+//! filtered. Pure; `K` names a row.
 
-use glasshull_shared::domain::namespace::NamespaceKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use crate::store::filter::{Field, Query, Record, Value};
-use crate::store::namespace::Subject;
 use crate::widget::table::order::{SortKey, sort_rows};
 use crate::widget::table::{Cell, Column};
 
-/// Whom a line is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum LineKey {
-    Subject(Subject),
-    Namespace(NamespaceKey),
-}
-
 /// One table.
-pub(super) struct Sheet {
+pub(super) struct Sheet<K> {
     /// In the URL: `table=all`; empty for the first.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
@@ -31,9 +22,9 @@ pub(super) struct Sheet {
     pub(super) columns: &'static [Column],
     pub(super) fields: &'static [Field],
     pub(super) order: (&'static str, bool),
-    pub(super) keys: fn(&Snapshot) -> Vec<LineKey>,
+    pub(super) keys: fn(&Snapshot) -> Vec<K>,
     /// What a column (or a field of the same name) says of a row.
-    pub(super) datum: fn(&Snapshot, &LineKey, &str) -> Datum,
+    pub(super) datum: fn(&Snapshot, &K, &str) -> Datum,
 }
 
 /// What a cell says.
@@ -71,6 +62,17 @@ impl Datum {
         Self { text: pid.to_string(), number: Some(pid.into()), ..Self::default() }
     }
 
+    /// A number that may be below 0.
+    pub(super) fn number(n: i32) -> Self {
+        Self { text: n.to_string(), number: Some(n.into()), ..Self::default() }
+    }
+
+    /// With the number written otherwise.
+    pub(super) fn written(mut self, text: String) -> Self {
+        self.text = text;
+        self
+    }
+
     /// Found by this text instead.
     pub(super) fn sought(mut self, text: String) -> Self {
         self.sought = Some(text);
@@ -105,14 +107,14 @@ impl Datum {
 }
 
 /// A row as the filter sees it.
-struct Row<'a> {
+struct Row<'a, K: 'static> {
     snapshot: &'a Snapshot,
-    sheet: &'static Sheet,
-    key: &'a LineKey,
+    sheet: &'static Sheet<K>,
+    key: &'a K,
     texts: Vec<String>,
 }
 
-impl Record for Row<'_> {
+impl<K: 'static> Record for Row<'_, K> {
     fn value(&self, field: &str) -> Value<'_> {
         let datum = (self.sheet.datum)(self.snapshot, self.key, field);
         match (datum.sought, datum.number) {
@@ -128,14 +130,14 @@ impl Record for Row<'_> {
     }
 }
 
-impl Sheet {
+impl<K: 'static> Sheet<K> {
     /// The keys that pass the filter, in order, and the number of all.
     pub(super) fn arrange(
         &'static self,
         snapshot: &Snapshot,
         query: Option<&Query>,
         (column, descending): (&str, bool),
-    ) -> (Vec<LineKey>, usize) {
+    ) -> (Vec<K>, usize) {
         let mut keys = (self.keys)(snapshot);
         let all = keys.len();
         if let Some(query) = query {
@@ -151,7 +153,7 @@ impl Sheet {
     }
 
     /// The cells of one row.
-    pub(super) fn cells(&self, snapshot: &Snapshot, key: &LineKey, columns: &[&'static Column]) -> Vec<Cell> {
+    pub(super) fn cells(&self, snapshot: &Snapshot, key: &K, columns: &[&'static Column]) -> Vec<Cell> {
         columns.iter().map(|column| (self.datum)(snapshot, key, column.id).cell()).collect()
     }
 }
