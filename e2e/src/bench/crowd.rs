@@ -17,8 +17,8 @@ use crate::ws::{Client, Follower};
 /// How long the first table may take; a slow machine needs a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the page's frame shows whatever the view is.
-const FRAME: [Topic; 7] = [
+/// What the page's frame shows whatever the view is, with the badge of findings, for which the agent judges.
+const FRAME: [Topic; 8] = [
     Topic::Host,
     Topic::HostStat,
     Topic::Source,
@@ -26,6 +26,7 @@ const FRAME: [Topic; 7] = [
     Topic::Agent,
     Topic::Event,
     Topic::Container,
+    Topic::Finding,
 ];
 
 /// Tables of a screen.

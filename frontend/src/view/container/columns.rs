@@ -56,7 +56,7 @@ pub(super) static COLUMNS: [Column; 21] = [
     Column::number("psi_memory", "PSI mem", 66, "some task waited for memory, mean of 10 s: memory.pressure")
         .extra(),
     Column::number("psi_io", "PSI io", 66, "some task waited for a disk, mean of 10 s: io.pressure"),
-    Column::number("uptime", "Up", 116, "time since its present run began, or since it ended"),
+    Column::number("uptime", "Up", 136, "time since its present run began, or since it ended"),
     Column::number("restart_count", "Restarts", 68, "how often the engine restarted it").extra(),
     Column::text("id", "Id", 112, "engine's id").kind(Kind::Code).extra(),
     Column::text("project_service", "Service", 96, "compose service").extra(),

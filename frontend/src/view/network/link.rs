@@ -28,7 +28,7 @@ static COLUMNS: [Column; 20] = [
     Column::text("in", "In", 124, "namespace: a container, the host, or a name of ip netns")
         .narrow(110)
         .grow(),
-    Column::text("link", "Link", 112, "name and number (ifindex) there").kind(Kind::Code).narrow(110),
+    Column::text("link", "Link", 148, "name and number (ifindex) there").kind(Kind::Code).narrow(110),
     Column::text("kind", "Kind", 72, "IFLA_INFO_KIND; physical and loopback have none"),
     Column::text("state", "State", 74, "whether packets can pass: IFLA_OPERSTATE").narrow(84),
     Column::text("address", "Address", 136, "first address with prefix length; all on hover")
