@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use glasshull_shared::domain::finding::{Rule, Severity};
 use glasshull_shared::domain::namespace::NamespaceKind;
 
@@ -35,6 +35,7 @@ Examples:
   glasshull who 4242                          which container is this pid in, what runs there
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
+  glasshull dns web                           what names lead to where that container asks
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
@@ -44,7 +45,7 @@ Examples:
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
   glasshull replay --demo                     look around without a host, root or Docker
 
-It reads only. As root it sees everything; as an ordinary user it says per panel what is missing and which capability
+It reads only; of resolvers it asks names that their engine answers for. As root it sees everything; as an ordinary user it says per panel what is missing and which capability
 would show it. Logs: GLASSHULL_LOG=debug.";
 
 /// What every subcommand takes.
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Who(Who),
     /// Tell what confines a container: what its engine was told, what the kernel holds, and where they differ
     Confinement(Confinement),
+    /// Tell what names lead to where a container asks; as hosts lines, HOSTALIASES, curl arguments and more
+    Dns(Dns),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
     /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
@@ -180,6 +183,75 @@ pub(crate) struct Confinement {
     /// Print JSON: the row of `snapshot --tables confinement`, and its mounts
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which names.
+///
+/// Without NAME, those that the container's engine answers for and those of its hosts file. Each is asked inside the container's
+/// network namespace of the resolver in its resolv.conf, as it is, without the search list; the hosts file goes before. A name
+/// that the engine does not know is passed on by its resolver and leaves the host: give only such that may. Exit code: 1 when a
+/// name has no answer, each with a line on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = DNS_HELP)]
+pub(crate) struct Dns {
+    /// A container's name or the beginning of its id
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    /// Names to ask for, addresses to ask for their names; - reads them from standard input
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = DnsFormat::Table)]
+    pub format: DnsFormat,
+    /// Print JSON: --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Of hostaliases: a wildcard domain whose names hold an address: sslip.io, nip.io, traefik.me, or your own
+    #[arg(long, value_name = "SUFFIX", default_value = "sslip.io", value_parser = parse_provider)]
+    pub provider: String,
+    /// Of curl: ports to write lines for (repeatable)
+    #[arg(long, value_name = "PORT", default_values_t = [80, 443])]
+    pub port: Vec<u16>,
+    /// How long each server may take for an answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub timeout: Duration,
+}
+
+/// How names are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsFormat {
+    /// For people
+    Table,
+    /// File for HOSTALIASES
+    Hostaliases,
+    /// Lines for /etc/hosts
+    Hosts,
+    /// --resolve arguments of curl
+    Curl,
+    /// --connect-to arguments of curl
+    ConnectTo,
+    /// NAME=ADDRESS lines
+    Env,
+    /// Rows of `snapshot --tables dns_name`, and the resolver
+    Json,
+}
+
+const DNS_HELP: &str = "\
+Examples:
+  glasshull dns web                                         all names it may use
+  curl $(glasshull dns web db --format curl) http://db/     without touching /etc/hosts
+  glasshull dns web --format hosts | sudo tee -a /etc/hosts
+  glasshull dns web --format hostaliases > a; HOSTALIASES=$PWD/a getent hosts db
+
+HOSTALIASES is read by glibc alone, not by setuid or static programs, and only for names without a dot; its values are names,
+so that db becomes 172-18-0-2.sslip.io, which a resolver on the Internet must answer. Where that is not wanted: hosts or curl.";
+
+fn parse_provider(text: &str) -> Result<String, String> {
+    if glasshull_shared::dns_export::is_host_name(text.trim_matches('.')) {
+        Ok(text.to_owned())
+    } else {
+        Err("a domain, please, as sslip.io".into())
+    }
 }
 
 /// What to look for.

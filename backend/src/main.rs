@@ -45,6 +45,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Snapshot(args) => command::snapshot::run(common, args).await,
             Command::Who(args) => command::who::run(common, args).await,
             Command::Confinement(args) => command::confinement::run(common, args).await,
+            Command::Dns(args) => command::dns::run(common, args).await,
             Command::Findings(args) => command::finding::run(common, args).await,
             Command::Ns(args) => command::ns::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,

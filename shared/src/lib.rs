@@ -8,11 +8,13 @@
 //! - [`snapshot`]: the registry, one line per table; everything that must visit all tables is made from it.
 //! - [`delta`]: what changed between two states of a table, and putting it back.
 //! - [`wire`]: frames between agent and app, and of a recording.
+//! - [`dns_export`]: names with their addresses in the forms that programs understand.
 //! - [`shell`]: words of a shell.
 //! - [`unit`]: the one place that turns numbers into text.
 
 pub mod cgroup_path;
 pub mod delta;
+pub mod dns_export;
 pub mod domain;
 pub mod shell;
 pub mod snapshot;

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, cgroup::*, confinement::*, container::*, engine::*, event::*, finding::*, host::*, mount::*,
-    namespace::*, network::*, process::*, source::*,
+    agent::*, cgroup::*, confinement::*, container::*, dns::*, engine::*, event::*, finding::*, host::*,
+    mount::*, namespace::*, network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -167,6 +167,10 @@ tables! {
     isolation / Isolation: IsolationKey => Isolation,
     /// What somebody should know.
     finding / Finding: FindingKey => Finding,
+    /// How containers find names.
+    resolver / Resolver: ResolverKey => Resolver,
+    /// What containers get for names.
+    dns_name / DnsName: DnsNameKey => DnsName,
 }
 
 impl Topic {

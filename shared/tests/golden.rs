@@ -177,4 +177,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Finding), fields(&sample.finding));
     assert_eq!(merged(Topic::Namespace), fields(&sample.namespace));
     assert_eq!(merged(Topic::Isolation), fields(&sample.isolation));
+    assert_eq!(merged(Topic::Resolver), fields(&sample.resolver));
+    assert_eq!(merged(Topic::DnsName), fields(&sample.dns_name));
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::part::cgroup::CgroupPart;
 use super::part::confinement::ConfinementPart;
 use super::part::container::ContainerPart;
+use super::part::dns::DnsPart;
 use super::part::finding::{self, FindingPart};
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
@@ -74,6 +75,7 @@ pub(crate) struct Live {
     mount: MountPart,
     namespace: NamespacePart,
     confinement: ConfinementPart,
+    dns: DnsPart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -104,6 +106,7 @@ impl Live {
             mount: MountPart::new(root.clone(), traces(&identity)),
             namespace: NamespacePart::new(root.clone(), traces(&identity)),
             confinement: ConfinementPart::new(root.clone()),
+            dns: DnsPart::new(root.clone(), Arc::clone(&wake)),
             root,
             common,
             identity: Arc::new(identity),
@@ -163,6 +166,11 @@ impl Live {
         self.container.engines()
     }
 
+    /// What is asked in containers.
+    pub(crate) fn dns(&self) -> &DnsPart {
+        &self.dns
+    }
+
     /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.
     pub(crate) fn release(&mut self) {
         self.host = HostPart::default();
@@ -176,6 +184,7 @@ impl Live {
         self.mount.release();
         self.namespace.release();
         self.confinement.release();
+        self.dns.release();
         self.finding.release();
         self.last = Arc::default();
         self.last_tick = None;
@@ -266,6 +275,11 @@ impl Live {
         if collect::CONFINEMENT.needed(demand) {
             self.confinement.read(&self.container, next, troubles);
         }
+        if collect::DNS.needed(demand) {
+            self.dns.read(&self.container, next, demand, troubles);
+        } else {
+            self.dns.release(); // it asks in other namespaces
+        }
         if let Some(turn) = turn {
             self.finding.judge(turn, &mut self.container, next, began);
         }
@@ -284,6 +298,9 @@ impl Live {
         self.container.take_engines(self.process.rows(), &mut next);
         if collect::NETWORK.needed(demand) {
             self.network.news(self.process.rows(), &mut next);
+        }
+        if collect::DNS.needed(demand) {
+            self.dns.read(&self.container, &mut next, demand, &mut self.troubles);
         }
         self.finish(next, demand, None)
     }

@@ -5,6 +5,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
+pub(crate) mod dns;
 pub(crate) mod file;
 pub(crate) mod finding;
 pub(crate) mod host;
@@ -80,6 +81,8 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Limit,
         Topic::LimitStat,
         Topic::OomKill,
+        Topic::Resolver,
+        Topic::DnsName,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -129,6 +132,8 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Limit,
         Topic::LimitStat,
         Topic::OomKill,
+        Topic::Resolver,
+        Topic::DnsName,
     ],
     misses: None,
 };
@@ -157,6 +162,8 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Limit,
         Topic::LimitStat,
         Topic::OomKill,
+        Topic::Resolver,
+        Topic::DnsName,
     ],
     misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
@@ -282,6 +289,16 @@ pub(crate) const NAMESPACE: Collector = Collector {
     ),
 };
 
+/// Names, asked in each container of its own resolver.
+pub(crate) const DNS: Collector = Collector {
+    name: "dns",
+    fills: &[Topic::Resolver, Topic::DnsName],
+    needed_by: &[Topic::Resolver, Topic::DnsName],
+    misses: Some(
+        "names of containers whose resolver is not on this host: nothing is asked that would leave it; changes within 30 seconds that no engine tells",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
@@ -305,6 +322,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     MOUNT,
     FINDING,
     NAMESPACE,
+    DNS,
     OWN_COST,
 ];
 

@@ -1,6 +1,7 @@
 //! The subcommands: each turns its arguments into one run of a source and something that shows it.
 
 pub(crate) mod confinement;
+pub(crate) mod dns;
 pub(crate) mod finding;
 pub(crate) mod limits;
 pub(crate) mod ns;

@@ -42,6 +42,8 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("namespace", &[Topic::Namespace]),
     ("isolation", &[Topic::Isolation]),
     ("finding", &[Topic::Finding]),
+    ("resolver", &[Topic::Resolver]),
+    ("dns_name", &[Topic::DnsName]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
 ];

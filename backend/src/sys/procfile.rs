@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags, RawDir, open};
+use rustix::fs::{Mode, OFlags, RawDir, ResolveFlags, fstat, open, openat2};
 use rustix::io::{Errno, pread};
 
 /// Opens a kernel file for re-reading.
@@ -60,6 +60,21 @@ pub(crate) fn read_whole(path: &Path, buffer: &mut Vec<u8>, limit: usize) -> Res
     }
     buffer.truncate(limit);
     Ok(())
+}
+
+/// Opens a regular file below a process's root. The tree is a stranger's: links in it must not lead out of it, and a
+/// fifo must not make us wait.
+///
+/// # Errors
+/// As `openat2(2)`: `ENOENT` without such a file, `EACCES` when the root is hidden; `EINVAL` for what is no regular file.
+pub(crate) fn open_inside(root: &Path, file: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = open(root, flags, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let fd = openat2(dir, file, flags, Mode::empty(), within)?;
+    let kind = fstat(&fd)?.st_mode & 0o170_000;
+    if kind == 0o100_000 { Ok(fd) } else { Err(Errno::INVAL) }
 }
 
 /// All numeric names in a folder of `/proc`: pids, thread ids, descriptors.

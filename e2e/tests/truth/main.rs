@@ -9,6 +9,7 @@ mod agent;
 mod cgroup;
 mod confinement;
 mod container;
+mod dns;
 mod engine;
 mod finding;
 mod flow;
@@ -113,6 +114,10 @@ const CASES: &[Case] = &[
     ("namespace::nesting_users_names_and_clocks_are_told", namespace::inside_and_outside),
     ("namespace::what_lsns_does_not_see_is_listed_with_what_keeps_it", namespace::without_process),
     ("namespace::an_ordinary_user_is_told_what_is_hidden", namespace::without_rights),
+    ("dns::answers_are_those_of_nslookup_and_the_engine", dns::answers),
+    ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),
+    ("dns::a_name_without_an_answer_is_told", dns::failures),
+    ("dns::who_asks_keeps_no_namespace_alive", dns::not_pinned),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod confinement;
+mod dns;
 mod finding;
 mod flow;
 mod namespace;
@@ -73,6 +74,8 @@ pub(crate) fn snapshot() -> Snapshot {
         finding: [(finding::key(), Arc::new(finding::row()))].into(),
         namespace: [(namespace::namespace_key(), Arc::new(namespace::namespace()))].into(),
         isolation: [(namespace::isolation_key(), Arc::new(namespace::isolation()))].into(),
+        resolver: [(dns::resolver_key(), Arc::new(dns::resolver()))].into(),
+        dns_name: [(dns::dns_name_key(), Arc::new(dns::dns_name()))].into(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::confinement::{Declared, DeviceControl};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
+use glasshull_shared::domain::dns::Told;
 use glasshull_shared::domain::event::{Event, EventKey, EventKind};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
@@ -90,6 +91,11 @@ impl ContainerPart {
     /// What engines were told about how each is confined.
     pub(crate) fn declared(&self) -> &Table<ContainerKey, Declared> {
         &self.engine.declared
+    }
+
+    /// Networks, addresses and names that engines tell of each.
+    pub(crate) fn names(&self) -> &Table<ContainerKey, Told> {
+        &self.engine.told
     }
 
     /// Which devices a process may use, as its control group tells.

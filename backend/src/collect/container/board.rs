@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::dns::Told;
 use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use tokio::sync::Notify;
 
@@ -31,7 +32,12 @@ struct Inner {
     copy: Option<Tables>,
 }
 
-type Tables = (Table<EngineKey, Engine>, Table<ContainerKey, Container>, Table<ContainerKey, Declared>);
+type Tables = (
+    Table<EngineKey, Engine>,
+    Table<ContainerKey, Container>,
+    Table<ContainerKey, Declared>,
+    Table<ContainerKey, Told>,
+);
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -87,15 +93,16 @@ impl Board {
     pub(super) fn read(&self) -> EngineReading {
         let mut inner = self.lock();
         let events = inner.events.drain(..).collect();
-        let (engines, containers, declared) = match &inner.copy {
+        let (engines, containers, declared, told) = match &inner.copy {
             Some(copy) => copy.clone(),
             None => {
-                let copy = (engines(&inner), union(&inner, Book::containers), union(&inner, Book::declared));
+                let rows = (union(&inner, Book::containers), union(&inner, Book::declared));
+                let copy = (engines(&inner), rows.0, rows.1, union(&inner, Book::told));
                 inner.copy = Some(copy.clone());
                 copy
             }
         };
-        EngineReading { generation: inner.generation, engines, containers, declared, events }
+        EngineReading { generation: inner.generation, engines, containers, declared, told, events }
     }
 }
 

@@ -10,6 +10,7 @@ use bollard::models::{ContainerSummary, EventMessage};
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState, Health};
+use glasshull_shared::domain::dns::Told;
 use glasshull_shared::domain::event::EventKind;
 
 use super::EngineEvent;
@@ -23,6 +24,8 @@ pub(super) struct Book {
     rows: Table<ContainerKey, Container>,
     /// Of those that were inspected.
     declared: Table<ContainerKey, Declared>,
+    /// Of the same.
+    told: Table<ContainerKey, Told>,
     /// A list was taken once: from then on new rows are news.
     listed: bool,
     changed: bool,
@@ -36,6 +39,11 @@ impl Book {
 
     pub(super) fn declared(&self) -> &Table<ContainerKey, Declared> {
         &self.declared
+    }
+
+    /// What names they have.
+    pub(super) fn told(&self) -> &Table<ContainerKey, Told> {
+        &self.told
     }
 
     /// Whether rows changed, and what is to be told, since the last call.
@@ -127,11 +135,15 @@ impl Book {
     }
 
     /// Takes the answer of an inspection.
-    pub(super) fn apply_inspect(&mut self, id: &str, row: Container, declared: Declared) {
+    pub(super) fn apply_inspect(&mut self, id: &str, row: Container, declared: Declared, told: Told) {
         let news = self.listed;
         self.put(id, row, news);
         if self.declared.get(&key(id)).is_none_or(|before| **before != declared) {
             self.declared.insert(key(id), Arc::new(declared));
+            self.changed = true;
+        }
+        if self.told.get(&key(id)).is_none_or(|before| **before != told) {
+            self.told.insert(key(id), Arc::new(told));
             self.changed = true;
         }
     }
@@ -139,6 +151,7 @@ impl Book {
     /// Forgets a container.
     pub(super) fn remove(&mut self, id: &str) {
         self.declared.remove(&key(id));
+        self.told.remove(&key(id));
         if let Some(row) = self.rows.remove(&key(id)) {
             self.changed = true;
             if is_alive(row.state) {
@@ -294,8 +307,8 @@ mod tests {
         let stale = book.apply_list(list(&[("aa", "exited"), ("cc", "running")]), &origin, &BTreeSet::new());
         assert_eq!(stale, ["aa", "cc"]);
         let ended = Container { state: ContainerState::Exited, name: "aa".into(), ..Container::default() };
-        book.apply_inspect("aa", ended.clone(), Declared::default());
-        book.apply_inspect("aa", ended, Declared::default());
+        book.apply_inspect("aa", ended.clone(), Declared::default(), Told::default());
+        book.apply_inspect("aa", ended, Declared::default(), Told::default());
         assert_eq!(told(&mut book), ["cc started", "bb was removed", "aa ended"]);
     }
 

@@ -10,6 +10,7 @@ mod declared;
 mod endpoint;
 mod fault;
 mod inspect;
+mod names;
 mod transport;
 mod trust;
 mod watch;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::dns::Told;
 use glasshull_shared::domain::engine::{Engine, EngineKey};
 use glasshull_shared::domain::event::EventKind;
 use tokio::sync::Notify;
@@ -84,6 +86,8 @@ pub(crate) struct EngineReading {
     pub(crate) containers: Table<ContainerKey, Container>,
     /// What engines were told about how each is confined; those not inspected yet are left out.
     pub(crate) declared: Table<ContainerKey, Declared>,
+    /// Networks, addresses and names of each; of the same.
+    pub(crate) told: Table<ContainerKey, Told>,
     /// Events since the last reading, oldest first.
     pub(crate) events: Vec<EngineEvent>,
 }

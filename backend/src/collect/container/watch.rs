@@ -20,10 +20,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Options;
 use super::board::Board;
-use super::declared;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::inspect::{self, Origin};
+use super::{declared, names};
 use super::{transport, trust};
 use crate::sys::clock::now_nanos;
 
@@ -267,9 +267,9 @@ impl Session<'_> {
         match result {
             Ok(answer) => {
                 self.unseen.remove(&id);
-                let declared = declared::of(&answer);
+                let (declared, told) = (declared::of(&answer), names::of(&id, &answer));
                 let row = inspect::row(&id, *answer, &self.origin);
-                self.board.change(self.key, |_, book| book.apply_inspect(&id, row, declared));
+                self.board.change(self.key, |_, book| book.apply_inspect(&id, row, declared, told));
             }
             Err(Failure::Engine(Error::DockerResponseServerError { status_code: 404, .. })) => {
                 self.unseen.remove(&id);

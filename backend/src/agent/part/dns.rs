@@ -1,0 +1,224 @@
+//! Names: fills `resolver` and `dns_name`. Answers come from a thread beside the tick.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsStatus, Resolver, ResolverKey};
+use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::domain::source::SourceState;
+use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use tokio::sync::Notify;
+
+use super::confinement::inits;
+use super::container::ContainerPart;
+use super::keep_rows;
+use crate::agent::source::{Trouble, Troubles, grant};
+use crate::collect;
+use crate::collect::dns::{Job, Worker};
+use crate::model::dns::{Known, Plan, plans, relate};
+use crate::sys::clock;
+use crate::sys::root::Root;
+
+/// An answer older than this is asked for again, whatever its time to live: engines give 600 s to names that change at any moment.
+const FRESH_NANOS: u64 = 30_000_000_000;
+/// Questions handed over at once; those of more containers wait for the next tick.
+const QUESTIONS_PER_TICK: usize = 2000;
+/// Readings after which the files of a container are looked at again: no event tells of them.
+const RECHECK: u64 = 10;
+
+/// A name and the record wanted of it.
+type Ask = (String, DnsRecord);
+
+/// Readings of resolvers, and answers.
+pub(crate) struct DnsPart {
+    root: Root,
+    wake: Arc<Notify>,
+    readings: u64,
+    /// Init and telling of the engines that the resolvers were read for.
+    read_for: Option<(u64, Vec<(String, ProcessKey)>)>,
+    resolvers: Table<ResolverKey, Resolver>,
+    plans: BTreeMap<String, Plan>,
+    answered: Table<DnsNameKey, DnsName>,
+    /// When each container was asked last, and what.
+    asked: BTreeMap<String, (u64, Vec<Ask>)>,
+    worker: Option<Worker>,
+    refused: Option<String>,
+}
+
+impl DnsPart {
+    /// A part that has read nothing yet.
+    pub(crate) fn new(root: Root, wake: Arc<Notify>) -> Self {
+        Self {
+            root,
+            wake,
+            readings: 0,
+            read_for: None,
+            resolvers: Table::new(),
+            plans: BTreeMap::new(),
+            answered: Table::new(),
+            asked: BTreeMap::new(),
+            worker: None,
+            refused: None,
+        }
+    }
+
+    /// Forgets what was read and asks nothing more.
+    pub(crate) fn release(&mut self) {
+        if self.readings > 0 {
+            *self = Self::new(self.root.clone(), Arc::clone(&self.wake));
+        }
+    }
+
+    /// Whether answers are on their way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.waiting() > 0)
+    }
+
+    /// What there is to ask in a container.
+    pub(crate) fn plan(&self, container: &str) -> Option<&Plan> {
+        self.plans.get(container)
+    }
+
+    /// Reads resolvers, takes answers and asks what is due; `next` must have its processes and containers joined already.
+    pub(crate) fn read(
+        &mut self,
+        container: &ContainerPart,
+        next: &mut Snapshot,
+        demand: TopicSet,
+        troubles: &mut Troubles,
+    ) {
+        self.readings += 1;
+        let changed = self.read_resolvers(container, next);
+        next.resolver = self.resolvers.clone();
+        if changed {
+            self.plans = plans(self.known(container, next));
+        }
+        let mut came = false;
+        if demand.contains(Topic::DnsName) {
+            came = self.take();
+            self.ask(troubles);
+        } else {
+            self.worker = None;
+        }
+        if changed || came {
+            let rows = relate(self.known(container, next), &self.plans, &self.answered);
+            next.dns_name = keep_rows(rows, &next.dns_name);
+        }
+        self.tell(troubles);
+    }
+
+    fn known<'a>(&'a self, container: &'a ContainerPart, next: &'a Snapshot) -> Known<'a> {
+        Known { containers: &next.container, told: container.names(), resolvers: &self.resolvers }
+    }
+
+    fn read_resolvers(&mut self, container: &ContainerPart, next: &Snapshot) -> bool {
+        let inits = inits(container.members(), &next.process);
+        let whose = inits.iter().map(|(key, (init, _))| (key.id.clone(), *init));
+        let read_for = Some((container.told(), whose.collect::<Vec<_>>()));
+        if self.read_for == read_for && !self.readings.is_multiple_of(RECHECK) {
+            return false;
+        }
+        let read = inits.iter().map(|(key, (init, _))| {
+            let mut row = collect::dns::read_resolver(&self.root, init.pid);
+            if let Some(told) = container.names().get(key).filter(|_| row.upstreams.is_empty()) {
+                row.upstreams.clone_from(&told.servers);
+            }
+            (ResolverKey { container: key.id.clone() }, Arc::new(row))
+        });
+        let resolvers = keep_rows(read.collect(), &self.resolvers);
+        let changed = self.read_for != read_for || resolvers != self.resolvers;
+        self.resolvers = resolvers;
+        self.read_for = read_for;
+        changed
+    }
+
+    /// Takes over what came.
+    fn take(&mut self) -> bool {
+        let Some(worker) = &mut self.worker else { return false };
+        let done = worker.take();
+        let came = !done.is_empty();
+        for (job, outcome) in done {
+            let asked: BTreeSet<&Ask> = job.questions.iter().collect();
+            // A name that was no alias before may be one now, and the other way round.
+            self.answered.retain(|key, _| {
+                key.container != job.container
+                    || (key.record != DnsRecord::Cname && asked.contains(&(key.name.clone(), key.record)))
+            });
+            self.answered.extend(outcome.rows);
+            if outcome.refused.is_some() {
+                self.refused = outcome.refused;
+            }
+        }
+        let plans = &self.plans;
+        self.answered.retain(|key, _| plans.contains_key(&key.container));
+        self.asked.retain(|container, _| plans.contains_key(container));
+        came
+    }
+
+    /// Hands over what is new or no longer fresh; nothing while answers are on their way.
+    fn ask(&mut self, troubles: &mut Troubles) {
+        if self.is_waiting() {
+            return;
+        }
+        let now = clock::monotonic();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut count = 0;
+        for (container, plan) in &self.plans {
+            let asked = self.asked.get(container);
+            let fresh = asked.is_some_and(|(at, questions)| {
+                now.saturating_sub(*at) < FRESH_NANOS && *questions == plan.questions
+            });
+            let key = ResolverKey { container: container.clone() };
+            let Some(resolver) = self.resolvers.get(&key).filter(|_| !fresh && !plan.questions.is_empty())
+            else {
+                continue;
+            };
+            count += plan.questions.len();
+            if !jobs.is_empty() && count > QUESTIONS_PER_TICK {
+                break;
+            }
+            jobs.extend(Job::new(container, resolver, plan.questions.clone()));
+            self.asked.insert(container.clone(), (now, plan.questions.clone()));
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        if self.worker.is_none() {
+            match Worker::start(Arc::clone(&self.wake)) {
+                Ok(worker) => self.worker = Some(worker),
+                Err(error) => return troubles.stale(collect::DNS, format!("no thread to ask on: {error}")),
+            }
+        }
+        self.refused = None;
+        if let Some(worker) = &mut self.worker {
+            worker.order(jobs);
+        }
+    }
+
+    fn tell(&self, troubles: &mut Troubles) {
+        let hidden = self.resolvers.values().find_map(|row| row.hidden.clone());
+        let left_out: usize = self.plans.values().map(|plan| plan.left_out).sum();
+        let failed = self.answered.values().any(|row| row.status == DnsStatus::Failed);
+        let (reason, capability) = match (&self.refused, hidden) {
+            (Some(why), _) if failed => {
+                (format!("network namespaces cannot be entered: {why}"), Some("CAP_SYS_ADMIN"))
+            }
+            (_, Some(why)) => (why, Some("CAP_SYS_PTRACE")),
+            (_, None) if left_out > 0 => {
+                (format!("{left_out} more names are known than are asked for"), None)
+            }
+            (_, None) => return troubles.none(collect::DNS),
+        };
+        troubles.set(
+            collect::DNS,
+            Trouble {
+                state: SourceState::Limited,
+                reason,
+                capability: capability.map(str::to_owned),
+                remedy: capability.map(grant),
+                collected_at: None,
+            },
+        );
+    }
+}

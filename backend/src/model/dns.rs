@@ -1,0 +1,225 @@
+//! Which names a container may be asked for without one leaving the host, and what is odd about the answers: compared with
+//! what the engine says and with what other containers get. Pure; answers come from `collect::dns`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use glasshull_shared::delta::Table;
+use glasshull_shared::dns_export::is_host_name;
+use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState};
+use glasshull_shared::domain::dns::{
+    DnsMark, DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsSource, DnsStatus, Resolver, ResolverKey, Told,
+    ToldNetwork,
+};
+
+/// Questions in one container: the rest of a crowded network is left out.
+const QUESTIONS_AT_MOST: usize = 1000;
+/// Others named in one mark.
+const NAMED_AT_MOST: usize = 3;
+
+/// What names are judged by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// All containers.
+    pub(crate) containers: &'a Table<ContainerKey, Container>,
+    /// What engines tell of their names.
+    pub(crate) told: &'a Table<ContainerKey, Told>,
+    /// How each finds names.
+    pub(crate) resolvers: &'a Table<ResolverKey, Resolver>,
+}
+
+/// What is to be asked in one container, and what the engine says to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Plan {
+    /// Addresses by name: (address, name of the container that has it).
+    pub(crate) expected: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The questions.
+    pub(crate) questions: Vec<(String, DnsRecord)>,
+    /// Questions there would be more.
+    pub(crate) left_out: usize,
+}
+
+/// Plans by container. Only containers whose resolver is the engine's own have one: it answers itself for these names, while
+/// another server would be asked across the network.
+pub(crate) fn plans(known: Known<'_>) -> BTreeMap<String, Plan> {
+    let members = members(known);
+    let mut plans = BTreeMap::new();
+    for (key, resolver) in known.resolvers {
+        let id = ContainerKey { id: key.container.clone() };
+        let Some(told) = known.told.get(&id) else { continue };
+        if resolver.nameservers.first().is_some_and(|server| is_engines(server, told)) {
+            plans.insert(key.container.clone(), plan(told, &members));
+        }
+    }
+    plans
+}
+
+/// Who is on which network: those that run alone, since the engine passes on the names of others.
+type Members<'a> = BTreeMap<&'a str, Vec<(&'a str, &'a ToldNetwork)>>;
+
+fn members<'a>(known: Known<'a>) -> Members<'a> {
+    let mut members = Members::new();
+    for (key, told) in known.told {
+        let Some(row) = known.containers.get(key) else { continue };
+        if matches!(row.state, ContainerState::Running | ContainerState::Paused) {
+            for network in &told.networks {
+                members.entry(&network.id).or_default().push((&row.name, network));
+            }
+        }
+    }
+    members
+}
+
+/// Docker's listens on 127.0.0.11 inside; Podman's on the network's own address on this host.
+fn is_engines(server: &str, told: &Told) -> bool {
+    let loopback = server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    loopback || told.networks.iter().any(|network| network.gateways.iter().any(|gateway| gateway == server))
+}
+
+fn plan(told: &Told, members: &Members<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let mut addresses = BTreeSet::new();
+    for network in &told.networks {
+        for (container, other) in members.get(network.id.as_str()).into_iter().flatten() {
+            if other.names.is_empty() {
+                continue; // the default bridge
+            }
+            let whole = format!("{container}.{}", network.network);
+            let links = network.links.iter().filter(|(whom, _)| whom == container).map(|(_, alias)| alias);
+            let names = other.names.iter().chain(links).chain([&whole]).filter(|name| is_host_name(name));
+            for name in names {
+                let expected = plan.expected.entry(name.clone()).or_default();
+                expected.extend(other.addresses.iter().map(|a| (a.clone(), (*container).to_owned())));
+            }
+            addresses.extend(other.addresses.iter().filter(|a| a.parse::<IpAddr>().is_ok()).cloned());
+        }
+    }
+    let forward = plan
+        .expected
+        .keys()
+        .flat_map(|name| [DnsRecord::A, DnsRecord::Aaaa].map(|record| (name.clone(), record)));
+    let back = addresses.into_iter().map(|address| (address, DnsRecord::Ptr));
+    plan.questions = forward.chain(back).collect();
+    plan.left_out = plan.questions.len().saturating_sub(QUESTIONS_AT_MOST);
+    plan.questions.truncate(QUESTIONS_AT_MOST);
+    plan
+}
+
+/// The rows to show: a row for each question of a plan, `answered` or not yet, with what the hosts files say and with marks.
+pub(crate) fn relate(
+    known: Known<'_>,
+    plans: &BTreeMap<String, Plan>,
+    answered: &Table<DnsNameKey, DnsName>,
+) -> Table<DnsNameKey, DnsName> {
+    let mut rows = Table::new();
+    for (container, plan) in plans {
+        let resolver = known.resolvers.get(&ResolverKey { container: container.clone() }).map(|row| &**row);
+        for (name, record) in &plan.questions {
+            let key = DnsNameKey { container: container.clone(), name: name.clone(), record: *record };
+            let row = answered.get(&key).map(|row| DnsName::clone(row)).unwrap_or_default();
+            rows.insert(key.clone(), judged(&key, row, plan.expected.get(name), resolver).into());
+            let alias = DnsNameKey { record: DnsRecord::Cname, ..key };
+            rows.extend(answered.get(&alias).map(|row| (alias, Arc::clone(row))));
+        }
+    }
+    mark_conflicts(known, plans, &mut rows);
+    rows
+}
+
+/// A row with what the hosts file and the engine say.
+pub(crate) fn judged(
+    key: &DnsNameKey,
+    mut row: DnsName,
+    expected: Option<&BTreeSet<(String, String)>>,
+    resolver: Option<&Resolver>,
+) -> DnsName {
+    let of_family = |address: &str| match key.record {
+        DnsRecord::A => !address.contains(':'),
+        DnsRecord::Aaaa => address.contains(':'),
+        DnsRecord::Cname | DnsRecord::Ptr => false,
+    };
+    let told: Vec<_> = expected.into_iter().flatten().filter(|(address, _)| of_family(address)).collect();
+    row.expected = told.iter().map(|(address, _)| address.clone()).collect();
+    let other = row.answers.iter().any(|answer| !row.expected.contains(answer));
+    let gone = matches!(row.status, DnsStatus::NxDomain | DnsStatus::NoData);
+    if !row.expected.is_empty() && ((row.status == DnsStatus::NoError && other) || gone) {
+        let got = if gone { row.status.name().to_owned() } else { row.answers.join(" ") };
+        row.marks.push(mark(DnsOddity::Stale, format!("{got}; the engine says {}", row.expected.join(" "))));
+    }
+    let owners: BTreeSet<&str> = told.iter().map(|(_, owner)| owner.as_str()).collect();
+    if owners.len() > 1 {
+        let named: Vec<String> = told.iter().map(|(address, owner)| format!("{owner} {address}")).collect();
+        row.marks.push(mark(DnsOddity::Ambiguous, some(&named)));
+    }
+    let in_hosts = resolver.map(|one| one.in_hosts(&key.name, key.record)).unwrap_or_default();
+    if !in_hosts.is_empty() {
+        if row.status == DnsStatus::NoError && row.answers != in_hosts {
+            row.marks.push(mark(DnsOddity::Shadowed, format!("DNS says {}", row.answers.join(" "))));
+        }
+        row.source = DnsSource::Hosts;
+        row.status = DnsStatus::NoError;
+        row.answers = in_hosts;
+        row.ttl_secs = None;
+    }
+    row
+}
+
+fn mark(oddity: DnsOddity, evidence: String) -> DnsMark {
+    DnsMark { oddity, evidence }
+}
+
+fn some(all: &[String]) -> String {
+    let more = all.len().saturating_sub(NAMED_AT_MOST);
+    let named = all.get(..NAMED_AT_MOST.min(all.len())).unwrap_or_default().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+/// Who is behind a name → an answer and the containers that get it.
+type Gets = BTreeMap<BTreeSet<String>, (String, Vec<String>)>;
+
+/// Marks names that lead to different containers. One that is on two networks has two addresses, but is the same.
+fn mark_conflicts(known: Known<'_>, plans: &BTreeMap<String, Plan>, rows: &mut Table<DnsNameKey, DnsName>) {
+    let whose = |container: &str, name: &str, answer: &String| {
+        let expected = plans.get(container).and_then(|plan| plan.expected.get(name));
+        let owner = expected.into_iter().flatten().find(|(address, _)| address == answer);
+        owner.map_or_else(|| answer.clone(), |(_, owner)| owner.clone())
+    };
+    let mut seen: BTreeMap<(&str, DnsRecord), Gets> = BTreeMap::new();
+    let called = |id: &str| {
+        let row = known.containers.get(&ContainerKey { id: id.to_owned() });
+        row.map_or_else(|| id.to_owned(), |row| row.name.clone())
+    };
+    let comparable = |key: &DnsNameKey, row: &DnsName| {
+        row.status == DnsStatus::NoError && matches!(key.record, DnsRecord::A | DnsRecord::Aaaa)
+    };
+    let behind = |key: &DnsNameKey, row: &DnsName| -> BTreeSet<String> {
+        row.answers.iter().map(|answer| whose(&key.container, &key.name, answer)).collect()
+    };
+    for (key, row) in rows.iter().filter(|(key, row)| comparable(key, row)) {
+        let by = seen.entry((&key.name, key.record)).or_default();
+        let entry = by.entry(behind(key, row)).or_insert_with(|| (row.answers.join(" "), Vec::new()));
+        entry.1.push(called(&key.container));
+    }
+    seen.retain(|_, by| by.len() > 1);
+    let marks: Vec<(DnsNameKey, DnsMark)> = rows
+        .iter()
+        .filter(|(key, row)| comparable(key, row))
+        .filter_map(|(key, row)| {
+            let own = behind(key, row);
+            let others = seen.get(&(key.name.as_str(), key.record))?;
+            let others = others.iter().filter(|(other, _)| other.is_disjoint(&own));
+            let told: Vec<String> =
+                others.map(|(_, (answer, who))| format!("{} gets {answer}", some(who))).collect();
+            (!told.is_empty()).then(|| (key.clone(), mark(DnsOddity::Conflict, some(&told))))
+        })
+        .collect();
+    for (key, mark) in marks {
+        if let Some(row) = rows.get_mut(&key) {
+            Arc::make_mut(row).marks.push(mark);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

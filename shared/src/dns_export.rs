@@ -1,0 +1,230 @@
+//! Names and their addresses in the forms that programs of the host understand: a HOSTALIASES file, lines of a hosts file,
+//! arguments of curl, environment variables, JSON. Pure; what a form cannot say is told beside it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// A form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// File for the variable HOSTALIASES (hostname(7)).
+    HostAliases,
+    /// Lines for `/etc/hosts` (hosts(5)).
+    Hosts,
+    /// `curl --resolve NAME:PORT:ADDRESS`.
+    Curl,
+    /// `curl --connect-to NAME::ADDRESS:`, for any port.
+    ConnectTo,
+    /// `NAME=ADDRESS` lines.
+    Env,
+    /// An object of lists.
+    Json,
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::HostAliases, Self::Hosts, Self::Curl, Self::ConnectTo, Self::Env, Self::Json];
+
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HostAliases => "hostaliases",
+            Self::Hosts => "hosts",
+            Self::Curl => "curl",
+            Self::ConnectTo => "connect-to",
+            Self::Env => "env",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What HOSTALIASES can do and what not: goes at the head of such a file.
+pub const HOSTALIASES_LIMITS: &str = "\
+# For HOSTALIASES=FILE PROGRAM. Only glibc reads it, and not in setuid or static programs; only for names without
+# a dot, and after /etc/hosts. Its values are names: a resolver that is asked for them must answer with the address in them.
+";
+
+/// A name with what it resolves to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// As the container calls it.
+    pub name: String,
+    /// Where it leads.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// How to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The form.
+    pub form: Form,
+    /// Wildcard domain whose names hold an address: `sslip.io`, or one's own.
+    pub provider: String,
+    /// Ports for `curl --resolve`, which takes no other.
+    pub ports: Vec<u16>,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Export {
+    /// The text, ending in a line feed unless it is empty.
+    pub text: String,
+    /// Names that the form cannot hold, and why.
+    pub left_out: Vec<(String, &'static str)>,
+}
+
+/// Whether a name may stand in a file of names: containers choose theirs, and a line feed would write a line of its own.
+pub fn is_host_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    (1..=253).contains(&name.len())
+        && !name.starts_with('-')
+        && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(plain))
+}
+
+/// Writes names down.
+pub fn export(wish: &Wish, named: &[Named]) -> Export {
+    let mut out = Export::default();
+    if wish.form == Form::Json {
+        let names = named.iter().map(|one| (one.name.clone(), serde_json::json!(one.addresses)));
+        out.text = format!("{}\n", serde_json::Value::Object(names.collect()));
+        return out;
+    }
+    if wish.form == Form::HostAliases {
+        out.text.push_str(HOSTALIASES_LIMITS);
+    }
+    let mut variables = BTreeSet::new();
+    for one in named {
+        let line = if is_host_name(&one.name) {
+            line(wish, one, &mut variables)
+        } else {
+            Err("no name that a host may have")
+        };
+        match line {
+            Ok(line) => out.text.push_str(&line),
+            Err(why) => out.left_out.push((one.name.clone(), why)),
+        }
+    }
+    out
+}
+
+fn line(wish: &Wish, one: &Named, variables: &mut BTreeSet<String>) -> Result<String, &'static str> {
+    let name = &one.name;
+    let first = one.addresses.first().ok_or("no address")?;
+    Ok(match wish.form {
+        Form::HostAliases if name.contains('.') => return Err("HOSTALIASES holds only names without a dot"),
+        Form::HostAliases => {
+            let holds = |address: &&IpAddr| address.is_ipv4() || !only_ipv4(&wish.provider);
+            let address = one.addresses.iter().find(holds).ok_or("the provider knows no IPv6")?;
+            format!("{name} {}\n", in_name(*address, &wish.provider))
+        }
+        Form::Hosts => one.addresses.iter().map(|address| format!("{address}\t{name}\n")).collect(),
+        Form::Curl => {
+            let mut text = String::new();
+            for port in &wish.ports {
+                // curl takes several addresses for one name; in brackets when IPv6.
+                let all: Vec<String> = one.addresses.iter().map(|a| bracketed(*a)).collect();
+                let _ = writeln!(text, "--resolve {name}:{port}:{}", all.join(","));
+            }
+            text
+        }
+        Form::ConnectTo => format!("--connect-to {name}::{}:\n", bracketed(*first)),
+        Form::Env => {
+            let variable = variable(name);
+            if !variables.insert(variable.clone()) {
+                return Err("another name gives the same variable");
+            }
+            format!("{variable}={first}\n")
+        }
+        Form::Json => return Err("JSON has no lines"),
+    })
+}
+
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+/// Those of the public providers that read no IPv6 address.
+fn only_ipv4(provider: &str) -> bool {
+    matches!(provider, "nip.io" | "traefik.me")
+}
+
+/// `172-18-0-2.sslip.io`, `fd00--2.sslip.io`.
+fn in_name(address: IpAddr, provider: &str) -> String {
+    let dashed = address.to_string().replace(['.', ':'], "-");
+    // A label may neither begin nor end with a dash: `::1` is `0--1`.
+    let head = if dashed.starts_with('-') { "0" } else { "" };
+    let tail = if dashed.ends_with('-') { "0" } else { "" };
+    format!("{head}{dashed}{tail}.{}", provider.trim_matches('.'))
+}
+
+/// `my-db.app` as `MY_DB_APP`.
+fn variable(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let text: String = name.chars().map(plain).collect();
+    if text.starts_with(|c: char| c.is_ascii_digit()) { format!("_{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, addresses: &[&str]) -> Named {
+        Named { name: name.into(), addresses: addresses.iter().map(|a| a.parse().unwrap()).collect() }
+    }
+
+    fn write(form: Form, provider: &str, names: &[Named]) -> Export {
+        export(&Wish { form, provider: provider.into(), ports: vec![80, 443] }, names)
+    }
+
+    #[test]
+    fn each_form_is_what_its_program_reads() {
+        let names = [named("db", &["172.18.0.2", "fd00::2"])];
+        let text = |form| write(form, "sslip.io", &names).text;
+        assert_eq!(text(Form::Hosts), "172.18.0.2\tdb\nfd00::2\tdb\n");
+        assert_eq!(
+            text(Form::Curl),
+            "--resolve db:80:172.18.0.2,[fd00::2]\n--resolve db:443:172.18.0.2,[fd00::2]\n"
+        );
+        assert_eq!(text(Form::ConnectTo), "--connect-to db::172.18.0.2:\n");
+        assert_eq!(text(Form::Env), "DB=172.18.0.2\n");
+        assert_eq!(text(Form::Json), "{\"db\":[\"172.18.0.2\",\"fd00::2\"]}\n");
+        assert_eq!(text(Form::HostAliases), format!("{HOSTALIASES_LIMITS}db 172-18-0-2.sslip.io\n"));
+    }
+
+    #[test]
+    fn aliases_say_what_they_cannot() {
+        let names = [named("db.app", &["172.18.0.2"]), named("six", &["::1"]), named("none", &[])];
+        let out = write(Form::HostAliases, "nip.io", &names);
+        assert_eq!(out.text, HOSTALIASES_LIMITS);
+        assert_eq!(out.left_out.len(), 3);
+        let own = write(Form::HostAliases, "my.example.", &names);
+        assert!(own.text.ends_with("six 0--1.my.example\n"), "{}", own.text);
+        // glibc ends at the first line that has no blank after a word.
+        assert!(own.text.lines().all(|line| line.split_whitespace().count() >= 2), "{}", own.text);
+    }
+
+    #[test]
+    fn a_hostile_name_writes_no_line_of_its_own() {
+        for bad in ["a\n1.2.3.4 bank", "a b", "", "-K", "$(x)", "a;b", "a..b", "ü", &"x".repeat(64)] {
+            for form in Form::ALL.into_iter().filter(|form| *form != Form::Json) {
+                let out = write(form, "sslip.io", &[named(bad, &["172.18.0.2"])]);
+                assert!(!out.text.contains("172") && out.left_out.len() == 1, "{bad:?} {form:?}");
+            }
+            let json = write(Form::Json, "", &[named(bad, &["172.18.0.2"])]).text;
+            assert!(json.lines().count() == 1 && serde_json::from_str::<serde_json::Value>(&json).is_ok());
+        }
+    }
+
+    #[test]
+    fn two_names_with_one_variable_are_not_mixed_up() {
+        let out = write(Form::Env, "", &[named("a-b", &["10.0.0.1"]), named("a.b", &["10.0.0.2"])]);
+        assert_eq!(out.text, "A_B=10.0.0.1\n");
+        assert_eq!(out.left_out, [("a.b".into(), "another name gives the same variable")]);
+        assert_eq!(write(Form::Env, "", &[named("0f3c", &["10.0.0.1"])]).text, "_0F3C=10.0.0.1\n");
+    }
+}
