@@ -167,6 +167,8 @@ tables! {
     isolation / Isolation: IsolationKey => Isolation,
     /// What somebody should know.
     finding / Finding: FindingKey => Finding,
+    /// What the processes ask of files and wait for.
+    process_io / ProcessIo: ProcessKey => ProcessIo,
 }
 
 impl Topic {

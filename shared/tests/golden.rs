@@ -177,4 +177,5 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Finding), fields(&sample.finding));
     assert_eq!(merged(Topic::Namespace), fields(&sample.namespace));
     assert_eq!(merged(Topic::Isolation), fields(&sample.isolation));
+    assert_eq!(merged(Topic::ProcessIo), fields(&sample.process_io));
 }
