@@ -242,7 +242,7 @@ pub(crate) struct Io {
 const IO_HELP: &str = "\
 READ/s and WRITE/s are bytes to and from storage; READ() and WRITE() are bytes per second through system calls, which the page
 cache, pipes and sockets also serve. A process that writes into the cache is charged when the page gets dirty; the disk gets it
-later from a kernel thread. WAITS is the share of the interval spent waiting for block I/O; it needs kernel.task_delayacct=1
+later from a kernel thread. What a child moved is added to its parent when it ends: a shell shows a leap then. WAITS is the share of the interval spent waiting for block I/O; it needs kernel.task_delayacct=1
 and counts for processes that start afterwards. STATE D cannot be killed until the kernel function beside it returns.";
 
 /// Whose limits.

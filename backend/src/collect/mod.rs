@@ -109,7 +109,7 @@ pub(crate) const PROCESS_IO: Collector = Collector {
     fills: &[Topic::ProcessIo],
     needed_by: &[Topic::ProcessIo],
     misses: Some(
-        "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; how long threads other than the first wait for block I/O",
+        "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
     ),
 };
 

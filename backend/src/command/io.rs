@@ -109,8 +109,10 @@ impl Doer<'_> {
     }
 
     fn command(&self) -> String {
-        let text = self.process.cmdline.as_ref().unwrap_or(&self.process.comm);
-        unit::printable(text).chars().take(COMMAND_CHARS).collect()
+        // Kernel threads have an empty command line.
+        let line = self.process.cmdline.as_ref().filter(|line| !line.is_empty());
+        let text = line.cloned().unwrap_or_else(|| format!("[{}]", self.process.comm));
+        unit::printable(&text).chars().take(COMMAND_CHARS).collect()
     }
 
     fn json(&self) -> Result<Value> {
@@ -254,6 +256,7 @@ mod tests {
             let key = ProcessKey { pid, start_time: 1 };
             let process = Process {
                 comm: format!("p\u{1b}{pid}"),
+                cmdline: Some(String::new()),
                 container: Some("c".repeat(64)),
                 ..Process::default()
             };
@@ -291,6 +294,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("cccccccccccc") && text.contains("io_schedule"), "{text}");
+        assert!(text.contains("[p") && text.contains("8]"), "{text}");
         assert!(super::text(&Snapshot::default(), &[], 5).contains("nobody reads or writes"));
     }
 }

@@ -28,6 +28,9 @@ pub struct IoPriority {
 }
 
 /// What a process asked of files and how long it waited for block devices. Collected only while somebody looks at I/O.
+///
+/// The kernel adds the counts of `/proc/PID/io` of a child to its parent when that waits for it: a shell that runs `dd` shows a
+/// leap when `dd` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProcessIo {
     /// Bytes fetched from block devices since start; `None` when not permitted. Source: `/proc/PID/io` `read_bytes`.
