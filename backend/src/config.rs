@@ -40,6 +40,7 @@ Examples:
   glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
   glasshull limits                            who is near a limit, throttled, or was killed for memory
+  glasshull io                                who reads and writes, who waits for a disk, at what priority
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Veth(Veth),
     /// List what containers may use, what they use of it, and who was killed for memory
     Limits(Limits),
+    /// List processes and containers by I/O, as iotop does, and who waits in the kernel
+    Io(Io),
     /// Look into a wire: packets of a container or a link as tcpdump prints them, or as a pcapng file
     Wire(Wire),
     /// Record what the dashboard would show into a file
@@ -117,7 +120,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, flow, capture)
+    /// Only these tables, comma-separated (process, process_io, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -292,6 +295,27 @@ pub(crate) struct Veth {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
 }
+
+/// Whose I/O.
+#[derive(Debug, Args)]
+#[command(after_help = IO_HELP)]
+pub(crate) struct Io {
+    /// List at most this many processes
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Time between the two samples that rates are made from
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub interval: Duration,
+}
+
+const IO_HELP: &str = "\
+READ/s and WRITE/s are bytes to and from storage; READ() and WRITE() are bytes per second through system calls, which the page
+cache, pipes and sockets also serve. A process that writes into the cache is charged when the page gets dirty; the disk gets it
+later from a kernel thread. What a child moved is added to its parent when it ends: a shell shows a leap then. WAITS is the share of the interval spent waiting for block I/O; it needs kernel.task_delayacct=1
+and counts for processes that start afterwards. STATE D cannot be killed until the kernel function beside it returns.";
 
 /// Whose limits.
 #[derive(Debug, Args)]

@@ -50,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Ns(args) => command::ns::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,
             Command::Limits(args) => command::limits::run(common, args).await,
+            Command::Io(args) => command::io::run(common, args).await,
             Command::Wire(args) => command::wire::run(common, args).await,
             Command::Record(args) => command::record::run(common, args).await,
             Command::Replay(args) => command::replay::run(args).await,

@@ -171,6 +171,8 @@ tables! {
     resolver / Resolver: ResolverKey => Resolver,
     /// What containers get for names.
     dns_name / DnsName: DnsNameKey => DnsName,
+    /// What the processes ask of files and wait for.
+    process_io / ProcessIo: ProcessKey => ProcessIo,
 }
 
 impl Topic {

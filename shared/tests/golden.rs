@@ -179,4 +179,5 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Isolation), fields(&sample.isolation));
     assert_eq!(merged(Topic::Resolver), fields(&sample.resolver));
     assert_eq!(merged(Topic::DnsName), fields(&sample.dns_name));
+    assert_eq!(merged(Topic::ProcessIo), fields(&sample.process_io));
 }

@@ -234,6 +234,9 @@ impl Live {
         if collect::THREAD.needed(demand) {
             self.process.read_threads(next, troubles);
         }
+        if collect::PROCESS_IO.needed(demand) {
+            self.process.read_io(next, troubles);
+        }
         self.container.take_engines(self.process.rows(), next);
         if collect::CGROUP.needed(demand) {
             let more = demand.contains(Topic::LimitStat);
@@ -322,6 +325,7 @@ fn leave_out_host(next: &mut Snapshot) {
     let kept = &next.process;
     next.process_stat.retain(|key, _| kept.contains_key(key));
     next.thread.retain(|key, _| kept.contains_key(&key.process()));
+    next.process_io.retain(|key, _| kept.contains_key(key));
     next.exited_process.retain(|_, row| row.container.is_some());
     // Its links stay: cables of containers end in them.
     let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);

@@ -83,6 +83,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::OomKill,
         Topic::Resolver,
         Topic::DnsName,
+        Topic::ProcessIo,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -103,6 +104,16 @@ pub(crate) const THREAD: Collector = Collector {
     fills: &[Topic::Thread],
     needed_by: &[Topic::Thread],
     misses: Some("threads that live shorter than a tick"),
+};
+
+/// I/O of processes beyond what storage sees: `/proc/PID/io`, block delays of `/proc/PID/stat`, `ioprio_get`.
+pub(crate) const PROCESS_IO: Collector = Collector {
+    name: "process_io",
+    fills: &[Topic::ProcessIo],
+    needed_by: &[Topic::ProcessIo],
+    misses: Some(
+        "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
+    ),
 };
 
 /// Container engines: their API.
@@ -309,6 +320,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     PROCESS_EVENTS,
     PROCESS,
     THREAD,
+    PROCESS_IO,
     ENGINE,
     RUNTIME,
     CGROUP,

@@ -3,6 +3,7 @@
 pub(crate) mod confinement;
 pub(crate) mod dns;
 pub(crate) mod finding;
+pub(crate) mod io;
 pub(crate) mod limits;
 pub(crate) mod ns;
 pub(crate) mod record;

@@ -20,6 +20,7 @@ use crate::config::{Common, Snapshot as Args};
 const TABLES: &[(&str, &[Topic])] = &[
     ("process", &[Topic::Process, Topic::ProcessStat]),
     ("thread", &[Topic::Thread]),
+    ("process_io", &[Topic::ProcessIo]),
     ("exited_process", &[Topic::ExitedProcess]),
     ("container", &[Topic::Container, Topic::ContainerStat]),
     ("cpu", &[Topic::Cpu]),

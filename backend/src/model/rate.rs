@@ -11,7 +11,7 @@ use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
 use glasshull_shared::domain::network::{FlowStat, LinkStat, SocketStat};
-use glasshull_shared::domain::process::{ProcessKey, ProcessStat, Thread};
+use glasshull_shared::domain::process::{ProcessIo, ProcessKey, ProcessStat, Thread};
 
 /// Growth per second; `None` when the counter went back or no time passed.
 pub(crate) fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
@@ -72,6 +72,23 @@ impl Rated for ProcessStat {
         self.cpu_ratio = ratio(before.cpu_nanos, self.cpu_nanos, nanos);
         self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
         self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+    }
+}
+
+impl Rated for ProcessIo {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+        self.rchar_bytes_per_sec = maybe_per_sec(before.rchar_bytes, self.rchar_bytes, nanos);
+        self.wchar_bytes_per_sec = maybe_per_sec(before.wchar_bytes, self.wchar_bytes, nanos);
+        self.read_syscalls_per_sec = maybe_per_sec(before.read_syscalls, self.read_syscalls, nanos);
+        self.write_syscalls_per_sec = maybe_per_sec(before.write_syscalls, self.write_syscalls, nanos);
+        // The wait counts in clock ticks and may run some ahead of a short interval.
+        self.block_wait_ratio = before
+            .block_wait_nanos
+            .zip(self.block_wait_nanos)
+            .and_then(|(before, now)| ratio(before, now, nanos))
+            .map(|share| share.min(1.0));
     }
 }
 

@@ -1,6 +1,9 @@
 //! Processes: who they are ([`Process`]), what they do ([`ProcessStat`]), their threads ([`Thread`]), those that
 //! ended ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`]).
 
+mod io;
+
+pub use io::{IoClass, IoPriority, ProcessIo};
 use serde::{Deserialize, Serialize};
 
 use super::confinement::Effective;

@@ -26,8 +26,8 @@ use glasshull_shared::domain::host::{
 };
 use glasshull_shared::domain::network::{ClosedSocketKey, NetnsKey};
 use glasshull_shared::domain::process::{
-    ExitKey, ExitedProcess, MemoryDetail, NamespaceLink, Process, ProcessDetail, ProcessKey, ProcessStat,
-    ProcessState, Thread, ThreadKey,
+    ExitKey, ExitedProcess, IoClass, IoPriority, MemoryDetail, NamespaceLink, Process, ProcessDetail,
+    ProcessIo, ProcessKey, ProcessStat, ProcessState, Thread, ThreadKey,
 };
 use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::Snapshot;
@@ -76,6 +76,7 @@ pub(crate) fn snapshot() -> Snapshot {
         isolation: [(namespace::isolation_key(), Arc::new(namespace::isolation()))].into(),
         resolver: [(dns::resolver_key(), Arc::new(dns::resolver()))].into(),
         dns_name: [(dns::dns_name_key(), Arc::new(dns::dns_name()))].into(),
+        process_io: [(process_key(), Arc::new(process_io()))].into(),
     }
 }
 
@@ -201,6 +202,27 @@ fn process_stat() -> ProcessStat {
         read_bytes_per_sec: Some(512.0),
         write_bytes_per_sec: None,
         wait_channel: Some("io_schedule".into()),
+    }
+}
+
+fn process_io() -> ProcessIo {
+    ProcessIo {
+        read_bytes: Some(8192),
+        write_bytes: Some(12_288),
+        rchar_bytes: Some(10_001),
+        wchar_bytes: Some(20_002),
+        read_syscalls: Some(303),
+        write_syscalls: Some(404),
+        cancelled_write_bytes: Some(4096),
+        block_wait_nanos: Some(50_000_000),
+        priority: Some(IoPriority { class: IoClass::BestEffort, level: 4 }),
+        read_bytes_per_sec: Some(0.5),
+        write_bytes_per_sec: Some(0.75),
+        rchar_bytes_per_sec: Some(1.5),
+        wchar_bytes_per_sec: Some(2.5),
+        read_syscalls_per_sec: Some(3.5),
+        write_syscalls_per_sec: None,
+        block_wait_ratio: Some(0.25),
     }
 }
 

@@ -3,14 +3,14 @@
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::host::Host;
-use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessStat, Thread, ThreadKey};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
 use super::{Raw, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
-use crate::collect::process::{ProcessReader, Scale, thread};
+use crate::collect::process::{ProcessReader, Scale, account, thread};
 use crate::collect::process_events::ProcessEvents;
 use crate::model::exit::Exits;
 use crate::model::rate;
@@ -24,7 +24,7 @@ const RETRY_TICKS: u64 = 30;
 /// Ticks between two readings of processes while nobody looks at processes themselves.
 const MEMBERS_TICKS: u64 = 5;
 /// Tables that show processes.
-const PROCESS_TABLES: [Topic; 3] = [Topic::Process, Topic::ProcessStat, Topic::Thread];
+const PROCESS_TABLES: [Topic; 4] = [Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::ProcessIo];
 
 /// What the part needs to know of the host once and for all.
 #[derive(Debug, Clone)]
@@ -71,6 +71,7 @@ pub(crate) struct ProcessPart {
     rows: Table<ProcessKey, Process>,
     stat: Raw<ProcessKey, ProcessStat>,
     thread: Raw<ThreadKey, Thread>,
+    io: Raw<ProcessKey, ProcessIo>,
 }
 
 impl ProcessPart {
@@ -87,6 +88,7 @@ impl ProcessPart {
             rows: Table::new(),
             stat: Raw::default(),
             thread: Raw::default(),
+            io: Raw::default(),
         }
     }
 
@@ -211,6 +213,20 @@ impl ProcessPart {
             troubles.none(collect::THREAD);
         }
     }
+
+    /// Reads what all processes ask of files and wait for.
+    pub(crate) fn read_io(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
+        let reading =
+            account::read(&self.setting.root, self.setting.scale, next.process_stat.keys().copied());
+        self.io.show(clock::monotonic(), reading.rows, &mut next.process_io);
+        if reading.hidden > 0 && !self.setting.sees_all {
+            troubles.set(collect::PROCESS_IO, hidden());
+        } else if reading.delays_off {
+            troubles.set(collect::PROCESS_IO, no_delays());
+        } else {
+            troubles.none(collect::PROCESS_IO);
+        }
+    }
 }
 
 fn no_events(error: &str) -> Trouble {
@@ -224,6 +240,17 @@ fn no_events(error: &str) -> Trouble {
             "{}; it must be in the host's network and pid namespaces",
             grant("CAP_NET_ADMIN")
         )),
+        collected_at: None,
+    }
+}
+
+fn no_delays() -> Trouble {
+    Trouble {
+        state: SourceState::Limited,
+        reason: "the kernel's delay accounting is off: how long processes wait for block I/O is unknown"
+            .into(),
+        capability: None,
+        remedy: Some("sysctl kernel.task_delayacct=1; it counts for processes that start afterwards".into()),
         collected_at: None,
     }
 }

@@ -4,6 +4,7 @@
 //! whether it ran at all; `stat` and `io` of those that did, and of all with several threads. All rarer facts when a
 //! process appears, executes another program, or its turn for a re-check comes.
 
+pub(crate) mod account;
 pub(crate) mod detail;
 mod identity;
 mod io;
