@@ -17,6 +17,7 @@ use config::{Cli, Command};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    sys::heap::share();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("GLASSHULL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());

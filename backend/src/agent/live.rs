@@ -31,8 +31,8 @@ use crate::collect;
 use crate::collect::cgroup::CgroupReader;
 use crate::collect::container::Engines;
 use crate::config::Common;
-use crate::sys::clock;
 use crate::sys::root::Root;
+use crate::sys::{clock, heap};
 
 /// A snapshot and what of it means something.
 #[derive(Debug)]
@@ -188,6 +188,7 @@ impl Live {
         self.finding.release();
         self.last = Arc::default();
         self.last_tick = None;
+        heap::give_back();
     }
 
     /// Begins what works in the background for these tables. Needs a tokio runtime.
@@ -205,7 +206,7 @@ impl Live {
         self.ticks += 1;
         let mut next = Snapshot::clone(&self.last);
         next.host = [(Single, Arc::clone(&self.identity))].into();
-        let turn = self.finding.turn(demand, began);
+        let turn = self.finding.turn(demand, &self.last, began);
         self.read(&mut next, demand, turn, (began, serving));
         let interval_nanos = self.last_tick.replace(began).map(|last| began.saturating_sub(last));
         self.finish(next, demand, interval_nanos)

@@ -50,7 +50,7 @@ pub(crate) fn join_mounts(
     let hidden = overmounted(mounts);
     let host = HostPaths::new(mounts, &hidden);
     let mut containers: HashMap<u32, Option<String>> = HashMap::new();
-    let derived: Vec<Mount> = mounts
+    let derived: Vec<_> = mounts
         .iter()
         .zip(&hidden)
         .map(|((_, row), overmounted)| {
@@ -67,13 +67,17 @@ pub(crate) fn join_mounts(
             let told = container.as_ref().and_then(|id| declared.get(&ContainerKey { id: id.clone() }));
             let origin =
                 origin(row, container.as_deref(), from_host.as_ref(), told.map(|told| &told.mounts[..]));
-            Mount { container, overmounted: *overmounted, origin, from_host, ..Mount::clone(row) }
+            (container, *overmounted, origin, from_host)
         })
         .collect();
-    for (row, derived) in mounts.values_mut().zip(derived) {
-        if **row != derived {
-            *row = Arc::new(derived);
+    for (row, (container, overmounted, origin, from_host)) in mounts.values_mut().zip(derived) {
+        let same = row.overmounted == overmounted && row.origin == origin;
+        if same && row.container == container && row.from_host == from_host {
+            continue;
         }
+        let row = Arc::make_mut(row);
+        (row.container, row.overmounted, row.origin, row.from_host) =
+            (container, overmounted, origin, from_host);
     }
 }
 

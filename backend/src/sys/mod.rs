@@ -4,6 +4,7 @@ pub(crate) mod capability;
 pub(crate) mod capture;
 pub(crate) mod clock;
 pub(crate) mod ethtool;
+pub(crate) mod heap;
 pub(crate) mod ioprio;
 pub(crate) mod limits;
 pub(crate) mod mountinfo;

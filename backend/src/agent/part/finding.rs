@@ -1,8 +1,8 @@
 //! Findings: fills `finding`, and marks in `event` what came and went.
 //!
 //! Somebody who needs findings makes their tables be read now and then, not at each tick: what is cheap every five seconds,
-//! what enters namespaces every thirty. Who needs those tables for themselves has them read as ever, and rules are judged
-//! no oftener.
+//! what enters namespaces or reads many files now and then and when containers came or went, a group at a tick, so that no
+//! tick takes long. Who needs those tables for themselves has them read as ever, and rules are judged no oftener.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,34 @@ use crate::sys::root::Root;
 
 /// Nanoseconds between two judgements.
 const EVERY: u64 = 5_000_000_000;
-/// Judgements between two readings of what is dear.
-const DEAR_EVERY: u64 = 6;
-/// The first judgements read all: rates need two samples.
-const FIRST: u64 = 2;
+/// What is dear is read again after so many nanoseconds when a container came or went: one that is restarted again and again
+/// must not have all read at each tick.
+const AT_NEWS: u64 = 10_000_000_000;
 /// Timer slack: a judgement that is due in a moment is due now.
 const SLACK: u64 = 300_000_000;
-/// Tables that are dear: mountinfo of each namespace, who is in which, rules in each.
-const DEAR: &[Topic] = &[Topic::Mount, Topic::Namespace, Topic::Isolation, Topic::PublishedPort];
+/// Tables that are dear, and the nanoseconds between two readings, in the order they need one another: mountinfo of each
+/// namespace and who is in which; files of each cgroup and of each init; links, neighbours and rules in each network
+/// namespace; counters of each cgroup and the kernel's log.
+const DEAR: [(u64, &[Topic]); 4] = [
+    (60_000_000_000, &[Topic::Mount, Topic::Namespace, Topic::Isolation]),
+    (60_000_000_000, &[Topic::Confinement, Topic::Limit]),
+    (60_000_000_000, NETWORK),
+    (20_000_000_000, &[Topic::ContainerStat, Topic::OomKill]),
+];
+const NETWORK: &[Topic] =
+    &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Neighbour, Topic::Route, Topic::PublishedPort];
 
 /// What findings are made from.
 pub(crate) struct FindingPart {
     root: Root,
     watch: Watch,
     deleted: BTreeMap<ProcessKey, String>,
-    judged: u64,
+    /// When each group is read next; `None` = not read yet.
+    due: [Option<u64>; DEAR.len()],
+    /// Somebody has needed findings for a tick: the first one is left to what the page shows.
+    began: bool,
+    /// Init of each container that runs, as of the last tick.
+    running: Vec<u32>,
     last: Option<u64>,
 }
 
@@ -41,13 +54,24 @@ pub(crate) struct FindingPart {
 pub(crate) struct Turn {
     /// Tables to read beside those that are subscribed to.
     pub(crate) tables: TopicSet,
-    dear: bool,
+    /// Whether what is read is judged.
+    judges: bool,
+    /// Whether binaries are looked at.
+    binaries: bool,
 }
 
 impl FindingPart {
     /// A part that has seen nothing yet.
     pub(crate) fn new(root: Root) -> Self {
-        Self { root, watch: Watch::default(), deleted: BTreeMap::new(), judged: 0, last: None }
+        Self {
+            root,
+            watch: Watch::default(),
+            deleted: BTreeMap::new(),
+            due: [None; DEAR.len()],
+            began: false,
+            running: Vec::new(),
+            last: None,
+        }
     }
 
     /// Forgets what was seen.
@@ -55,23 +79,48 @@ impl FindingPart {
         *self = Self::new(self.root.clone());
     }
 
-    /// Whether this tick judges, and what it must read for that. `now` is monotonic.
-    pub(crate) fn turn(&self, demand: TopicSet, now: u64) -> Option<Turn> {
+    /// What this tick must read, and whether it judges. `last` is the tick before; `now` is monotonic.
+    pub(crate) fn turn(&mut self, demand: TopicSet, last: &Snapshot, now: u64) -> Option<Turn> {
         if !demand.contains(Topic::Finding) {
             return None;
         }
         let wanted = needed();
-        let all = (wanted - demand).is_empty();
-        let due = self.last.is_none_or(|last| now.saturating_sub(last) + SLACK >= EVERY);
-        if !due && !all && self.judged >= FIRST {
+        if (wanted - demand).is_empty() {
+            return Some(Turn { tables: wanted, judges: true, binaries: true });
+        }
+        if !std::mem::replace(&mut self.began, true) {
             return None;
         }
-        let dear = self.judged < FIRST || self.judged.is_multiple_of(DEAR_EVERY);
-        let tables = if dear { wanted } else { wanted - DEAR.iter().copied().collect() };
-        Some(Turn { tables, dear })
+        self.take_containers(last, now);
+        let is_due = |due: &Option<u64>| due.is_none_or(|due| now + SLACK >= due);
+        let mut groups = self.due.iter_mut().zip(DEAR).enumerate();
+        let group = groups.find_map(|(index, (due, (every, tables)))| {
+            is_due(due).then(|| {
+                *due = Some(now + every);
+                (index, tables)
+            })
+        });
+        let complete = self.due.iter().all(Option::is_some);
+        let judges = complete && self.last.is_none_or(|last| now.saturating_sub(last) + SLACK >= EVERY);
+        let cheap = if judges { wanted - dear() } else { TopicSet::EMPTY };
+        let tables = cheap | group.map_or(TopicSet::EMPTY, |(_, tables)| tables.iter().copied().collect());
+        let binaries = group.is_some_and(|(index, _)| index == 0);
+        (!tables.is_empty()).then_some(Turn { tables, judges, binaries })
     }
 
-    /// Judges; `next` must have all its tables.
+    /// Has all groups read again when a container came or went.
+    fn take_containers(&mut self, last: &Snapshot, now: u64) {
+        let running: Vec<u32> = last.container.values().filter_map(|row| row.init_pid).collect();
+        if running != self.running {
+            self.running = running;
+            // What is due lies an interval after its last reading.
+            for (due, (every, _)) in self.due.iter_mut().zip(DEAR) {
+                *due = due.map(|due| due.min(now.max(due.saturating_sub(every) + AT_NEWS)));
+            }
+        }
+    }
+
+    /// Judges when it is time; `next` must have the tables of this turn.
     pub(crate) fn judge(
         &mut self,
         turn: Turn,
@@ -79,24 +128,30 @@ impl FindingPart {
         next: &mut Snapshot,
         now: u64,
     ) {
-        let at = clock::now_nanos();
-        self.watch.look(next, at);
-        if turn.dear {
+        if turn.binaries {
             let programs = next.process.iter().filter(|(_, row)| !row.kernel_thread);
             self.deleted = collect::finding::deleted_binaries(&self.root, programs.map(|(key, _)| *key));
         }
+        if !turn.judges {
+            return;
+        }
+        let at = clock::now_nanos();
+        self.watch.look(next, at);
         let facts = Facts { now: at, snapshot: next, watch: &self.watch, deleted: &self.deleted };
         let found = find(&facts, &next.finding);
         // What was so before anybody looked is no news.
-        if self.judged >= FIRST {
+        if self.last.is_some() {
             for (kind, container, text) in changes(&next.finding, &found) {
                 containers.tell(kind, container, at, text);
             }
         }
         next.finding = found;
-        self.judged += 1;
         self.last = Some(now);
     }
+}
+
+fn dear() -> TopicSet {
+    DEAR.iter().flat_map(|(_, tables)| *tables).copied().collect()
 }
 
 /// All tables that rules look at.
@@ -105,4 +160,85 @@ pub(crate) fn needed() -> TopicSet {
     // Rates of the one, groups and figures of the other.
     tables.insert(Topic::ContainerStat);
     tables
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use glasshull_shared::domain::container::{Container, ContainerKey};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Groups read and whether it was judged, at each of so many ticks.
+    fn ticks(
+        part: &mut FindingPart,
+        last: &Snapshot,
+        seconds: std::ops::Range<u64>,
+    ) -> Vec<(u64, Vec<usize>, bool)> {
+        let demand = [Topic::Finding, Topic::Process].into_iter().collect();
+        let mut told = Vec::new();
+        for second in seconds {
+            let Some(turn) = part.turn(demand, last, second * SECOND) else { continue };
+            let groups = (0..DEAR.len()).filter(|group| turn.tables.contains(DEAR[*group].1[0])).collect();
+            part.last = if turn.judges { Some(second * SECOND) } else { part.last };
+            told.push((second, groups, turn.judges));
+        }
+        told
+    }
+
+    #[test]
+    fn the_first_tick_is_the_page_s_and_groups_come_one_by_one() {
+        let mut part = FindingPart::new(Root::host());
+        let told = ticks(&mut part, &Snapshot::default(), 100..112);
+        let wanted = vec![
+            (101, vec![0], false),
+            (102, vec![1], false),
+            (103, vec![2], false),
+            (104, vec![3], true),
+            (109, vec![], true),
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn dear_groups_are_read_again_now_and_then() {
+        let mut part = FindingPart::new(Root::host());
+        let told = ticks(&mut part, &Snapshot::default(), 100..170);
+        let read = |group| {
+            told.iter().filter(move |(_, groups, _)| groups.contains(&group)).map(|(second, ..)| *second)
+        };
+        assert_eq!(read(0).collect::<Vec<_>>(), [101, 161]);
+        assert_eq!(read(3).collect::<Vec<_>>(), [104, 124, 144, 164]);
+        assert_eq!(told.iter().filter(|(.., judges)| *judges).count(), 14);
+    }
+
+    #[test]
+    fn a_container_that_came_has_them_read_soon_but_not_at_each_tick() {
+        let mut part = FindingPart::new(Root::host());
+        let mut last = Snapshot::default();
+        ticks(&mut part, &last, 100..105);
+        let row = Container { init_pid: Some(7), ..Container::default() };
+        last.container.insert(ContainerKey { id: "a".into() }, Arc::new(row));
+        let told = ticks(&mut part, &last, 105..130);
+        let read: Vec<_> =
+            told.iter().filter(|(_, groups, _)| groups.contains(&0)).map(|(second, ..)| *second).collect();
+        assert_eq!(read, [111]);
+    }
+
+    #[test]
+    fn who_subscribes_to_all_has_them_judged_at_each_tick() {
+        let mut part = FindingPart::new(Root::host());
+        let demand = needed() | [Topic::Finding].into_iter().collect();
+        for second in 0..3 {
+            assert!(part.turn(demand, &Snapshot::default(), second * SECOND).is_some_and(|turn| turn.judges));
+        }
+    }
+
+    #[test]
+    fn no_table_is_read_that_no_rule_needs() {
+        assert!((dear() - needed()).is_empty(), "read for nothing");
+    }
 }

@@ -1,5 +1,7 @@
 //! Rules about what keeps a container apart from the host.
 
+use std::collections::BTreeMap;
+
 use glasshull_shared::domain::confinement::{CapSet, Confinement, Declared, Effective};
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::Severity;
@@ -27,19 +29,18 @@ fn confined<'a>(facts: &Facts<'a>) -> impl Iterator<Item = Row<'a>> + use<'a> {
     running(facts).filter_map(|(key, _)| Some((key, &**snapshot.confinement.get(key)?)))
 }
 
-/// What is mounted into a container and in sight.
-fn mounts<'a>(facts: &Facts<'a>, id: &'a str) -> impl Iterator<Item = &'a Mount> + use<'a> {
-    let all = facts.snapshot.mount.values().map(|row| &**row);
-    all.filter(move |row| row.container.as_deref() == Some(id) && !row.overmounted)
-}
+/// A path of the host in a container: where it is mounted, which it is, whether it may be written to.
+type HostPath<'a> = (&'a Mount, &'a str, bool);
 
-/// Paths of the host: where they are mounted, which they are, whether they may be written to.
-fn host_paths<'a>(
-    facts: &Facts<'a>,
-    id: &'a str,
-) -> impl Iterator<Item = (&'a Mount, &'a str, bool)> + use<'a> {
-    let own = mounts(facts, id).filter(|row| row.origin == MountOrigin::HostPath);
-    own.filter_map(|row| row.from_host.as_ref().map(|from| (row, from.path.as_str(), from.writable)))
+/// Paths of the host that are mounted into containers and in sight, by container. Few of all mounts are the host's.
+fn host_paths<'a>(facts: &Facts<'a>) -> BTreeMap<&'a str, Vec<HostPath<'a>>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for row in facts.snapshot.mount.values() {
+        let hosts = row.origin == MountOrigin::HostPath && !row.overmounted;
+        let (true, Some(id), Some(from)) = (hosts, &row.container, &row.from_host) else { continue };
+        found.entry(id.as_str()).or_default().push((&**row, from.path.as_str(), from.writable));
+    }
+    found
 }
 
 fn mounted(row: &Mount, path: &str, writable: bool) -> Evidence {
@@ -57,13 +58,15 @@ fn privileged_by_engine(row: &Confinement) -> bool {
 
 /// Shares namespaces of the host, or has its root.
 pub(super) fn host_like(facts: &Facts<'_>) -> Vec<Draft> {
+    let paths = host_paths(facts);
     let rows = running(facts).filter_map(|(key, container)| {
         let row = facts.snapshot.confinement.get(key);
         let told = row.and_then(|row| row.declared.as_ref());
         let pid = container.init_pid.unwrap_or(0);
         let mut found = shared_namespaces(facts, &key.id, pid, told);
         let host_pids = found.iter().any(|one| one.label.starts_with("pid"));
-        let root: Vec<_> = host_paths(facts, &key.id).filter(|(_, path, _)| *path == "/").collect();
+        let own = paths.get(key.id.as_str()).into_iter().flatten().copied();
+        let root: Vec<_> = own.filter(|(_, path, _)| *path == "/").collect();
         let grave = !root.is_empty() || (host_pids && row.is_some_and(|row| privileged_by_engine(row)));
         found.extend(root.into_iter().map(|(row, path, writable)| mounted(row, path, writable)));
         let severity = if grave { Severity::Trouble } else { Severity::Attention };
@@ -148,9 +151,10 @@ pub(super) fn engine_socket(facts: &Facts<'_>) -> Vec<Draft> {
         };
         named || endpoints.iter().any(holds)
     };
+    let paths = host_paths(facts);
     let rows = running(facts).filter_map(|(key, _)| {
-        let sockets =
-            host_paths(facts, &key.id).filter(|(row, path, _)| leads(path) || leads(&row.mountpoint));
+        let own = paths.get(key.id.as_str())?.iter().copied();
+        let sockets = own.filter(|(row, path, _)| leads(path) || leads(&row.mountpoint));
         let told: Vec<_> = sockets.map(|(row, path, writable)| mounted(row, path, writable)).collect();
         (!told.is_empty()).then(|| Draft::of_container(facts, key, Severity::Trouble, told))
     });
@@ -159,11 +163,12 @@ pub(super) fn engine_socket(facts: &Facts<'_>) -> Vec<Draft> {
 
 /// Sockets of engines and the root have rules of their own.
 pub(super) fn writable_host_path(facts: &Facts<'_>) -> Vec<Draft> {
+    let paths = host_paths(facts);
     let rows = running(facts).filter_map(|(key, _)| {
+        let own = paths.get(key.id.as_str())?.iter().copied();
         let socket = |path: &str| path.rsplit_once('/').is_some_and(|(_, name)| SOCKETS.contains(&name));
-        let writable: Vec<_> = host_paths(facts, &key.id)
-            .filter(|(_, path, writable)| *writable && *path != "/" && !socket(path))
-            .collect();
+        let writable: Vec<_> =
+            own.filter(|(_, path, writable)| *writable && *path != "/" && !socket(path)).collect();
         if writable.is_empty() {
             return None;
         }
