@@ -1,13 +1,15 @@
 //! Known traffic between two network namespaces of their own: [`Wire`] lays a veth pair and takes it away again, the program
 //! `glasshull-traffic` ([`run`]) sends and receives in them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 
 /// Address of the far end, IPv4.
 pub const FAR: &str = "10.79.0.2";
@@ -50,6 +52,8 @@ impl Wire {
         ] {
             ip(&["-n", name, "address", "add", v4, "dev", link])?;
             ip(&["-n", name, "address", "add", v6, "dev", link, "nodad"])?;
+            // Datagrams handed over as one are cut apart before they pass, as a capture must see them.
+            ip(&["-n", name, "link", "set", link, "gso_max_segs", "1"])?;
             ip(&["-n", name, "link", "set", link, "up"])?;
         }
         ip(&["-n", &wire.near, "neighbour", "add", NOBODY, "lladdr", "02:00:00:00:00:99", "dev", "v0"])?;
@@ -126,6 +130,10 @@ pub enum Work {
         ports: u16,
         /// Datagrams per second; 0 for as many as can be
         rate: u64,
+        /// Datagrams handed to the kernel in one call, which cuts them apart: each port then gets as many at once.
+        /// Needs a link of [`Wire`]
+        #[arg(default_value_t = 1)]
+        at_once: u16,
     },
 }
 
@@ -143,8 +151,8 @@ pub fn run(work: &Work) -> Result<()> {
         Work::Sink { port } => sink(port),
         Work::Tcp { to, bytes } => tcp(to, bytes),
         Work::Udp { to, count, size } => udp(to, count, size),
-        Work::Flood { to, seconds, size, ports, rate } => {
-            let (sent, took) = flood(to, seconds, size, ports.max(1), rate)?;
+        Work::Flood { to, seconds, size, ports, rate, at_once } => {
+            let (sent, took) = flood(to, seconds, size, ports.max(1), rate, at_once.max(1))?;
             Ok(writeln!(std::io::stdout(), "{sent} {took}")?)
         }
     }
@@ -197,10 +205,10 @@ fn udp(to: SocketAddr, count: u64, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn flood(to: IpAddr, seconds: f64, size: usize, ports: u16, rate: u64) -> Result<(u64, f64)> {
+fn flood(to: IpAddr, seconds: f64, size: usize, ports: u16, rate: u64, at_once: u16) -> Result<(u64, f64)> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     let one = (ports == 1).then(|| socket.connect((to, FIRST_PORT))).transpose()?;
-    let data = vec![b'x'; size];
+    let data = vec![b'x'; size * usize::from(at_once)];
     let (began, mut sent) = (Instant::now(), 0_u64);
     loop {
         let elapsed = began.elapsed().as_secs_f64();
@@ -211,20 +219,27 @@ fn flood(to: IpAddr, seconds: f64, size: usize, ports: u16, rate: u64) -> Result
             std::hint::spin_loop();
             continue;
         }
-        for _ in 0..BURST {
+        for _ in 0..(BURST / u64::from(at_once)).max(1) {
+            let port = FIRST_PORT + (sent / u64::from(at_once) % u64::from(ports)) as u16;
             let result = match one {
+                _ if at_once > 1 => send_cut(&socket, (to, port).into(), &data, size),
                 Some(()) => socket.send(&data),
-                None => {
-                    let port = FIRST_PORT + (sent % u64::from(ports)) as u16;
-                    socket.send_to(&data, (to, port))
-                }
+                None => socket.send_to(&data, (to, port)),
             };
             match result {
-                Ok(_) => sent += 1,
+                Ok(_) => sent += u64::from(at_once),
                 // No room now, or the far end has refused one before.
                 Err(error) if error.raw_os_error().is_some() => {}
                 Err(error) => bail!(error),
             }
         }
     }
+}
+
+/// Sends `data` as datagrams of `size` bytes each. Source: udp(7) `UDP_SEGMENT`.
+fn send_cut(socket: &UdpSocket, to: SocketAddr, data: &[u8], size: usize) -> std::io::Result<usize> {
+    let size = u16::try_from(size).map_err(std::io::Error::other)?;
+    let cut = [ControlMessage::UdpGsoSegments(&size)];
+    let to = SockaddrStorage::from(to);
+    Ok(sendmsg(socket.as_raw_fd(), &[IoSlice::new(data)], &cut, MsgFlags::empty(), Some(&to))?)
 }

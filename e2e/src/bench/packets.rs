@@ -14,7 +14,7 @@ use crate::lab::process::{ProcessRef, wait_until};
 use crate::traffic::{Ended, NOBODY, Wire};
 
 /// Packets per second that are tried; 0 is as many as can be sent.
-const RATES: [u64; 5] = [50_000, 100_000, 200_000, 400_000, 0];
+const RATES: [u64; 6] = [50_000, 100_000, 200_000, 400_000, 550_000, 0];
 /// How long is sent at each rate.
 const SECONDS: u64 = 5;
 /// Bytes in each datagram.
@@ -23,6 +23,8 @@ const SIZE: &str = "64";
 const PORTS: &str = "1000";
 /// The core of who counts.
 const CORE: &str = "0";
+/// Datagrams sent in one call, so that the sender is faster than who counts.
+const AT_ONCE: &str = "16";
 
 /// What one program made of one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -103,7 +105,7 @@ fn table(rates: &[Rate]) -> Result<String> {
 /// Sends, and gives how many per second and how many in all.
 fn flood(wire: &Wire, traffic: &Path, rate: u64) -> Result<(f64, u64)> {
     let mut command = Wire::inside(&wire.near, traffic);
-    command.args(["traffic", "flood", NOBODY, &SECONDS.to_string(), SIZE, PORTS, &rate.to_string()]);
+    command.args(["traffic", "flood", NOBODY, &SECONDS.to_string(), SIZE, PORTS, &rate.to_string(), AT_ONCE]);
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let (sent, took) = said.trim().split_once(' ').context("the sender says nothing")?;
