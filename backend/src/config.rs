@@ -1,5 +1,7 @@
 //! The command line: what `glasshull` can do and how it is told.
 
+mod enter;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glasshull_shared::domain::finding::{Rule, Severity};
 use glasshull_shared::domain::namespace::NamespaceKind;
+
+pub(crate) use enter::Enter;
 
 use crate::command::finding::{parse_rule, parse_severity};
 
@@ -36,6 +40,7 @@ Examples:
   glasshull who web                           which host pids are in this container
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull dns web                           what names lead to where that container asks
+  glasshull enter web -- psql -h postgres     a host program in that container's network, with its names
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
@@ -73,6 +78,8 @@ pub(crate) enum Command {
     Confinement(Confinement),
     /// Tell what names lead to where a container asks; as hosts lines, HOSTALIASES, curl arguments and more
     Dns(Dns),
+    /// Run a program of this host in a container's network, with the container's names
+    Enter(Enter),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
     /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it

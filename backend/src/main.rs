@@ -40,6 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let common = cli.common;
+    let mut ready = None;
     let result = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
             Command::Serve(args) => command::serve::run(common, args).await,
@@ -47,6 +48,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Who(args) => command::who::run(common, args).await,
             Command::Confinement(args) => command::confinement::run(common, args).await,
             Command::Dns(args) => command::dns::run(common, args).await,
+            Command::Enter(args) => match command::enter::find(common, args).await {
+                Ok(found) => {
+                    ready = Some(found);
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(code) => Ok(code),
+            },
             Command::Findings(args) => command::finding::run(common, args).await,
             Command::Ns(args) => command::ns::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,
@@ -59,5 +67,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     });
     // A reading that hangs in the kernel (a dead NFS server) must not keep us from ending.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    result
+    // Namespaces are joined by a process that has no other thread any more.
+    ready.map_or(result, |ready| Ok(ready.run()))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod confinement;
 pub(crate) mod dns;
+pub(crate) mod enter;
 pub(crate) mod finding;
 pub(crate) mod io;
 pub(crate) mod limits;

@@ -8,6 +8,7 @@ pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod join;
 pub(crate) mod mount;
+pub(crate) mod names;
 pub(crate) mod namespace;
 pub(crate) mod nat;
 pub(crate) mod network;

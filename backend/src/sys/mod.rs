@@ -17,5 +17,6 @@ pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;
 pub(crate) mod sock_diag;
+pub(crate) mod stage;
 pub(crate) mod text;
 pub(crate) mod xtables;

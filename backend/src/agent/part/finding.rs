@@ -13,8 +13,8 @@ use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use super::container::ContainerPart;
 use crate::collect;
 use crate::model::finding::{Facts, Watch, changes, find};
-use crate::sys::clock;
 use crate::sys::root::Root;
+use crate::sys::{clock, heap};
 
 /// Nanoseconds between two judgements.
 const EVERY: u64 = 5_000_000_000;
@@ -58,6 +58,8 @@ pub(crate) struct Turn {
     judges: bool,
     /// Whether binaries are looked at.
     binaries: bool,
+    /// Whether much was read that is not read at each tick.
+    dear: bool,
 }
 
 impl FindingPart {
@@ -86,7 +88,7 @@ impl FindingPart {
         }
         let wanted = needed();
         if (wanted - demand).is_empty() {
-            return Some(Turn { tables: wanted, judges: true, binaries: true });
+            return Some(Turn { tables: wanted, judges: true, binaries: true, dear: false });
         }
         if !std::mem::replace(&mut self.began, true) {
             return None;
@@ -105,7 +107,7 @@ impl FindingPart {
         let cheap = if judges { wanted - dear() } else { TopicSet::EMPTY };
         let tables = cheap | group.map_or(TopicSet::EMPTY, |(_, tables)| tables.iter().copied().collect());
         let binaries = group.is_some_and(|(index, _)| index == 0);
-        (!tables.is_empty()).then_some(Turn { tables, judges, binaries })
+        (!tables.is_empty()).then_some(Turn { tables, judges, binaries, dear: group.is_some() })
     }
 
     /// Has all groups read again when a container came or went.
@@ -131,6 +133,10 @@ impl FindingPart {
         if turn.binaries {
             let programs = next.process.iter().filter(|(_, row)| !row.kernel_thread);
             self.deleted = collect::finding::deleted_binaries(&self.root, programs.map(|(key, _)| *key));
+        }
+        if turn.dear {
+            // What reading it took is not needed for a minute.
+            heap::give_back();
         }
         if !turn.judges {
             return;

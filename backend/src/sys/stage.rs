@@ -1,0 +1,113 @@
+//! Namespaces for a program to run in: joins those of a process, and in a mount namespace of its own lays files over the host's.
+//! Changes nothing that another process can see.
+#![expect(unsafe_code, reason = "rustix wraps unshare as unsafe, for CLONE_FILES, which is not used")]
+
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+/// Bytes the files laid over the host's may take together.
+const SIZE: &CStr = c"size=4m,mode=0755";
+/// Folders of which one is covered for a moment; links of `/etc` do not lead there.
+const FOLDERS: [&str; 6] = ["/mnt", "/media", "/srv", "/opt", "/home", "/sys"];
+
+/// A file that the program shall see in place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// Whose place it takes: an existing file or socket.
+    pub over: PathBuf,
+    /// What it holds.
+    pub content: Vec<u8>,
+}
+
+/// What could not be done, and why.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// As it is told: "joining its network namespace".
+    pub what: String,
+    /// The kernel's answer.
+    pub why: io::Error,
+}
+
+fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Failed {
+    move |why| Failed { what: what.into(), why: why.into() }
+}
+
+/// A namespace of a process, held open.
+#[derive(Debug)]
+pub(crate) struct Door {
+    kind: LinkNameSpaceType,
+    name: &'static str,
+    file: File,
+}
+
+/// Opens a namespace of a process by its name in `/proc/PID/ns`.
+///
+/// # Errors
+/// `ENOENT` when the process has gone, `EACCES` without CAP_SYS_PTRACE over it.
+pub(crate) fn door(proc: &Path, pid: u32, name: &'static str) -> Result<Door, Failed> {
+    let kind = match name {
+        "uts" => LinkNameSpaceType::HostNameAndNISDomainName,
+        "ipc" => LinkNameSpaceType::InterProcessCommunication,
+        "pid" => LinkNameSpaceType::ProcessID,
+        "mnt" => LinkNameSpaceType::Mount,
+        _ => LinkNameSpaceType::Network,
+    };
+    let path = proc.join(format!("{pid}/ns/{name}"));
+    let file = File::open(&path).map_err(failed(format!("opening {}", path.display())))?;
+    Ok(Door { kind, name, file })
+}
+
+/// Joins them, in this order. Of pid namespaces only children are in the new one.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, and for mnt also without CAP_SYS_CHROOT.
+pub(crate) fn join(doors: &[Door]) -> Result<(), Failed> {
+    // SAFETY: only CLONE_FS, which makes root and working directory this thread's own: no descriptor is touched.
+    unsafe { unshare_unsafe(UnshareFlags::FS) }.map_err(failed("leaving the shared working directory"))?;
+    for door in doors {
+        move_into_link_name_space(door.file.as_fd(), Some(door.kind))
+            .map_err(failed(format!("joining its {} namespace", door.name)))?;
+    }
+    Ok(())
+}
+
+/// Takes a mount namespace of our own and lays the files over those of the host. What the host mounts later is still seen.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN; `ENOENT` when no folder is there to be covered for a moment.
+pub(crate) fn lay(covers: &[Cover]) -> Result<(), Failed> {
+    // SAFETY: CLONE_NEWNS implies CLONE_FS, as above; no descriptor is touched.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.map_err(failed("taking a mount namespace of our own"))?;
+    let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", down).map_err(failed("keeping our mounts to ourselves"))?;
+    let beside =
+        |folder: &&Path| folder.is_dir() && !covers.iter().any(|cover| cover.over.starts_with(folder));
+    let folder = FOLDERS.iter().map(Path::new).find(beside);
+    let folder =
+        folder.ok_or_else(|| failed("finding a folder to prepare files in")(io::ErrorKind::NotFound))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("tmpfs", folder, "tmpfs", flags, SIZE).map_err(failed("mounting a tmpfs"))?;
+    for (number, cover) in covers.iter().enumerate() {
+        let file = folder.join(number.to_string());
+        write(&file, &cover.content).map_err(failed("writing to our tmpfs"))?;
+        let over = || format!("laying a file over {}", cover.over.display());
+        mount_bind(&file, &cover.over).map_err(failed(over()))?;
+        let flags = MountFlags::BIND | MountFlags::RDONLY | flags;
+        mount_remount(&cover.over, flags, c"").map_err(failed(over()))?;
+    }
+    // The files laid elsewhere stay; the folder is the host's again.
+    unmount(folder, UnmountFlags::DETACH).map_err(failed("uncovering the folder"))
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?.write_all(content)
+}
