@@ -28,12 +28,12 @@ const CONTAINERS: [(&str, &[&str], &str); 5] = [
 const SERVE: &str = "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
 
 /// The scene; taken down when it is dropped.
-struct Scene<'a> {
+pub(crate) struct Scene<'a> {
     context: &'a Context,
 }
 
 impl<'a> Scene<'a> {
-    fn up(context: &'a Context) -> Result<Self> {
+    pub(crate) fn up(context: &'a Context) -> Result<Self> {
         let scene = Self { context };
         for (number, network) in ["names-a", "names-b"].into_iter().enumerate() {
             let bridge = format!("com.docker.network.bridge.name={}n{number}", context.lab.state().stem);
@@ -55,11 +55,11 @@ impl<'a> Scene<'a> {
         Ok(inspect["Id"].as_str().context("no id")?.to_owned())
     }
 
-    fn pid(&self, name: &str) -> Result<String> {
+    pub(crate) fn pid(&self, name: &str) -> Result<String> {
         Ok(self.context.lab.inspect(name)?["State"]["Pid"].to_string())
     }
 
-    fn address(&self, name: &str, network: &str) -> Result<String> {
+    pub(crate) fn address(&self, name: &str, network: &str) -> Result<String> {
         let inspect = self.context.lab.inspect(name)?;
         let address = &inspect["NetworkSettings"]["Networks"][network]["IPAddress"];
         Ok(address.as_str().filter(|a| !a.is_empty()).context("no address")?.to_owned())

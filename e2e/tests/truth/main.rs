@@ -11,6 +11,7 @@ mod confinement;
 mod container;
 mod dns;
 mod engine;
+mod enter;
 mod finding;
 mod flow;
 mod host;
@@ -118,6 +119,10 @@ const CASES: &[Case] = &[
     ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),
     ("dns::a_name_without_an_answer_is_told", dns::failures),
     ("dns::who_asks_keeps_no_namespace_alive", dns::not_pinned),
+    ("enter::programs_find_names_as_the_container_does", enter::names),
+    ("enter::a_container_without_any_file_is_entered", enter::scratch),
+    ("enter::user_folder_code_signal_and_terminal_are_the_program_s", enter::passes),
+    ("enter::the_host_stays_as_it_is_and_refusals_say_why", enter::refuses),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),
