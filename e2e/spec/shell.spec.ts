@@ -2,6 +2,7 @@
 // what the page says.
 
 import { spawn, spawnSync } from 'node:child_process';
+import { dirname } from 'node:path';
 
 import { type Command, Inspector, commands, processSelection } from './support/inspector';
 import { type Lab, stat } from './support/lab';
@@ -25,6 +26,8 @@ async function runAll(offered: Command[], checks: Checks): Promise<void> {
       const child = spawnSync('bash', ['-c', command], {
         encoding: 'utf8',
         input: `${INSIDE}\n`,
+        // Ours is on the path of who installed it.
+        env: { ...process.env, PATH: `${dirname(process.env['GLASSHULL_BIN']!)}:${process.env['PATH']}` },
         timeout: endless ? ENDLESS : 60_000,
       });
       expect.soft(child.stderr, `what \`${command}\` complains about`).toBe('');
@@ -164,6 +167,7 @@ test.describe('of a container', { tag: '@lab' }, () => {
         // The names' server in there is the engine's own.
         expect.soft(out).toMatch(/127\.0\.0\.11:.*"dockerd"/);
       },
+      'a program of this host in its network, with its names': (out) => expect.soft(out.trim()).toBe(stat(1)!.comm),
       'go inside': (out) => expect.soft(out.trim()).toBe(stat(web.State.Pid)!.comm),
     });
   });

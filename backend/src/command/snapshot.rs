@@ -49,7 +49,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("capture", &[Topic::Capture]),
 ];
 /// What is left out unless asked for by name.
-const ON_DEMAND: &[&str] = &["thread", "flow", "capture"];
+const ON_DEMAND: &[&str] = &["thread", "flow", "capture", "dns_name"];
 /// What `--capture` adds.
 const CAPTURED: &[&str] = &["flow", "capture"];
 

@@ -158,6 +158,12 @@ pub fn for_container(id: &str, row: &Container, mode: CgroupMode) -> Vec<Command
         ));
         lines.extend(for_sockets(pid));
         lines.extend(confinement::commands(pid));
+        let ask = row.engine.as_ref().map(|endpoint| format!("--engine {} ", quote(endpoint)));
+        lines.push(command(
+            "a program of this host in its network, with its names",
+            format!("glasshull enter {}{word} -- sh", ask.unwrap_or_default()),
+            "nothing: Glasshull does not enter it",
+        ));
         lines.push(command(
             "go inside",
             format!("nsenter -t {pid} -a /bin/sh"),
