@@ -127,7 +127,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, process_io, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture)
+    /// Only these tables, comma-separated (process, process_io, device, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::delta::{Table, TableDelta, apply, diff};
 use crate::domain::{
-    agent::*, cgroup::*, confinement::*, container::*, dns::*, engine::*, event::*, finding::*, host::*,
-    mount::*, namespace::*, network::*, process::*, source::*,
+    agent::*, cgroup::*, confinement::*, container::*, device::*, dns::*, engine::*, event::*, finding::*,
+    host::*, mount::*, namespace::*, network::*, process::*, source::*,
 };
 use crate::wire::WireError;
 
@@ -173,6 +173,10 @@ tables! {
     dns_name / DnsName: DnsNameKey => DnsName,
     /// What the processes ask of files and wait for.
     process_io / ProcessIo: ProcessKey => ProcessIo,
+    /// Block devices.
+    device / Device: DeviceKey => Device,
+    /// What passed them.
+    device_stat / DeviceStat: DeviceKey => DeviceStat,
 }
 
 impl Topic {

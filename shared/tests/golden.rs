@@ -180,4 +180,6 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Resolver), fields(&sample.resolver));
     assert_eq!(merged(Topic::DnsName), fields(&sample.dns_name));
     assert_eq!(merged(Topic::ProcessIo), fields(&sample.process_io));
+    assert_eq!(merged(Topic::Device), fields(&sample.device));
+    assert_eq!(merged(Topic::DeviceStat), fields(&sample.device_stat));
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::part::cgroup::CgroupPart;
 use super::part::confinement::ConfinementPart;
 use super::part::container::ContainerPart;
+use super::part::device::DevicePart;
 use super::part::dns::DnsPart;
 use super::part::finding::{self, FindingPart};
 use super::part::flow::FlowPart;
@@ -76,6 +77,7 @@ pub(crate) struct Live {
     namespace: NamespacePart,
     confinement: ConfinementPart,
     dns: DnsPart,
+    device: DevicePart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -107,6 +109,7 @@ impl Live {
             namespace: NamespacePart::new(root.clone(), traces(&identity)),
             confinement: ConfinementPart::new(root.clone()),
             dns: DnsPart::new(root.clone(), Arc::clone(&wake)),
+            device: DevicePart::new(root.clone()),
             root,
             common,
             identity: Arc::new(identity),
@@ -185,6 +188,7 @@ impl Live {
         self.namespace.release();
         self.confinement.release();
         self.dns.release();
+        self.device.release();
         self.finding.release();
         self.last = Arc::default();
         self.last_tick = None;
@@ -275,6 +279,9 @@ impl Live {
         }
         if collect::NAMESPACE.needed(demand) {
             self.namespace.read(self.process.rows(), &self.container, next, troubles);
+        }
+        if collect::DEVICE.needed(demand) {
+            self.device.read(next, began, troubles);
         }
         if collect::CONFINEMENT.needed(demand) {
             self.confinement.read(&self.container, next, troubles);

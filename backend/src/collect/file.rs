@@ -78,12 +78,12 @@ impl Inside<'_> {
             }
             None => self.through_proc(),
         };
-        file.host_path = Some(host_path.to_string_lossy().into_owned());
+        file.host_path = Some(printable(&host_path.to_string_lossy()));
         if mount.fs_type == "overlay" && file.fate != FileFate::Deleted {
             let options = top.unwrap_or(mount);
             if let Some((layer, path)) = find_layer(self.root, options, &below_top, running, file.fate) {
                 file.layer = Some(layer);
-                file.layer_path = Some(path.to_string_lossy().into_owned());
+                file.layer_path = Some(printable(&path.to_string_lossy()));
             }
         }
     }
@@ -134,6 +134,16 @@ fn find_layer(
 mod tests {
     use super::*;
 
+    /// Another test that forks meanwhile holds the copy open for writing for a moment.
+    fn sleep(copy: &Path) -> std::process::Child {
+        loop {
+            match std::process::Command::new(copy).arg("30").spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                child => return child.unwrap(),
+            }
+        }
+    }
+
     #[test]
     fn our_own_program_is_where_it_says() {
         let file = executable(&Root::host(), std::process::id()).unwrap();
@@ -143,11 +153,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_a_hostile_name_commands_no_terminal() {
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("x\u{1b}[31m");
+        std::fs::create_dir(&odd).unwrap();
+        std::fs::copy("/bin/sleep", odd.join("sleeper")).unwrap();
+        let mut child = sleep(&odd.join("sleeper"));
+        let file = executable(&Root::host(), child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(file.host_path.as_ref().is_some_and(|path| path.contains("[31m")), "{file:?}");
+        assert!(!format!("{}{}", file.path, file.host_path.unwrap()).contains('\u{1b}'));
+    }
+
+    #[test]
     fn a_deleted_program_is_said_to_be() {
         let dir = tempfile::tempdir().unwrap();
         let copy = dir.path().join("sleeper");
         std::fs::copy("/bin/sleep", &copy).unwrap();
-        let mut child = std::process::Command::new(&copy).arg("30").spawn().unwrap();
+        let mut child = sleep(&copy);
         std::fs::remove_file(&copy).unwrap();
         let deleted = executable(&Root::host(), child.id()).unwrap();
         std::fs::write(&copy, "another").unwrap();

@@ -5,6 +5,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
+pub(crate) mod device;
 pub(crate) mod dns;
 pub(crate) mod file;
 pub(crate) mod finding;
@@ -310,6 +311,16 @@ pub(crate) const DNS: Collector = Collector {
     ),
 };
 
+/// Block devices: `/proc/diskstats`, `/sys/dev/block`, udev's database.
+pub(crate) const DEVICE: Collector = Collector {
+    name: "device",
+    fills: &[Topic::Device, Topic::DeviceStat],
+    needed_by: &[Topic::Device, Topic::DeviceStat],
+    misses: Some(
+        "loop devices without a file; labels and contents where udev does not run; a scheduler that was changed, for half a minute",
+    ),
+};
+
 /// Our own cost.
 pub(crate) const OWN_COST: Collector =
     Collector { name: "own_cost", fills: &[Topic::Agent], needed_by: &[Topic::Agent], misses: None };
@@ -335,6 +346,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     FINDING,
     NAMESPACE,
     DNS,
+    DEVICE,
     OWN_COST,
 ];
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat};
 use glasshull_shared::domain::process::{
     IoClass, IoPriority, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
 };
@@ -46,6 +47,8 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
         Topic::Process,
         Topic::ProcessStat,
         Topic::ProcessIo,
+        Topic::Device,
+        Topic::DeviceStat,
         Topic::Container,
         Topic::ContainerStat,
         Topic::Source,
@@ -150,6 +153,7 @@ fn document(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> Result<Value
             "psi_io": host.and_then(|h| h.psi_io),
             "blocked": host.map(|h| h.blocked),
         },
+        "devices": devices(snapshot).map(|(key, device, stat)| merge(&[json!(key), json!(device), json!(stat)])).collect::<Result<Vec<_>, _>>()?,
         "processes": all(&mut doers.iter().filter(|d| d.moves()).take(top))?,
         "waiting": all(&mut doers.iter().filter(|d| d.waits()))?,
         "containers": containers.collect::<Vec<_>>(),
@@ -164,6 +168,8 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
         let (iowait, psi) = (unit::or_unknown(iowait), unit::or_unknown(psi));
         let _ = writeln!(out, "host: iowait {iowait}, I/O pressure {psi}, {} in D", host.blocked);
     }
+    let heads = ["DEVICE", "LIES ON", "BUSY", "QUEUE", "r/s", "READ/s", "r WAIT", "w/s", "WRITE/s", "w WAIT"];
+    section(&mut out, "no block device is at work", &heads, device_lines(snapshot));
     let heads =
         ["PID", "USER", "PRIO", "READ/s", "WRITE/s", "READ()", "WRITE()", "WAITS", "CONTAINER", "COMMAND"];
     let moving: Vec<_> = doers.iter().filter(|d| d.moves()).collect();
@@ -206,6 +212,46 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
     });
     section(&mut out, "no process waits in D", &["PID", "STATE", "WAITS IN", "COMMAND"], rows.collect());
     out
+}
+
+/// Block devices, the busiest first; the order of numbers among equals keeps stacks together.
+fn devices(snapshot: &Snapshot) -> impl Iterator<Item = (&DeviceKey, &Device, &DeviceStat)> {
+    let rows = snapshot.device.iter().filter_map(|(key, device)| {
+        let stat = snapshot.device_stat.get(key)?;
+        Some((key, &**device, &**stat))
+    });
+    let mut rows: Vec<_> = rows.collect();
+    let share = |stat: &DeviceStat| stat.utilization_ratio.unwrap_or_default();
+    rows.sort_by(|a, b| share(b.2).total_cmp(&share(a.2)));
+    rows.into_iter()
+}
+
+/// Of those through which something passed in the interval.
+fn device_lines(snapshot: &Snapshot) -> Vec<[String; 10]> {
+    let count = |per_sec: Option<f32>| unit::or_unknown(per_sec.map(|count| format!("{count:.1}")));
+    let wait = |secs: Option<f32>| unit::or_unknown(secs.map(|secs| format!("{:.2} ms", secs * 1000.0)));
+    let at_work =
+        devices(snapshot).filter(|(.., stat)| stat.utilization_ratio.is_some_and(|share| share > 0.0));
+    at_work
+        .map(|(_, device, stat)| {
+            [
+                device.dm_name.clone().unwrap_or_else(|| device.name.clone()),
+                if device.parents.is_empty() {
+                    device.kind.name().to_owned()
+                } else {
+                    device.parents.join(" ")
+                },
+                unit::or_unknown(stat.utilization_ratio.map(|share| unit::percent(share.into()))),
+                unit::or_unknown(stat.queue_length.map(|mean| format!("{mean:.2}"))),
+                count(stat.reads_per_sec),
+                rate(stat.read_bytes_per_sec),
+                wait(stat.read_await_secs),
+                count(stat.writes_per_sec),
+                rate(stat.write_bytes_per_sec),
+                wait(stat.write_await_secs),
+            ]
+        })
+        .collect()
 }
 
 fn rate(bytes: Option<f32>) -> String {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod confinement;
+pub(crate) mod device;
 pub(crate) mod dns;
 pub(crate) mod exit;
 pub(crate) mod finding;

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod cgroup;
 pub mod confinement;
 pub mod container;
+pub mod device;
 pub mod dns;
 pub mod engine;
 pub mod event;

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod confinement;
+mod device;
 mod dns;
 mod finding;
 mod flow;
@@ -77,6 +78,8 @@ pub(crate) fn snapshot() -> Snapshot {
         resolver: [(dns::resolver_key(), Arc::new(dns::resolver()))].into(),
         dns_name: [(dns::dns_name_key(), Arc::new(dns::dns_name()))].into(),
         process_io: [(process_key(), Arc::new(process_io()))].into(),
+        device: [(device::key(), Arc::new(device::row()))].into(),
+        device_stat: [(device::key(), Arc::new(device::stat()))].into(),
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod confinement;
 pub(crate) mod container;
+pub(crate) mod device;
 pub(crate) mod dns;
 pub(crate) mod finding;
 pub(crate) mod flow;

@@ -1,0 +1,160 @@
+//! Block devices against `/proc/diskstats`, `lsblk` and what `dd` wrote past the page cache, on a loop device of our own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::agent::{Snapshot, same};
+use crate::network::run;
+use crate::runner::Context;
+
+/// Bytes of one write.
+const BLOCK: u64 = 64 << 10;
+/// Writes of one `dd`.
+const COUNT: u64 = 256;
+
+/// A loop device over a file of the lab's; taken away when it is dropped.
+struct Loop {
+    node: String,
+    file: PathBuf,
+}
+
+impl Loop {
+    fn up(context: &Context) -> Result<Self> {
+        let file = context.lab.state().dir.join("device.img");
+        fs::File::create(&file)?.set_len(BLOCK * COUNT)?;
+        let node = run(&["losetup", "--find", "--show", &file.display().to_string()])?.trim().to_owned();
+        Ok(Self { node, file })
+    }
+
+    fn name(&self) -> &str {
+        self.node.trim_start_matches("/dev/")
+    }
+
+    fn dd(&self, times: u64) -> Command {
+        let mut command = Command::new("sh");
+        let line = format!(
+            "for i in $(seq {times}); do dd if=/dev/zero of={} bs={BLOCK} count={COUNT} oflag=direct conv=notrunc; done",
+            self.node
+        );
+        command.args(["-c", &line]).stderr(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// Fields 4 and later of our line in `/proc/diskstats`.
+    fn counters(&self) -> Result<Vec<u64>> {
+        let text = fs::read_to_string("/proc/diskstats")?;
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let line = text.lines().map(words).find(|words| words.get(2).is_some_and(|name| name == self.name()));
+        Ok(line.context("no line")?.iter().skip(3).filter_map(|word| word.parse().ok()).collect())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = run(&["losetup", "--detach", &self.node]);
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+/// Ends with the case.
+struct Writer(Child);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn take(context: &Context, interval: &str) -> Result<Snapshot> {
+    context.agent.snapshot_with(&context.endpoint(), &["--tables", "device", "--interval", interval])
+}
+
+fn row<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Value> {
+    let found = snapshot.rows("device")?.iter().find(|row| row["name"] == name);
+    found.with_context(|| format!("no row for {name}"))
+}
+
+/// Names, numbers, sizes and what each lies on are those of `lsblk`; empty loop devices are in neither.
+pub(crate) fn as_lsblk(context: &mut Context) -> Result<()> {
+    let device = Loop::up(context)?;
+    let snapshot = take(context, "200ms")?;
+    let told: Value = serde_json::from_str(&run(&[
+        "lsblk",
+        "--json",
+        "--bytes",
+        "--list",
+        "--output",
+        "NAME,MAJ:MIN,SIZE,PKNAME,RO,TYPE",
+    ])?)?;
+    let listed = told["blockdevices"].as_array().context("lsblk lists nothing")?;
+    let with_size = listed.iter().filter(|line| line["size"].as_u64().is_some_and(|size| size > 0));
+    let mut compared = 0;
+    for line in with_size {
+        let name = line["name"].as_str().context("no name")?;
+        let row = row(&snapshot, name)?;
+        same(row, "size_bytes", &line["size"])?;
+        same(row, "read_only", &line["ro"])?;
+        ensure!(row["major_minor"] == json!(line["maj:min"].as_str().unwrap_or_default().trim()), "{row}");
+        if let Some(parent) = line["pkname"].as_str() {
+            ensure!(
+                row["parents"].as_array().is_some_and(|all| all.iter().any(|one| one == parent)),
+                "{row}"
+            );
+        }
+        compared += 1;
+    }
+    ensure!(compared >= 2, "lsblk told of {compared} devices");
+    let own = row(&snapshot, device.name())?;
+    same(own, "kind", &json!("loop"))?;
+    same(own, "backing_file", &json!(fs::canonicalize(&device.file)?))?;
+    Ok(())
+}
+
+/// Counters are the kernel's, rates those of what `dd` writes, and nothing is told of a device at rest.
+pub(crate) fn figures(context: &mut Context) -> Result<()> {
+    let device = Loop::up(context)?;
+    let before = device.counters()?;
+    ensure!(device.dd(1).status()?.success(), "dd failed");
+    let at_rest = take(context, "1s")?;
+    let now = device.counters()?;
+    let quiet = row(&at_rest, device.name())?;
+    ensure!(quiet["write_bytes"].as_u64() == now.get(6).map(|sectors| sectors * 512), "{quiet}");
+    let written = now.get(6).zip(before.get(6)).map(|(now, before)| (now - before) * 512);
+    ensure!(written == Some(BLOCK * COUNT), "dd wrote {written:?}");
+    for (field, at) in [("reads", 0), ("writes", 4), ("write_merges", 5), ("in_flight", 8)] {
+        same(quiet, field, &json!(now.get(at)))?;
+    }
+    for (field, at) in [("write_nanos", 7), ("busy_nanos", 9), ("queue_nanos", 10)] {
+        same(quiet, field, &json!(now.get(at).map(|millis| millis * 1_000_000)))?;
+    }
+    same(quiet, "write_bytes_per_sec", &json!(0.0))?;
+    same(quiet, "utilization_ratio", &json!(0.0))?;
+    same(quiet, "write_await_secs", &Value::Null)?;
+    let _writer = Writer(device.dd(4000).spawn()?);
+    let at_work = take(context, "2s")?;
+    let busy = row(&at_work, device.name())?;
+    let figure = |name: &str| busy[name].as_f64().with_context(|| format!("no {name} in {busy}"));
+    let (bytes, writes) = (figure("write_bytes_per_sec")?, figure("writes_per_sec")?);
+    ensure!(writes > 1.0 && figure("write_await_secs")? > 0.0, "{busy}");
+    ensure!((bytes / writes / figure("write_request_bytes")? - 1.0).abs() < 0.01, "{busy}");
+    ensure!(
+        (figure("write_request_bytes")? / BLOCK as f64 - 1.0).abs() < 0.01,
+        "dd writes {BLOCK} each: {busy}"
+    );
+    let share = figure("utilization_ratio")?;
+    ensure!(share > 0.0 && share <= 1.0, "{busy}");
+    // Little's law, by which iostat's figures hang together.
+    let (queue, law) = (figure("queue_length")?, writes * figure("write_await_secs")?);
+    ensure!((queue - law).abs() <= 0.1 * law + 0.02, "aqu-sz {queue}, w/s × w_await {law}");
+    let told = context.agent.call(&["io", "--engine", &context.endpoint(), "--json"])?;
+    let told: Value = serde_json::from_str(&told.out)?;
+    let listed = told["devices"].as_array().into_iter().flatten();
+    let named = listed.filter(|row| row["name"] == device.name()).count();
+    ensure!(named == 1, "glasshull io does not tell of {}", device.name());
+    Ok(())
+}
