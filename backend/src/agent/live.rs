@@ -225,15 +225,19 @@ impl Live {
         (began, serving): (u64, Serving),
     ) {
         let demand = turn.map_or(subscribed, |turn| subscribed | turn.tables);
-        // Parts that read at some ticks only must not miss the turn.
-        let ticks = if turn.is_some() { 0 } else { self.ticks };
+        // Parts that read at some ticks only must not miss their turn.
+        let every = self.ticks;
+        let ticks = |of: collect::Collector| match turn {
+            Some(turn) if of.needed(turn.tables) => 0,
+            _ => every,
+        };
         let troubles = &mut self.troubles;
         if collect::HOST.needed(demand) {
             let short_lived = self.process.short_lived();
             self.host.read(&self.root, next, began, short_lived, troubles);
         }
         if collect::PROCESS.needed(demand) {
-            let changed = self.process.read(next, began, (demand, ticks), troubles);
+            let changed = self.process.read(next, began, (demand, ticks(collect::PROCESS)), troubles);
             self.container.take_processes(self.process.rows(), changed, next);
         }
         if collect::THREAD.needed(demand) {
@@ -248,12 +252,13 @@ impl Live {
             self.container.read_cgroups(&self.process, next, more, troubles);
         }
         if collect::LIMIT.needed(demand) {
-            self.cgroup.read_limits(&self.container, next, ticks, troubles);
+            self.cgroup.read_limits(&self.container, next, ticks(collect::LIMIT), troubles);
         }
         if collect::KERNEL_LOG.needed(demand) {
             self.cgroup.read_kills(&mut self.container, next, demand, troubles);
         }
         if collect::NETWORK.needed(demand) {
+            let ticks = ticks(collect::NETWORK);
             self.network.read(self.process.rows(), next, (demand, ticks), troubles);
         } else {
             self.network.deafen();
@@ -265,6 +270,7 @@ impl Live {
             self.socket.release(); // it listens in other namespaces
         }
         if collect::NAT.needed(demand) {
+            let ticks = ticks(collect::NAT);
             self.nat.read(&self.network.found().targets, next, (demand, ticks), troubles);
         }
         if collect::FLOW.needed(demand) {

@@ -24,7 +24,7 @@ const AT_NEWS: u64 = 10_000_000_000;
 /// Timer slack: a judgement that is due in a moment is due now.
 const SLACK: u64 = 300_000_000;
 /// Tables that are dear, and the nanoseconds between two readings, in the order they need one another: mountinfo of each
-/// namespace and who is in which; files of each cgroup and of each init; links, neighbours and rules in each network
+/// namespace, who is in which, and which binaries were deleted; files of each cgroup and of each init; links, neighbours and rules in each network
 /// namespace; counters of each cgroup and the kernel's log.
 const DEAR: [(u64, &[Topic]); 4] = [
     (60_000_000_000, &[Topic::Mount, Topic::Namespace, Topic::Isolation]),
@@ -56,10 +56,8 @@ pub(crate) struct Turn {
     pub(crate) tables: TopicSet,
     /// Whether what is read is judged.
     judges: bool,
-    /// Whether binaries are looked at.
-    binaries: bool,
-    /// Whether much was read that is not read at each tick.
-    dear: bool,
+    /// Which of [`DEAR`] is read.
+    group: Option<usize>,
 }
 
 impl FindingPart {
@@ -87,27 +85,26 @@ impl FindingPart {
             return None;
         }
         let wanted = needed();
-        if (wanted - demand).is_empty() {
-            return Some(Turn { tables: wanted, judges: true, binaries: true, dear: false });
-        }
-        if !std::mem::replace(&mut self.began, true) {
+        let all = (wanted - demand).is_empty();
+        if !std::mem::replace(&mut self.began, true) && !all {
             return None;
         }
         self.take_containers(last, now);
-        let is_due = |due: &Option<u64>| due.is_none_or(|due| now + SLACK >= due);
         let mut groups = self.due.iter_mut().zip(DEAR).enumerate();
-        let group = groups.find_map(|(index, (due, (every, tables)))| {
-            is_due(due).then(|| {
-                *due = Some(now + every);
-                (index, tables)
-            })
+        let next = groups.find(|(_, (due, _))| due.is_none_or(|due| now + SLACK >= due));
+        let (group, dear_now) = next.map_or((None, &[][..]), |(index, (due, (every, tables)))| {
+            *due = Some(now + every);
+            (Some(index), tables)
         });
+        if all {
+            // Each is read as ever, at its own times.
+            return Some(Turn { tables: TopicSet::EMPTY, judges: true, group });
+        }
         let complete = self.due.iter().all(Option::is_some);
         let judges = complete && self.last.is_none_or(|last| now.saturating_sub(last) + SLACK >= EVERY);
         let cheap = if judges { wanted - dear() } else { TopicSet::EMPTY };
-        let tables = cheap | group.map_or(TopicSet::EMPTY, |(_, tables)| tables.iter().copied().collect());
-        let binaries = group.is_some_and(|(index, _)| index == 0);
-        (!tables.is_empty()).then_some(Turn { tables, judges, binaries, dear: group.is_some() })
+        let tables = cheap | dear_now.iter().copied().collect();
+        (!tables.is_empty()).then_some(Turn { tables, judges, group })
     }
 
     /// Has all groups read again when a container came or went.
@@ -130,11 +127,11 @@ impl FindingPart {
         next: &mut Snapshot,
         now: u64,
     ) {
-        if turn.binaries {
+        if turn.group == Some(0) {
             let programs = next.process.iter().filter(|(_, row)| !row.kernel_thread);
             self.deleted = collect::finding::deleted_binaries(&self.root, programs.map(|(key, _)| *key));
         }
-        if turn.dear {
+        if turn.group.is_some() {
             // What reading it took is not needed for a minute.
             heap::give_back();
         }
