@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
@@ -54,16 +54,16 @@ impl DeviceReader {
         let mut known = BTreeMap::new();
         for (key, name, stat) in text.lines().filter_map(parse).take(AT_MOST) {
             let before = self.known.remove(&key).filter(|(_, row)| row.name == name);
-            // What was quiet and begins to work may have become something else: a loop device that got a file.
             let fresh = before.filter(|(at, _)| self.readings.wrapping_sub(*at) < AGAIN);
+            // Most loop devices have no file; one may get it at any time.
+            if fresh.is_none() && is_empty(&self.root, &key, name) {
+                continue;
+            }
             let (at, row) =
                 fresh.unwrap_or_else(|| (self.readings, Arc::new(identify(&self.root, &key, name))));
-            let empty = matches!(row.kind, DeviceKind::Loop | DeviceKind::Zram) && row.size_bytes == Some(0);
-            if !empty {
-                reading.device.insert(key.clone(), Arc::clone(&row));
-                reading.stat.insert(key.clone(), Arc::new(stat));
-                known.insert(key, (at, row));
-            }
+            reading.device.insert(key.clone(), Arc::clone(&row));
+            reading.stat.insert(key.clone(), Arc::new(stat));
+            known.insert(key, (at, row));
         }
         self.known = known;
         Ok(reading)
@@ -101,16 +101,30 @@ fn parse(line: &str) -> Option<(DeviceKey, &str, DeviceStat)> {
     Some((DeviceKey { major_minor: format!("{major}:{minor}") }, name, stat))
 }
 
+/// A loop device without a file, or a zram that was never set up.
+fn is_empty(root: &Root, key: &DeviceKey, name: &str) -> bool {
+    matches!(kind(name), DeviceKind::Loop | DeviceKind::Zram) && size(&folder_of(root, key)) == Some(0)
+}
+
+fn folder_of(root: &Root, key: &DeviceKey) -> PathBuf {
+    root.host_path(format!("/sys/dev/block/{}", key.major_minor))
+}
+
+fn size(folder: &Path) -> Option<u64> {
+    let sectors: u64 = text(&folder.join("size"))?.parse().ok()?;
+    Some(sectors.saturating_mul(SECTOR_BYTES))
+}
+
 fn identify(root: &Root, key: &DeviceKey, name: &str) -> Device {
-    let dir = root.host_path(format!("/sys/dev/block/{}", key.major_minor));
+    let dir = folder_of(root, key);
     let partition = dir.join("partition").exists();
-    // The folder above a partition is its disk's; the link in /sys/dev/block leads to the true one.
-    let own = fs::canonicalize(&dir).unwrap_or_else(|_| dir.clone());
-    let disk = if partition { own.parent().map_or_else(|| own.clone(), Path::to_owned) } else { own.clone() };
+    // The link in /sys/dev/block leads to the true folder; the one above a partition's is its disk's.
+    let own = fs::canonicalize(&dir).unwrap_or(dir);
+    let disk = own.parent().filter(|_| partition).unwrap_or(&own);
     let parents = if partition {
         disk.file_name().map(|name| vec![printable(&name.to_string_lossy())]).unwrap_or_default()
     } else {
-        folder(&own.join("slaves"))
+        names_in(&own.join("slaves"))
     };
     let yes = |path: &Path| text(path).map(|word| word == "1");
     let scheduler = text(&disk.join("queue/scheduler"));
@@ -118,11 +132,9 @@ fn identify(root: &Root, key: &DeviceKey, name: &str) -> Device {
     let tell = |name: &str| udev.get(name).cloned();
     Device {
         name: printable(name),
-        kind: kind(name, partition),
+        kind: if partition { DeviceKind::Partition } else { kind(name) },
         parents,
-        size_bytes: text(&own.join("size"))
-            .and_then(|sectors| sectors.parse::<u64>().ok())
-            .map(|sectors| sectors.saturating_mul(SECTOR_BYTES)),
+        size_bytes: size(&own),
         model: text(&disk.join("device/model")).or_else(|| tell("ID_MODEL")),
         scheduler: scheduler.map(|line| in_use(&line).to_owned()),
         rotational: yes(&disk.join("queue/rotational")),
@@ -136,17 +148,14 @@ fn identify(root: &Root, key: &DeviceKey, name: &str) -> Device {
     }
 }
 
-fn kind(name: &str, partition: bool) -> DeviceKind {
-    let is = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    match () {
-        () if partition => DeviceKind::Partition,
-        () if is("dm-") => DeviceKind::Dm,
-        () if is("md") => DeviceKind::Md,
-        () if is("loop") => DeviceKind::Loop,
-        () if is("zram") => DeviceKind::Zram,
-        () => DeviceKind::Disk,
+/// By the kernel's name: a word and a number.
+fn kind(name: &str) -> DeviceKind {
+    match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "dm-" => DeviceKind::Dm,
+        "md" => DeviceKind::Md,
+        "loop" => DeviceKind::Loop,
+        "zram" => DeviceKind::Zram,
+        _ => DeviceKind::Disk,
     }
 }
 
@@ -163,7 +172,7 @@ fn udev(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Names in a folder, in order; of one that is not there none.
-fn folder(path: &Path) -> Vec<String> {
+fn names_in(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| printable(&entry.file_name().to_string_lossy())).collect();
     names.sort();

@@ -15,12 +15,14 @@ use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::LinkNameSpaceType;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::who::find_container;
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
+use crate::collect::process::is_still;
 use crate::config::{Common, Enter};
 use crate::model::names::nsswitch;
 use crate::sys::procfile::{open_inside, reread};
@@ -108,34 +110,31 @@ fn place(snapshot: &Snapshot, subject: &str) -> Result<Place> {
 /// Opens everything while the process is known to be the one that is meant, then joins and lays the files.
 fn enter(place: &Place, args: &Enter) -> Result<()> {
     let root = Root::host();
-    let wanted =
-        [("uts", args.uts), ("ipc", args.ipc), ("pid", args.pid), ("net", true), ("mnt", args.mount)];
-    let open = |(name, _): (&'static str, bool)| stage::door(&root.proc, place.key.pid, name);
-    let doors: Result<Vec<Door>, Failed> = wanted.into_iter().filter(|(_, on)| *on).map(open).collect();
-    let doors = doors.map_err(|failed| refused(failed, &place.name))?;
-    let covers = if args.mount { Vec::new() } else { covers(&root, place)? };
+    let wanted = [
+        (args.uts, "uts", LinkNameSpaceType::HostNameAndNISDomainName),
+        (args.ipc, "ipc", LinkNameSpaceType::InterProcessCommunication),
+        (args.pid, "pid", LinkNameSpaceType::ProcessID),
+        (true, "net", LinkNameSpaceType::Network),
+        (args.mount, "mnt", LinkNameSpaceType::Mount),
+    ];
+    let refused = |failed| refused(failed, &place.name);
+    let wanted = wanted.into_iter().filter(|(on, ..)| *on);
+    let doors = wanted.map(|(_, name, kind)| Door::open(&root.proc, place.key.pid, name, kind));
+    let doors = doors.collect::<Result<Vec<_>, _>>().map_err(refused)?;
+    let covers = if args.mount { None } else { Some(covers(&root, place)?) };
     if !is_still(&root, place.key) {
         bail!("{} ended meanwhile", place.name);
     }
     let here = std::env::current_dir().ok();
     // Files first: joining may take the right to mount along.
-    if !args.mount {
-        stage::lay(&covers).map_err(|failed| refused(failed, &place.name))?;
+    if let Some(covers) = covers {
+        stage::lay(&covers).map_err(refused)?;
     }
-    stage::join(&doors).map_err(|failed| refused(failed, &place.name))?;
+    stage::join(&doors).map_err(refused)?;
     if args.mount && here.is_none_or(|folder| std::env::set_current_dir(folder).is_err()) {
         std::env::set_current_dir("/").context("entering / in the container")?;
     }
     Ok(())
-}
-
-/// Field 22 of `/proc/PID/stat`: a pid may be in use again.
-fn is_still(root: &Root, key: ProcessKey) -> bool {
-    let stat = fs::read(root.proc.join(format!("{}/stat", key.pid))).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    // The name in brackets may hold anything.
-    let started = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(22 - 3));
-    started.and_then(|ticks| ticks.parse().ok()) == Some(key.start_time)
 }
 
 /// The container's files over those of the host; what it does not have, its own programs do not find either.
@@ -147,7 +146,7 @@ fn covers(root: &Root, place: &Place) -> Result<Vec<Cover>> {
             Ok(_) => Ok(Some(content)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL) => Ok(None),
             Err(error) => {
-                let what = format!("reading /proc/{}/root/{file}", place.key.pid);
+                let what = format!("reading {}", inside.join(file).display());
                 Err(refused(Failed { what, why: error.into() }, &place.name))
             }
         }

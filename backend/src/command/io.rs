@@ -17,7 +17,7 @@ use glasshull_shared::unit;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
+use super::{columns, print_line};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -65,8 +65,10 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
     } else {
         print_line(text(snapshot, &doers, args.top).trim_end())?;
     }
-    if let Some(row) = source(collect::PROCESS_IO).filter(|row| row.state != SourceState::Ok) {
-        eprintln!("glasshull: {}", trouble(row));
+    for of in [collect::DEVICE, collect::PROCESS_IO] {
+        if let Some(row) = source(of).filter(|row| row.state != SourceState::Ok) {
+            eprintln!("glasshull: {}", trouble(row));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -147,13 +149,15 @@ fn document(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> Result<Value
             "psi_io": stat.psi_io,
         }))
     });
+    let devices =
+        devices(snapshot).map(|(key, device, stat)| merge(&[json!(key), json!(device), json!(stat)]));
     Ok(json!({
         "host": {
             "iowait_ratio": host.and_then(|h| h.cpu_ratio).map(|cpu| cpu.iowait),
             "psi_io": host.and_then(|h| h.psi_io),
             "blocked": host.map(|h| h.blocked),
         },
-        "devices": devices(snapshot).map(|(key, device, stat)| merge(&[json!(key), json!(device), json!(stat)])).collect::<Result<Vec<_>, _>>()?,
+        "devices": devices.collect::<Result<Vec<_>, _>>()?,
         "processes": all(&mut doers.iter().filter(|d| d.moves()).take(top))?,
         "waiting": all(&mut doers.iter().filter(|d| d.waits()))?,
         "containers": containers.collect::<Vec<_>>(),
@@ -169,7 +173,7 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
         let _ = writeln!(out, "host: iowait {iowait}, I/O pressure {psi}, {} in D", host.blocked);
     }
     let heads = ["DEVICE", "LIES ON", "BUSY", "QUEUE", "r/s", "READ/s", "r WAIT", "w/s", "WRITE/s", "w WAIT"];
-    section(&mut out, "no block device is at work", &heads, device_lines(snapshot));
+    section(&mut out, "no block device is at work", heads, device_lines(snapshot));
     let heads =
         ["PID", "USER", "PRIO", "READ/s", "WRITE/s", "READ()", "WRITE()", "WAITS", "CONTAINER", "COMMAND"];
     let moving: Vec<_> = doers.iter().filter(|d| d.moves()).collect();
@@ -188,7 +192,7 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
             doer.command(),
         ]
     });
-    section(&mut out, "nobody reads or writes", &heads, rows.collect());
+    section(&mut out, "nobody reads or writes", heads, rows.collect());
     if moving.len() > top {
         let _ = writeln!(out, "and {} more (--top)", moving.len() - top);
     }
@@ -205,12 +209,12 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let rows = rows.into_iter().map(|(_, row)| row).collect();
-    section(&mut out, "no container's control group moved a byte", &["CONTAINER", "READ/s", "WRITE/s"], rows);
+    section(&mut out, "no container's control group moved a byte", ["CONTAINER", "READ/s", "WRITE/s"], rows);
     let rows = doers.iter().filter(|d| d.waits()).map(|doer| {
         let channel = doer.stat.wait_channel.as_deref().map(unit::printable);
         [doer.key.pid.to_string(), "D".to_owned(), unit::or_unknown(channel), doer.command()]
     });
-    section(&mut out, "no process waits in D", &["PID", "STATE", "WAITS IN", "COMMAND"], rows.collect());
+    section(&mut out, "no process waits in D", ["PID", "STATE", "WAITS IN", "COMMAND"], rows.collect());
     out
 }
 
@@ -229,7 +233,8 @@ fn devices(snapshot: &Snapshot) -> impl Iterator<Item = (&DeviceKey, &Device, &D
 /// Of those through which something passed in the interval.
 fn device_lines(snapshot: &Snapshot) -> Vec<[String; 10]> {
     let count = |per_sec: Option<f32>| unit::or_unknown(per_sec.map(|count| format!("{count:.1}")));
-    let wait = |secs: Option<f32>| unit::or_unknown(secs.map(|secs| format!("{:.2} ms", secs * 1000.0)));
+    let wait =
+        |secs: Option<f32>| unit::or_unknown(secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64)));
     let at_work =
         devices(snapshot).filter(|(.., stat)| stat.utilization_ratio.is_some_and(|share| share > 0.0));
     at_work
@@ -269,25 +274,14 @@ fn priority(of: IoPriority) -> String {
 }
 
 /// A table in columns as wide as their texts, or what to say when it is empty.
-fn section<const N: usize>(out: &mut String, empty: &str, heads: &[&str; N], rows: Vec<[String; N]>) {
+fn section<const N: usize>(out: &mut String, empty: &str, heads: [&str; N], rows: Vec<[String; N]>) {
     out.push('\n');
     if rows.is_empty() {
         let _ = writeln!(out, "{empty}");
         return;
     }
-    let chars = |text: &str| text.chars().count();
-    let widths: [usize; N] = std::array::from_fn(|at| {
-        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| chars(cell));
-        cells.chain(heads.get(at).map(|head| chars(head))).max().unwrap_or_default()
-    });
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<_> = cells.zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(out, "{}", padded.join("  ").trim_end());
-    };
-    line(&mut heads.iter().copied());
-    for row in &rows {
-        line(&mut row.iter().map(String::as_str));
-    }
+    let lines: Vec<_> = std::iter::once(heads.map(str::to_owned)).chain(rows).collect();
+    out.push_str(&columns(&lines, N));
 }
 
 #[cfg(test)]

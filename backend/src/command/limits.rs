@@ -13,8 +13,8 @@ use glasshull_shared::unit;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
 use super::who::find_container;
+use super::{columns, print_line};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -287,17 +287,7 @@ fn table(rows: &[Row<'_>]) -> String {
     }
     let rows: Vec<[String; 7]> =
         std::iter::once(HEADINGS.map(str::to_owned)).chain(rows.iter().map(Row::cells)).collect();
-    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut out = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = if i >= 2 { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-    out
+    columns(&rows, 2)
 }
 
 fn kills_text(snapshot: &Snapshot, kills: &[&OomKill], most: usize) -> String {

@@ -49,3 +49,18 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
         written => written.context("writing to standard output"),
     }
 }
+
+/// Rows, the headings first, in columns as wide as their texts; from the column `right` on, to the right.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], right: usize) -> String {
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut out = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| {
+            if at >= right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}

@@ -1,6 +1,5 @@
 //! `glasshull veth [WHAT]`: each veth pair in one row, from the container's link to the bridge port on the host.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use glasshull_shared::unit;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
+use super::{columns, print_line};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -180,17 +179,7 @@ fn table(pairs: &[Pair<'_>]) -> String {
     }
     let rows: Vec<[String; 9]> =
         std::iter::once(HEADINGS.map(str::to_owned)).chain(pairs.iter().map(Pair::cells)).collect();
-    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut out = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = if i >= 7 { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-    out
+    columns(&rows, 7)
 }
 
 #[cfg(test)]

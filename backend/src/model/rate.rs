@@ -25,7 +25,8 @@ pub(crate) fn ratio(before: u64, now: u64, nanos: u64) -> Option<f32> {
     (nanos > 0).then(|| (spent as f64 / nanos as f64) as f32)
 }
 
-fn maybe_per_sec(before: Option<u64>, now: Option<u64>, nanos: u64) -> Option<f32> {
+/// The same of what may be unknown.
+pub(crate) fn maybe_per_sec(before: Option<u64>, now: Option<u64>, nanos: u64) -> Option<f32> {
     per_sec(before?, now?, nanos)
 }
 

@@ -49,21 +49,21 @@ pub(crate) struct Door {
     file: File,
 }
 
-/// Opens a namespace of a process by its name in `/proc/PID/ns`.
-///
-/// # Errors
-/// `ENOENT` when the process has gone, `EACCES` without CAP_SYS_PTRACE over it.
-pub(crate) fn door(proc: &Path, pid: u32, name: &'static str) -> Result<Door, Failed> {
-    let kind = match name {
-        "uts" => LinkNameSpaceType::HostNameAndNISDomainName,
-        "ipc" => LinkNameSpaceType::InterProcessCommunication,
-        "pid" => LinkNameSpaceType::ProcessID,
-        "mnt" => LinkNameSpaceType::Mount,
-        _ => LinkNameSpaceType::Network,
-    };
-    let path = proc.join(format!("{pid}/ns/{name}"));
-    let file = File::open(&path).map_err(failed(format!("opening {}", path.display())))?;
-    Ok(Door { kind, name, file })
+impl Door {
+    /// Opens a namespace of a process; `name` is that in `/proc/PID/ns`.
+    ///
+    /// # Errors
+    /// `ENOENT` when the process has gone, `EACCES` without CAP_SYS_PTRACE over it.
+    pub(crate) fn open(
+        proc: &Path,
+        pid: u32,
+        name: &'static str,
+        kind: LinkNameSpaceType,
+    ) -> Result<Self, Failed> {
+        let path = proc.join(format!("{pid}/ns/{name}"));
+        let file = File::open(&path).map_err(failed(format!("opening {}", path.display())))?;
+        Ok(Self { kind, name, file })
+    }
 }
 
 /// Joins them, in this order. Of pid namespaces only children are in the new one.

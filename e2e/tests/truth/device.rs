@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::traffic::Ended;
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, same};
@@ -57,16 +58,6 @@ impl Drop for Loop {
     fn drop(&mut self) {
         let _ = run(&["losetup", "--detach", &self.node]);
         let _ = fs::remove_file(&self.file);
-    }
-}
-
-/// Ends with the case.
-struct Writer(Child);
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -135,7 +126,7 @@ pub(crate) fn figures(context: &mut Context) -> Result<()> {
     same(quiet, "write_bytes_per_sec", &json!(0.0))?;
     same(quiet, "utilization_ratio", &json!(0.0))?;
     same(quiet, "write_await_secs", &Value::Null)?;
-    let _writer = Writer(device.dd(4000).spawn()?);
+    let _writer = Ended(device.dd(4000).spawn()?);
     let at_work = take(context, "2s")?;
     let busy = row(&at_work, device.name())?;
     let figure = |name: &str| busy[name].as_f64().with_context(|| format!("no {name} in {busy}"));

@@ -7,7 +7,6 @@ use super::{Raw, keep_rows};
 use crate::agent::source::Troubles;
 use crate::collect;
 use crate::collect::device::DeviceReader;
-use crate::model::rate;
 use crate::sys::root::Root;
 
 /// Readings of block devices.
@@ -33,10 +32,7 @@ impl DevicePart {
         match self.reader.read() {
             Ok(reading) => {
                 next.device = keep_rows(reading.device, &next.device);
-                let shown = std::mem::take(&mut next.device_stat);
-                next.device_stat = self.stat.advance(now, reading.stat, |before, rows, nanos| {
-                    rate::rate_rows(before, rows, &shown, nanos)
-                });
+                self.stat.show(now, reading.stat, &mut next.device_stat);
                 troubles.none(collect::DEVICE);
             }
             Err(error) => troubles.stale(collect::DEVICE, format!("reading /proc/diskstats: {error}")),

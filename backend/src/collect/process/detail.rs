@@ -73,11 +73,7 @@ pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Resul
         detail.missing = missing(&detail);
     }
     // What was read meanwhile must be of the same process.
-    read_once(&file("stat"), &mut buffer, super::STAT_BYTES).map_err(|_| ended())?;
-    if stat::parse(&buffer).is_none_or(|after| after.start_time != key.start_time) {
-        return Err(ended());
-    }
-    Ok(detail)
+    if super::is_still(root, key) { Ok(detail) } else { Err(ended()) }
 }
 
 fn missing(detail: &ProcessDetail) -> Vec<String> {

@@ -351,6 +351,14 @@ impl ProcessReader {
     }
 }
 
+/// Whether a process is there, and the one that was seen: its pid may be in use again.
+pub(crate) fn is_still(root: &Root, key: ProcessKey) -> bool {
+    let mut buffer = Vec::new();
+    let path = root.proc_path(format!("{}/stat", key.pid));
+    procfile::read_once(&path, &mut buffer, STAT_BYTES).is_ok()
+        && stat::parse(&buffer).is_some_and(|stat| stat.start_time == key.start_time)
+}
+
 /// Whether an error means that a process ended or is hidden, and not that we failed.
 fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM)
