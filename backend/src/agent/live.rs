@@ -329,6 +329,7 @@ impl Live {
         if self.containers_only {
             leave_out_host(Arc::make_mut(&mut snapshot));
         }
+        let collected = self.finding.told(collected);
         Sample { snapshot, collected, at: clock::now_nanos(), interval_nanos }
     }
 }

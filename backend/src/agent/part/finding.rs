@@ -79,6 +79,11 @@ impl FindingPart {
         *self = Self::new(self.root.clone());
     }
 
+    /// What of these tables a tick can tell: before the first judgement, that nothing was found would be no news but a guess.
+    pub(crate) fn told(&self, collected: TopicSet) -> TopicSet {
+        if self.last.is_some() { collected } else { collected - [Topic::Finding].into_iter().collect() }
+    }
+
     /// What this tick must read, and whether it judges. `last` is the tick before; `now` is monotonic.
     pub(crate) fn turn(&mut self, demand: TopicSet, last: &Snapshot, now: u64) -> Option<Turn> {
         if !demand.contains(Topic::Finding) {
@@ -204,6 +209,18 @@ mod tests {
             (109, vec![], true),
         ];
         assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn before_the_first_judgement_nothing_is_told() {
+        let mut part = FindingPart::new(Root::host());
+        let demand: TopicSet = [Topic::Finding, Topic::Process].into_iter().collect();
+        ticks(&mut part, &Snapshot::default(), 100..104);
+        assert_eq!(part.told(demand), [Topic::Process].into_iter().collect());
+        ticks(&mut part, &Snapshot::default(), 104..105);
+        assert_eq!(part.told(demand), demand);
+        part.release();
+        assert!(!part.told(demand).contains(Topic::Finding));
     }
 
     #[test]
