@@ -128,6 +128,10 @@ fn a_namespace_is_let_go_when_its_process_ends() {
         assert!(Instant::now() < until, "the descriptor keeps the namespace alive");
         std::thread::sleep(Duration::from_millis(2));
     }
+    // At its turn for a re-check its end would be noticed, and its mounts go with it.
+    while (reader.reading + 1 + u64::from(key.pid)).is_multiple_of(RECHECK_SOON) {
+        reader.reading += 1;
+    }
     let failed = read(&mut reader, &[key], &[]);
     assert!(moved(&failed) && !failed.mounts.is_empty(), "a failure is stale, never empty");
     assert!(read(&mut reader, &[], &[]).mounts.is_empty());

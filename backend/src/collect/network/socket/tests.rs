@@ -39,7 +39,19 @@ fn our_own_sockets_are_told_with_their_owner() {
     let (mut served, _) = tcp.accept().unwrap();
     served.read_exact(&mut [0; 1000]).unwrap();
     let mut reader = SocketReader::new(Root::host());
-    let reading = read(&mut reader, false);
+    let mut reading = read(&mut reader, false);
+    // What was sent counts when the other end has acknowledged it, which may take a moment on a busy host.
+    let from = client.local_addr().unwrap().to_string();
+    let acknowledged = |reading: &SocketReading| {
+        find(reading, &from).is_some_and(|(key, _)| reading.stat[key].sent_bytes > Some(0))
+    };
+    for _ in 0..1000 {
+        if acknowledged(&reading) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        reading = read(&mut reader, false);
+    }
     // What it accepted has the same end.
     let listens = |row: &&Arc<Socket>| row.local == address.to_string() && row.state == SocketState::Listen;
     let listener = reading.socket.values().find(listens).unwrap();
