@@ -26,6 +26,7 @@ test('the search finds views, containers and processes, and leads there', async 
     /Findings/,
     /Scoreboard/,
     /Limits/,
+    /Disk/,
     /Host/,
   ]);
   await search.fill('never-reaped');

@@ -161,6 +161,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("iostat").is_some(),
+        package: Package {
+            apt: "sysstat",
+            dnf: "sysstat",
+            pacman: "sysstat",
+            why: "tests compare with what iostat says",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("capsh").is_some() && which("getpcaps").is_some(),
         package: Package {
             apt: "libcap2-bin",

@@ -16,6 +16,8 @@ use crate::runner::Context;
 const BLOCK: u64 = 64 << 10;
 /// Writes of one `dd`.
 const COUNT: u64 = 256;
+/// Blocks of the device: those a steady writer fills while it is watched.
+const PACED: u64 = 2048;
 
 /// A loop device over a file of the lab's; taken away when it is dropped.
 struct Loop {
@@ -26,7 +28,7 @@ struct Loop {
 impl Loop {
     fn up(context: &Context) -> Result<Self> {
         let file = context.lab.state().dir.join("device.img");
-        fs::File::create(&file)?.set_len(BLOCK * COUNT)?;
+        fs::File::create(&file)?.set_len(BLOCK * PACED)?;
         let node = run(&["losetup", "--find", "--show", &file.display().to_string()])?.trim().to_owned();
         Ok(Self { node, file })
     }
@@ -68,6 +70,43 @@ fn take(context: &Context, interval: &str) -> Result<Snapshot> {
 fn row<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Value> {
     let found = snapshot.rows("device")?.iter().find(|row| row["name"] == name);
     found.with_context(|| format!("no row for {name}"))
+}
+
+/// Figures of the same seconds as `iostat -x` has them, under a writer at a steady pace.
+pub(crate) fn as_iostat(context: &mut Context) -> Result<()> {
+    let device = Loop::up(context)?;
+    let line = format!(
+        "for i in $(seq {PACED}); do head -c {BLOCK} /dev/zero; sleep 0.01; done | dd of={} bs={BLOCK} iflag=fullblock oflag=direct",
+        device.node
+    );
+    let _writer = Ended(Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).spawn()?);
+    let iostat = Command::new("iostat")
+        .args(["-d", "-x", "-y", "-o", "JSON", device.name(), "5", "1"])
+        .env("S_TIME_FORMAT", "ISO")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let snapshot = take(context, "5s")?;
+    let told: Value = serde_json::from_slice(&iostat.wait_with_output()?.stdout)?;
+    let theirs = &told["sysstat"]["hosts"][0]["statistics"][0]["disk"][0];
+    let ours = row(&snapshot, device.name())?;
+    // Their unit, how ours becomes it, and how far apart for what is rounded or was seen in slightly other seconds.
+    let figures = [
+        ("w/s", "writes_per_sec", 1.0, 0.5),
+        ("wkB/s", "write_bytes_per_sec", 1.0 / 1024.0, 20.0),
+        ("wareq-sz", "write_request_bytes", 1.0 / 1024.0, 0.1),
+        ("w_await", "write_await_secs", 1000.0, 0.05),
+        ("aqu-sz", "queue_length", 1.0, 0.02),
+        ("util", "utilization_ratio", 100.0, 1.0),
+        ("r/s", "reads_per_sec", 1.0, 0.1),
+        ("wrqm/s", "write_merges_per_sec", 1.0, 0.1),
+    ];
+    ensure!(theirs["w/s"].as_f64().is_some_and(|writes| writes > 10.0), "nobody writes: {theirs}");
+    for (their, our, factor, slack) in figures {
+        let theirs = theirs[their].as_f64().with_context(|| format!("no {their} in {theirs}"))?;
+        let ours = ours[our].as_f64().with_context(|| format!("no {our} in {ours}"))? * factor;
+        ensure!((ours - theirs).abs() <= 0.03 * theirs + slack, "{our}: {ours}, iostat's {their}: {theirs}");
+    }
+    Ok(())
 }
 
 /// Names, numbers, sizes and what each lies on are those of `lsblk`; empty loop devices are in neither.

@@ -117,6 +117,7 @@ const CASES: &[Case] = &[
     ("namespace::what_lsns_does_not_see_is_listed_with_what_keeps_it", namespace::without_process),
     ("namespace::an_ordinary_user_is_told_what_is_hidden", namespace::without_rights),
     ("device::devices_are_those_of_lsblk", device::as_lsblk),
+    ("device::figures_are_those_of_iostat", device::as_iostat),
     ("device::figures_are_those_of_the_kernel_and_of_dd", device::figures),
     ("dns::answers_are_those_of_nslookup_and_the_engine", dns::answers),
     ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),

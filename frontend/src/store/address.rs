@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::device::DeviceKey;
 use glasshull_shared::domain::engine::EngineKey;
 use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::domain::network::LinkKey;
@@ -23,6 +24,8 @@ pub enum Selection {
     Link(LinkKey),
     /// `n:KIND:INODE`
     Namespace(NamespaceKey),
+    /// `d:MAJOR:MINOR`
+    Device(DeviceKey),
     /// `h`
     Host,
 }
@@ -53,6 +56,11 @@ impl Selection {
         if let Self::Namespace(key) = self { Some(*key) } else { None }
     }
 
+    /// The block device, if it is one.
+    pub fn device(&self) -> Option<DeviceKey> {
+        if let Self::Device(key) = self { Some(key.clone()) } else { None }
+    }
+
     /// Whether both are of the same kind, so that a tab of one exists in the other.
     pub fn same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -66,6 +74,7 @@ impl Selection {
             Self::Engine(endpoint) => format!("e:{endpoint}"),
             Self::Link(key) => format!("l:{}:{}", key.netns, key.ifindex),
             Self::Namespace(key) => format!("n:{}:{}", key.kind.name(), key.inode),
+            Self::Device(key) => format!("d:{}", key.major_minor),
             Self::Host => "h".into(),
         }
     }
@@ -91,6 +100,7 @@ impl Selection {
                 let kind = NamespaceKind::from_name(kind)?;
                 Some(Self::Namespace(NamespaceKey { kind, inode: inode.parse().ok()? }))
             }
+            "d" if !rest.is_empty() => Some(Self::Device(DeviceKey { major_minor: rest.into() })),
             "c" if !rest.is_empty() => Some(Self::Container(rest.into())),
             "e" if !rest.is_empty() => Some(Self::Engine(rest.into())),
             _ => None,
@@ -285,6 +295,7 @@ mod tests {
                 .prop_map(|(pid, start_time)| Selection::Process(ProcessKey { pid, start_time })),
             ".+".prop_map(Selection::Container),
             ".+".prop_map(Selection::Engine),
+            ".+".prop_map(|major_minor| Selection::Device(DeviceKey { major_minor })),
             (any::<u64>(), any::<u32>())
                 .prop_map(|(netns, ifindex)| Selection::Link(LinkKey { netns, ifindex })),
             (0..8_usize, any::<u64>()).prop_map(|(kind, inode)| {

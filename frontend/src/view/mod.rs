@@ -3,6 +3,7 @@
 mod cgroup;
 mod confinement;
 mod container;
+mod device;
 mod finding;
 mod host;
 pub mod inspect;
@@ -122,6 +123,14 @@ pub const VIEWS: &[View] = &[
         key: 'l',
         topics: &[Topic::Container, Topic::ContainerStat, Topic::Limit, Topic::LimitStat],
         render: later!(view, cgroup::render),
+    },
+    View {
+        id: "disk",
+        title: "Disk",
+        short: "Disk",
+        key: 'd',
+        topics: &[Topic::Device, Topic::DeviceStat, Topic::Container],
+        render: later!(view, device::render),
     },
     View {
         id: "host",

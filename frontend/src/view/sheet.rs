@@ -6,7 +6,7 @@ use glasshull_shared::unit;
 
 use crate::store::filter::{Field, Query, Record, Value};
 use crate::widget::table::order::{SortKey, sort_rows};
-use crate::widget::table::{Cell, Column};
+use crate::widget::table::{Bar, Cell, Column};
 
 /// One table.
 pub(super) struct Sheet<K> {
@@ -36,6 +36,8 @@ pub(super) struct Datum {
     sought: Option<String>,
     tone: &'static str,
     title: Option<String>,
+    /// Filled part of a bar under the text, 0..1.
+    bar: Option<f32>,
 }
 
 impl Datum {
@@ -67,6 +69,11 @@ impl Datum {
         Self { text: n.to_string(), number: Some(n.into()), ..Self::default() }
     }
 
+    /// A number as it is written.
+    pub(super) fn measure(number: f64, text: String) -> Self {
+        Self { text, number: Some(number), ..Self::default() }
+    }
+
     /// With the number written otherwise.
     pub(super) fn written(mut self, text: String) -> Self {
         self.text = text;
@@ -76,6 +83,12 @@ impl Datum {
     /// Found by this text instead.
     pub(super) fn sought(mut self, text: String) -> Self {
         self.sought = Some(text);
+        self
+    }
+
+    /// With a bar beneath; for [`Kind::Meter`](crate::widget::table::Kind::Meter).
+    pub(super) fn bar(mut self, ratio: f32) -> Self {
+        self.bar = Some(ratio);
         self
     }
 
@@ -102,7 +115,8 @@ impl Datum {
     }
 
     fn cell(self) -> Cell {
-        Cell { text: self.text, class: self.tone, title: self.title, bar: None }
+        let bar = self.bar.map(|ratio| Bar { ratio, mark: None });
+        Cell { text: self.text, class: self.tone, title: self.title, bar }
     }
 }
 

@@ -18,13 +18,6 @@ pub(super) const TWINS: &[Twin] = &[
     Twin { stem: "agent", place: "style", reason: "the frame is styled in base.css" },
     Twin { stem: "agent", place: "spec", reason: "checked with the frame" },
     Twin {
-        stem: "device",
-        place: "view",
-        reason: "asked for by `glasshull io` and `snapshot`; no view draws it yet",
-    },
-    Twin { stem: "device", place: "style", reason: "there is nothing of it to style without a view" },
-    Twin { stem: "device", place: "spec", reason: "the truth cases of e2e/tests/truth check the commands" },
-    Twin {
         stem: "dns",
         place: "view",
         reason: "asked for by `glasshull dns` and `snapshot`; no view draws it yet",

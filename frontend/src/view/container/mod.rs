@@ -188,6 +188,7 @@ fn selected_line(choice: Choice) -> Option<LineKey> {
             | Selection::Engine(_)
             | Selection::Link(_)
             | Selection::Namespace(_)
+            | Selection::Device(_)
             | Selection::Host,
         )
         | None => None,

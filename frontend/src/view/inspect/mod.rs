@@ -6,6 +6,7 @@ mod container_limits;
 mod container_ports;
 mod container_sockets;
 mod container_tasks;
+mod device;
 mod engine;
 mod finding;
 mod host;
@@ -57,6 +58,7 @@ pub fn inspect(selection: &Selection) -> Inspect {
         Selection::Engine(_) => engine::INSPECT,
         Selection::Link(_) => network::INSPECT,
         Selection::Namespace(_) => namespace::INSPECT,
+        Selection::Device(_) => device::INSPECT,
         Selection::Host => host::INSPECT,
     }
 }

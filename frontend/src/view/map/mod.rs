@@ -216,7 +216,13 @@ fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
                 lit.frames.push(cable.who.clone());
             }
         }
-        Some(Selection::Process(_) | Selection::Engine(_) | Selection::Namespace(_) | Selection::Host)
+        Some(
+            Selection::Process(_)
+            | Selection::Engine(_)
+            | Selection::Namespace(_)
+            | Selection::Device(_)
+            | Selection::Host,
+        )
         | None => return lit,
     }
     lit.any = !lit.cables.is_empty() || !lit.frames.is_empty();

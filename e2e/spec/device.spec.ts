@@ -1,0 +1,111 @@
+// Disk: block devices against lsblk and a loop device that dd writes to, and who writes.
+
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { rmSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { Grid } from './support/grid';
+import { Inspector } from './support/inspector';
+import { OUT } from './support/stage';
+import { type Locator, type Page, expect, test } from './support/test';
+
+test('devices are those lsblk lists, with size and what they lie on', { tag: '@lab' }, async ({ page }) => {
+  await page.goto('?view=disk&table=devices&cols=name,kind,on,size');
+  const grid = new Grid(page, 'Block devices');
+  const listed = JSON.parse(
+    execFileSync('lsblk', ['--json', '--bytes', '--list', '--output', 'NAME,SIZE,PKNAME'], { encoding: 'utf8' }),
+  ) as { blockdevices: { name: string; size: number; pkname: string | null }[] };
+  const disks = listed.blockdevices.filter(({ size, name }) => size > 0 && !name.startsWith('loop'));
+  expect(disks.length).toBeGreaterThan(0);
+  for (const { name, pkname } of disks) {
+    await expect.poll(async () => (await grid.find('Device', name))?.cells['Lies on']).toBe(pkname ?? '');
+    expect((await grid.find('Device', name))!.cells['Size']).toMatch(/\d.*B$/);
+  }
+  // The stack above the other tables names the same.
+  await page.getByRole('radio', { name: 'Processes' }).click();
+  for (const { name } of disks) await expect(stackLine(page, name)).toBeVisible();
+});
+
+test('who writes is found, with the device it makes busy', { tag: '@lab' }, async ({ page }) => {
+  const file = path.join(OUT, 'disk.img');
+  writeFileSync(file, '');
+  truncateSync(file, 16 << 20);
+  const node = execFileSync('losetup', ['--find', '--show', file], { encoding: 'utf8' }).trim();
+  const writer = spawn(
+    'sh',
+    ['-c', `for i in $(seq 2000); do dd if=/dev/zero of=${node} bs=64k count=256 oflag=direct conv=notrunc; done`],
+    { stdio: 'ignore' },
+  );
+  try {
+    const name = node.replace('/dev/', '');
+    await page.goto('?view=disk&f=comm:sh');
+    await expect(stackLine(page, name)).toContainText(/[1-9][\d.]* %/);
+    const doers = new Grid(page, 'Processes by I/O');
+    // The kernel adds what a child wrote to the shell that waited for it.
+    await expect.poll(async () => (await doers.find('PID', String(writer.pid)))?.cells['Written']).toMatch(/[1-9].*B\/s$/);
+    await doers.row(String(writer.pid)).click();
+    await expect(new Inspector(page).root.getByRole('heading', { name: 'sh' })).toBeVisible();
+    await page.goto(`?view=disk&table=devices&f=${name}`);
+    const grid = new Grid(page, 'Block devices');
+    await expect.poll(async () => (await grid.find('Device', name))?.cells['Writes']).toMatch(/[1-9].*\/s$/);
+    const row = (await grid.find('Device', name))!;
+    expect(row.cells['W wait']).toMatch(/\d.*s$/);
+    expect(row.cells['Busy %']).toMatch(/[1-9]/);
+  } finally {
+    writer.kill('SIGKILL');
+    await expect
+      .poll(() => {
+        try {
+          execFileSync('losetup', ['--detach', node], { stdio: 'ignore' });
+          return true;
+        } catch {
+          return false;
+        }
+      })
+      .toBe(true);
+    rmSync(file);
+  }
+});
+
+test('a device is inspected: its figures, where it is mounted, and commands that work', { tag: '@lab' }, async ({ page }) => {
+  const root = JSON.parse(
+    execFileSync('findmnt', ['--json', '--first-only', '--types', 'ext4,xfs,btrfs', '--output', 'TARGET,MAJ:MIN'], {
+      encoding: 'utf8',
+    }),
+  ) as { filesystems: { target: string; 'maj:min': string }[] };
+  const { target, 'maj:min': number } = root.filesystems[0]!;
+  const name = execFileSync('lsblk', ['--noheadings', '--output', 'NAME', `/dev/block/${number}`], { encoding: 'utf8' }).trim();
+  await page.goto(`?view=disk&sel=d:${number}`);
+  await expect(stackLine(page, name)).toHaveAttribute('aria-current', 'true');
+  const inspector = new Inspector(page);
+  await expect(inspector.root.getByRole('heading', { name })).toBeVisible();
+  await expect(inspector.fact('busy')).toHaveText(/\d %/);
+  await inspector.tab('Mounts');
+  await expect(inspector.root.getByRole('row').filter({ hasText: 'host' }).filter({ hasText: target }).first()).toBeVisible();
+  for (const { command } of await inspector.commands()) {
+    const ran = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
+    expect.soft(ran.stderr, command).toBe('');
+    expect.soft(ran.status, command).toBe(0);
+    if (!command.startsWith('cat')) expect.soft(ran.stdout, command).toContain(name);
+  }
+});
+
+test('containers are told by what passes block devices for them', { tag: '@lab' }, async ({ page, lab }) => {
+  await page.goto('?view=disk&table=containers');
+  const grid = new Grid(page, 'Containers by I/O');
+  await expect.poll(async () => (await grid.find('Name', 'db'))?.cells['Written, total']).toMatch(/[1-9].*B$/);
+  await grid.row('db').click();
+  await expect(page).toHaveURL(new RegExp(`sel=c:${lab.inspect('db').Id}`));
+});
+
+test('filter, order and table stand in the address, and what fails a filter is said', { tag: '@lab' }, async ({ page }) => {
+  await page.goto('?view=disk&table=devices&f=kind:md');
+  await expect(page.locator('.table-empty')).toContainText('Nothing passes the filter');
+  await page.getByRole('radio', { name: 'Processes' }).click();
+  await expect(page).not.toHaveURL(/table=/);
+});
+
+/** The line of a device in the stack. */
+function stackLine(page: Page, name: string): Locator {
+  return page.getByRole('region', { name: 'Stack of block devices' }).getByRole('row').filter({ has: page.getByRole('link', { name, exact: true }) });
+}

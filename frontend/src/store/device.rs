@@ -1,0 +1,167 @@
+//! Block devices as the stack they are: what lies on what, what is mounted of them, and what a shell would ask. Pure.
+
+use std::collections::BTreeSet;
+
+use glasshull_shared::domain::device::{Device, DeviceKey};
+use glasshull_shared::domain::mount::Mount;
+use glasshull_shared::snapshot::Snapshot;
+
+use super::shell::{Command, command, quote};
+
+/// A device at its place in the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StackLine {
+    /// Which.
+    pub key: DeviceKey,
+    /// What it hangs on, drawn: `├ `, `│ └ `; empty at the bottom.
+    pub branch: String,
+}
+
+/// All devices, each under the first of those it lies on, siblings by name.
+pub fn stack(snapshot: &Snapshot) -> Vec<StackLine> {
+    let by_name = |keys: &mut Vec<(&DeviceKey, &Device)>| {
+        keys.sort_by(|(_, a), (_, b)| natural(&a.name).cmp(&natural(&b.name)));
+    };
+    let all = || snapshot.device.iter().map(|(key, row)| (key, &**row));
+    let known = |name: &String| all().any(|(_, row)| row.name == *name);
+    let parent = |row: &Device| row.parents.iter().find(|name| known(name)).cloned();
+    let mut roots: Vec<_> = all().filter(|(_, row)| parent(row).is_none()).collect();
+    by_name(&mut roots);
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    let mut todo: Vec<(&DeviceKey, &Device, String, String)> =
+        roots.into_iter().rev().map(|(key, row)| (key, row, String::new(), String::new())).collect();
+    while let Some((key, row, branch, under)) = todo.pop() {
+        // Devices that name each other, as hostile or torn data may, end.
+        if !seen.insert(key) {
+            continue;
+        }
+        lines.push(StackLine { key: key.clone(), branch });
+        let mut upon: Vec<_> = all().filter(|(_, child)| parent(child).as_ref() == Some(&row.name)).collect();
+        by_name(&mut upon);
+        for (at, (key, child)) in upon.into_iter().rev().enumerate() {
+            // The last of them comes first here: the list is taken from its end.
+            let (turn, on) = if at == 0 { ("└ ", "  ") } else { ("├ ", "│ ") };
+            todo.push((key, child, format!("{under}{turn}"), format!("{under}{on}")));
+        }
+    }
+    lines
+}
+
+/// `sda10` after `sda9`.
+fn natural(name: &str) -> (&str, u64) {
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let stem = name.strip_suffix(digits).unwrap_or(name);
+    (stem, digits.parse().unwrap_or_default())
+}
+
+/// What people call it: the name of a volume, else the kernel's.
+pub fn title(row: &Device) -> &str {
+    row.dm_name.as_deref().unwrap_or(&row.name)
+}
+
+/// What is on it in a few words: file system and label, the file of a loop device, the model of a disk.
+pub fn holds(row: &Device) -> String {
+    let label = row.label.as_ref().map(|label| format!("“{label}”"));
+    let told = [row.content.clone(), label, row.backing_file.clone(), row.model.clone()];
+    told.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Names of devices that lie on it.
+pub fn upon(snapshot: &Snapshot, name: &str) -> Vec<(DeviceKey, String)> {
+    let on = snapshot.device.iter().filter(|(_, row)| row.parents.iter().any(|parent| parent == name));
+    on.map(|(key, row)| (key.clone(), title(row).to_owned())).collect()
+}
+
+/// The device with this name.
+pub fn of_name(snapshot: &Snapshot, name: &str) -> Option<DeviceKey> {
+    snapshot.device.iter().find(|(_, row)| row.name == name).map(|(key, _)| key.clone())
+}
+
+/// Where it is mounted, each place once, the host's first.
+pub fn mounts_on<'a>(snapshot: &'a Snapshot, key: &DeviceKey) -> Vec<&'a Mount> {
+    let of_device = |row: &&Mount| row.device == key.major_minor;
+    let mut found: Vec<&Mount> = snapshot.mount.values().map(|row| &**row).filter(of_device).collect();
+    let order = |row: &Mount| (!row.host, row.container.clone(), row.mountpoint.clone());
+    found.sort_by_key(|row| order(row));
+    found.dedup_by_key(|row| order(row));
+    found
+}
+
+/// The commands about a device.
+pub fn shell_lines(key: &DeviceKey, row: &Device) -> Vec<Command> {
+    let node = quote(&format!("/dev/{}", row.name));
+    let sys = format!("/sys/dev/block/{}", key.major_minor);
+    let mut lines = vec![
+        command("what it lies on", format!("lsblk --inverse {node}"), format!("{sys}/slaves · {sys}/..")),
+        command(
+            "what is on it",
+            format!("lsblk --output NAME,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINT {node}"),
+            format!("{sys}/holders · /run/udev/data/b{}", key.major_minor),
+        ),
+        command(
+            "its counters since it appeared",
+            format!("grep -w {} /proc/diskstats", quote(&row.name)),
+            "/proc/diskstats",
+        ),
+        command("load, waits and queue of two seconds", format!("iostat -dx {node} 2 2"), "/proc/diskstats"),
+    ];
+    if row.scheduler.is_some() && row.parents.is_empty() {
+        lines.push(command("its scheduler", format!("cat {sys}/queue/scheduler"), "the same file"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn snapshot(rows: &[(&str, &str, &[&str])]) -> Snapshot {
+        let row = |name: &str, parents: &[&str]| {
+            let parents = parents.iter().map(|&name| name.to_owned()).collect();
+            Arc::new(Device { name: name.to_owned(), parents, ..Device::default() })
+        };
+        let key = |number: &str| DeviceKey { major_minor: number.to_owned() };
+        let rows = rows.iter().map(|(number, name, parents)| (key(number), row(name, parents)));
+        Snapshot { device: rows.collect(), ..Snapshot::default() }
+    }
+
+    fn drawn(s: &Snapshot) -> Vec<String> {
+        let name = |key: &DeviceKey| s.device.get(key).map(|row| row.name.clone()).unwrap_or_default();
+        stack(s).iter().map(|line| format!("{}{}", line.branch, name(&line.key))).collect()
+    }
+
+    #[test]
+    fn devices_stand_on_what_they_lie_on() {
+        let s = snapshot(&[
+            ("8:0", "sda", &[]),
+            ("8:1", "sda1", &["sda"]),
+            ("8:10", "sda10", &["sda"]),
+            ("8:2", "sda2", &["sda"]),
+            ("8:16", "sdb", &[]),
+            ("9:0", "md0", &["sda2", "sdb"]),
+            ("253:0", "dm-0", &["md0"]),
+            ("7:0", "loop0", &["gone"]),
+        ]);
+        let whole = ["loop0", "sda", "├ sda1", "├ sda2", "│ └ md0", "│   └ dm-0", "└ sda10", "sdb"];
+        assert_eq!(drawn(&s), whole);
+        assert_eq!(upon(&s, "sdb").first().map(|(_, name)| name.as_str()), Some("md0"));
+    }
+
+    #[test]
+    fn devices_that_name_each_other_do_not_hang_it() {
+        let s = snapshot(&[("1:0", "a", &["b"]), ("1:1", "b", &["a"]), ("1:2", "c", &["c"])]);
+        assert!(drawn(&s).is_empty());
+    }
+
+    #[test]
+    fn a_hostile_name_stays_one_word() {
+        let key = DeviceKey { major_minor: "7:0".into() };
+        let row = Device { name: "a;reboot".into(), ..Device::default() };
+        assert_eq!(
+            shell_lines(&key, &row).first().map(|c| c.command.clone()).unwrap_or_default(),
+            "lsblk --inverse '/dev/a;reboot'"
+        );
+    }
+}
