@@ -27,6 +27,7 @@ test('the search finds views, containers and processes, and leads there', async 
     /Scoreboard/,
     /Limits/,
     /Disk/,
+    /DNS/,
     /Host/,
   ]);
   await search.fill('never-reaped');

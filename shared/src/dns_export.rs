@@ -1,9 +1,11 @@
 //! Names and their addresses in the forms that programs of the host understand: a HOSTALIASES file, lines of a hosts file,
 //! arguments of curl, environment variables, JSON. Pure; what a form cannot say is told beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
+
+use crate::domain::dns::{DnsName, DnsNameKey, DnsRecord};
 
 /// A form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,11 @@ impl Form {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::HostAliases, Self::Hosts, Self::Curl, Self::ConnectTo, Self::Env, Self::Json];
+
+    /// From its word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.name() == name)
+    }
 
     /// Its word on the command line.
     pub fn name(self) -> &'static str {
@@ -81,6 +88,18 @@ pub fn is_host_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
         && !name.starts_with('-')
         && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(plain))
+}
+
+/// Names that have addresses, each once, by name.
+pub fn with_addresses<'a>(rows: impl Iterator<Item = (&'a DnsNameKey, &'a DnsName)>) -> Vec<Named> {
+    let mut all: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
+    for (key, row) in rows.filter(|(key, _)| matches!(key.record, DnsRecord::A | DnsRecord::Aaaa)) {
+        all.entry(&key.name)
+            .or_default()
+            .extend(row.answers.iter().filter_map(|one| one.parse::<IpAddr>().ok()));
+    }
+    let named = all.into_iter().map(|(name, addresses)| Named { name: name.to_owned(), addresses });
+    named.filter(|one| !one.addresses.is_empty()).collect()
 }
 
 /// Writes names down.

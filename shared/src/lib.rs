@@ -18,5 +18,6 @@ pub mod dns_export;
 pub mod domain;
 pub mod shell;
 pub mod snapshot;
+pub mod subject;
 pub mod unit;
 pub mod wire;

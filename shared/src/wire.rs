@@ -8,6 +8,7 @@ pub mod look;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::dns::{DnsName, DnsNameKey};
 use crate::domain::network::LinkKey;
 use crate::domain::process::{ProcessDetail, ProcessKey};
 use crate::snapshot::{Snapshot, Topic};
@@ -151,7 +152,19 @@ pub enum Question {
     Process(ProcessKey),
     /// Whether orders are carried out.
     Control,
+    /// Has all names asked for again that are asked for anyway.
+    NamesAgain,
+    /// Names (and addresses) asked of one container's resolver, once: what its engine does not know may leave the host.
+    Names {
+        /// Id of the container.
+        container: String,
+        /// At most [`NAMES_AT_ONCE`].
+        names: Vec<String>,
+    },
 }
+
+/// Names of one [`Question::Names`].
+pub const NAMES_AT_ONCE: usize = 16;
 
 /// The answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,6 +177,8 @@ pub enum Answer {
     Control(Option<String>),
     /// The order was carried out: what was done, in one line.
     Done(String),
+    /// What the resolver said of the names.
+    Names(Vec<(DnsNameKey, DnsName)>),
 }
 
 /// What a client may have changed on the host, where `--allow-control` lets it. Nothing else is ever changed.

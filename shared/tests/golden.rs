@@ -54,6 +54,7 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         interval_nanos: 1_000_000_000,
     };
     let replay = Origin::Replay { recorded_at: 1_760_000_000_000_000_000, speed: 4.0 };
+    let names = sample::snapshot().dns_name.iter().map(|(key, row)| (key.clone(), (**row).clone())).collect();
     let process = Answer::Process(Box::new(sample::process_detail()));
     let notice = |severity| ServerMessage::Notice { severity, text: "the engine hangs".into() };
     vec![
@@ -62,6 +63,7 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("answer_process", ServerMessage::Answer { id: 9, answer: process }),
         ("answer_control", ServerMessage::Answer { id: 9, answer: Answer::Control(Some("off".into())) }),
         ("answer_done", ServerMessage::Answer { id: 9, answer: Answer::Done("veth1 is down".into()) }),
+        ("answer_names", ServerMessage::Answer { id: 10, answer: Answer::Names(names) }),
         ("answer_failed", ServerMessage::Answer { id: 300, answer: Answer::Failed("it ended".into()) }),
         ("notice_info", notice(Severity::Info)),
         ("notice_attention", notice(Severity::Attention)),
@@ -85,6 +87,14 @@ fn messages_of_a_client() {
         ("client_subscribe", ClientMessage::Subscribe { topics: vec![0, 3, 12] }),
         ("client_ask", ClientMessage::Ask { id: 9, question }),
         ("client_ask_control", ClientMessage::Ask { id: 9, question: Question::Control }),
+        ("client_ask_names_again", ClientMessage::Ask { id: 10, question: Question::NamesAgain }),
+        (
+            "client_ask_names",
+            ClientMessage::Ask {
+                id: 11,
+                question: Question::Names { container: "c0ffee".into(), names: vec!["db".into()] },
+            },
+        ),
         ("client_resync", ClientMessage::Resync),
         ("client_order", ClientMessage::Order { id: 300, order: Order::SetLink { link, up: true } }),
     ] {

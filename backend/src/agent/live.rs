@@ -10,6 +10,7 @@ use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::{Flow, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use glasshull_shared::wire::Answer;
 use tokio::sync::Notify;
 
 use super::part::cgroup::CgroupPart;
@@ -172,6 +173,11 @@ impl Live {
     /// What is asked in containers.
     pub(crate) fn dns(&self) -> &DnsPart {
         &self.dns
+    }
+
+    /// Has names asked for again that are asked for anyway.
+    pub(crate) fn ask_names_again(&mut self) -> Answer {
+        self.dns.ask_again()
     }
 
     /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.

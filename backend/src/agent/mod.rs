@@ -102,6 +102,18 @@ fn answer(ask: Ask, live: &mut Live) {
     let answer = match ask.request {
         Request::Order(order, by) => tokio::task::block_in_place(|| control::obey(live, &order, by)),
         Request::Question(Question::Control) => Answer::Control(control::refusal(live)),
+        Request::Question(Question::NamesAgain) => live.ask_names_again(),
+        Request::Question(Question::Names { container, names }) => {
+            match live.dns().inquiry(&container, &names) {
+                Ok(inquiry) => {
+                    tokio::task::spawn_blocking(move || {
+                        let _ = ask.reply.send(inquiry.answer()); // the client may have gone meanwhile
+                    });
+                    return;
+                }
+                Err(why) => Answer::Failed(why),
+            }
+        }
         Request::Question(Question::Process(key)) => {
             tokio::task::spawn_blocking(move || {
                 let _ = ask.reply.send(process_detail(key)); // the client may have gone meanwhile

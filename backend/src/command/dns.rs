@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use glasshull_shared::delta::Table;
-use glasshull_shared::dns_export::{Form, Named, Wish, export, is_host_name};
+use glasshull_shared::dns_export::{Form, Named, Wish, export, is_host_name, with_addresses};
 use glasshull_shared::domain::dns::{
     DnsName, DnsNameKey, DnsRecord, DnsSource, DnsStatus, Resolver, ResolverKey,
 };
@@ -24,7 +24,7 @@ use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::dns::{Job, run as ask};
 use crate::config::{Common, Dns, DnsFormat};
-use crate::model::dns::{Plan, judged};
+use crate::model::dns::{Plan, questions, told};
 
 /// Between the two samples that tell of containers; only the second counts.
 const SAMPLES: Duration = Duration::from_millis(200);
@@ -109,48 +109,20 @@ fn answers(
     names: &[String],
     patience: Duration,
 ) -> Result<Table<DnsNameKey, DnsName>> {
-    let local = |name: &String| {
-        [DnsRecord::A, DnsRecord::Aaaa].iter().any(|r| !resolver.in_hosts(name, *r).is_empty())
-    };
-    // What only the hosts file tells is asked of nobody, as the container's programs would not.
-    let sure = |name: &&String| plan.expected.contains_key(*name);
-    let others = names.iter().filter(|name| !sure(name) && !local(name));
-    let asked = names.iter().filter(sure).chain(others);
-    let questions = asked.flat_map(|name| records(name).map(|record| (name.clone(), record)));
-    let job = Job::new(id, resolver, questions.collect());
+    let job = Job::new(id, resolver, questions(names, plan, resolver));
     let job = job.context("the container's network namespace is hidden; it takes CAP_SYS_PTRACE")?;
     let outcome = ask(&Job { patience, ..job });
     if let Some(why) = outcome.refused {
         bail!("the container's network namespace cannot be entered: {why}; it takes CAP_SYS_ADMIN");
     }
-    let mut rows = outcome.rows;
-    for name in names {
-        for record in records(name) {
-            let key = DnsNameKey { container: id.to_owned(), name: name.clone(), record };
-            let row = rows.get(&key).map(|row| DnsName::clone(row));
-            let row = row.unwrap_or(DnsName { status: DnsStatus::NotAsked, ..DnsName::default() });
-            let row = judged(&key, row, plan.expected.get(name), Some(resolver));
-            rows.insert(key, row.into());
-        }
-    }
-    Ok(rows)
-}
-
-/// An address is asked for its names, anything else for its addresses.
-fn records(name: &str) -> impl Iterator<Item = DnsRecord> + use<> {
-    let is_address = name.parse::<std::net::IpAddr>().is_ok();
-    let records: &[_] = if is_address { &[DnsRecord::Ptr] } else { &[DnsRecord::A, DnsRecord::Aaaa] };
-    records.iter().copied()
+    Ok(told(id, names, plan, resolver, outcome.rows))
 }
 
 /// Names with their addresses, in the order they were given; those without any are left out.
 fn named(rows: &Table<DnsNameKey, DnsName>, names: &[String]) -> Vec<Named> {
-    let addresses = |name: &String| {
-        let own = rows.iter().filter(|(key, _)| key.name == *name && key.record != DnsRecord::Cname);
-        own.flat_map(|(_, row)| &row.answers).filter_map(|answer| answer.parse().ok()).collect()
-    };
-    let all = names.iter().map(|name| Named { name: name.clone(), addresses: addresses(name) });
-    all.filter(|one| !one.addresses.is_empty()).collect()
+    let mut all = with_addresses(rows.iter().map(|(key, row)| (key, &**row)));
+    all.sort_by_key(|one| names.iter().position(|name| *name == one.name));
+    all
 }
 
 fn print_export(form: Form, args: &Dns, named: &[Named]) -> Result<()> {

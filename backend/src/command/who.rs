@@ -20,6 +20,7 @@ use crate::agent::sample_twice;
 use crate::collect;
 use crate::config::{Common, Who};
 use crate::sys::root::Root;
+use glasshull_shared::subject;
 
 /// Looks up and prints.
 ///
@@ -31,17 +32,13 @@ pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
     let demand = [Topic::Process, Topic::ProcessStat, Topic::Container].into_iter().collect();
     let sample = sample_twice(&mut live, &wake, demand, Duration::from_millis(100)).await;
     let (text, json) = match args.subject.parse::<u32>() {
-        Ok(pid) if container_named(&sample.snapshot, &args.subject).is_none() => {
+        Ok(pid) if subject::named(&sample.snapshot.container, &args.subject).is_none() => {
             who_pid(&sample.snapshot, pid)?
         }
         Ok(_) | Err(_) => who_container(&sample.snapshot, &args.subject)?,
     };
     print_line(&if args.json { json.to_string() } else { text.trim_end().to_owned() })?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn container_named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<(&'a ContainerKey, &'a Container)> {
-    snapshot.container.iter().map(|(k, c)| (k, &**c)).find(|(_, c)| c.name == name)
 }
 
 fn who_pid(snapshot: &Snapshot, pid: u32) -> Result<(String, Value)> {
@@ -178,37 +175,7 @@ pub(super) fn find_container<'a>(
     snapshot: &'a Snapshot,
     subject: &str,
 ) -> Result<(&'a ContainerKey, &'a Container)> {
-    let subject = subject.trim_start_matches('/');
-    if subject.is_empty() {
-        bail!("give a pid, a container's name or the beginning of its id");
-    }
-    if let Some(found) = container_named(snapshot, subject) {
-        return Ok(found);
-    }
-    let mut matches = snapshot.container.iter().filter(|(k, _)| k.id.starts_with(subject));
-    match (matches.next(), matches.next()) {
-        (Some((key, row)), None) => Ok((key, row)),
-        (Some((a, _)), Some((b, _))) => {
-            bail!(
-                "{subject:?} begins several ids: {}, {}…; give more digits",
-                short_id(&a.id),
-                short_id(&b.id)
-            )
-        }
-        (None, _) => {
-            let mut names: Vec<&str> = snapshot.container.values().map(|c| c.name.as_str()).collect();
-            names.sort_unstable();
-            names.dedup(); // two engines may each have one of that name
-            names.truncate(20);
-            let known = if names.is_empty() {
-                "no container is known here".into()
-            } else {
-                format!("known: {}", names.join(", "))
-            };
-            let subject: String = subject.chars().take(80).collect();
-            bail!("no container is called {subject:?} or has an id that begins so; {known}")
-        }
-    }
+    subject::find(&snapshot.container, subject).map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]
@@ -236,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_container_that_is_called_like_a_pid_is_still_found() {
-        assert!(container_named(&snapshot(), "4242").is_some());
+        assert!(subject::named(&snapshot().container, "4242").is_some());
         assert!(who_pid(&snapshot(), 4242).unwrap_err().to_string().contains("no process 4242"));
     }
 }

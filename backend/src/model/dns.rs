@@ -127,8 +127,47 @@ pub(crate) fn relate(
     rows
 }
 
+/// An address is asked for its names, anything else for its addresses.
+pub(crate) fn records(name: &str) -> impl Iterator<Item = DnsRecord> + use<> {
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let records: &[_] = if is_address { &[DnsRecord::Ptr] } else { &[DnsRecord::A, DnsRecord::Aaaa] };
+    records.iter().copied()
+}
+
+/// What to ask for some names, those first that the engine is sure to know. What only the hosts file tells is asked of nobody, as
+/// the container's programs would not.
+pub(crate) fn questions(names: &[String], plan: &Plan, resolver: &Resolver) -> Vec<(String, DnsRecord)> {
+    let local = |name: &String| {
+        [DnsRecord::A, DnsRecord::Aaaa].iter().any(|record| !resolver.in_hosts(name, *record).is_empty())
+    };
+    let sure = |name: &&String| plan.expected.contains_key(*name);
+    let others = names.iter().filter(|name| !sure(name) && !local(name));
+    let asked = names.iter().filter(sure).chain(others);
+    asked.flat_map(|name| records(name).map(|record| (name.clone(), record))).collect()
+}
+
+/// The answers to [`questions`] with what the hosts file and the engine say: a row for each name and record.
+pub(crate) fn told(
+    container: &str,
+    names: &[String],
+    plan: &Plan,
+    resolver: &Resolver,
+    mut rows: Table<DnsNameKey, DnsName>,
+) -> Table<DnsNameKey, DnsName> {
+    for name in names {
+        for record in records(name) {
+            let key = DnsNameKey { container: container.to_owned(), name: name.clone(), record };
+            let row = rows.get(&key).map(|row| DnsName::clone(row));
+            let row = row.unwrap_or(DnsName { status: DnsStatus::NotAsked, ..DnsName::default() });
+            let row = judged(&key, row, plan.expected.get(name), Some(resolver));
+            rows.insert(key, row.into());
+        }
+    }
+    rows
+}
+
 /// A row with what the hosts file and the engine say.
-pub(crate) fn judged(
+fn judged(
     key: &DnsNameKey,
     mut row: DnsName,
     expected: Option<&BTreeSet<(String, String)>>,

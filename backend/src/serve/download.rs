@@ -11,6 +11,7 @@ use glasshull_shared::domain::wire::{Limits, Refusal, Start};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::cross_site;
 use super::server::Sockets;
 use super::wire::{Wanted, stopped};
 
@@ -54,9 +55,7 @@ pub(super) async fn wire(
     headers: HeaderMap,
     State(sockets): State<Sockets>,
 ) -> Response {
-    // An image of another site's page sends no Origin; browsers say where it comes from all the same.
-    let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
-    if matches!(site, Some("cross-site" | "same-site")) {
+    if cross_site(&headers) {
         return (StatusCode::FORBIDDEN, "requests from other sites are not answered\n").into_response();
     }
     let Some(gate) = sockets.hub.gate() else { return refuse(&Refusal::Recording) };

@@ -3,7 +3,7 @@
 //!
 //! [`hub`] takes snapshots and makes frames of them once for all; [`socket`] forwards them to one client; [`guard`]
 //! and [`login`] decide who is one; [`asset`] is the app; [`record`] and [`replay`] keep frames and play them; [`wire`] and
-//! [`download`] pass on what is seen in a wire.
+//! [`download`] pass on what is seen in a wire; [`dns`] gives a container's names to scripts.
 
 pub(crate) mod hub;
 pub(crate) mod record;
@@ -13,6 +13,7 @@ pub(crate) mod server;
 pub(crate) mod wire;
 
 mod asset;
+mod dns;
 mod download;
 mod guard;
 mod json;
@@ -24,6 +25,7 @@ mod socket;
 mod test;
 mod tick;
 
+use axum::http::HeaderMap;
 use server::Peer;
 
 /// Path of the WebSocket.
@@ -32,5 +34,13 @@ const SOCKET: &str = "/ws";
 const WIRE: &str = "/wire";
 /// Path of the same as a file.
 const WIRE_FILE: &str = "/wire.pcapng";
+/// Path of a container's names as a file.
+const NAMES: &str = "/dns/{container}";
 /// Path that says "ok" to whoever supervises the agent.
 const HEALTH: &str = "/healthz";
+
+/// Whether a page of another site caused the request: an image there sends no Origin, but browsers say where it comes from.
+fn cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    matches!(site, Some("cross-site" | "same-site"))
+}

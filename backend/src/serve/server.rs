@@ -29,7 +29,7 @@ use super::listen::Bounded;
 use super::login::{self, Login};
 use super::socket::{self, Format};
 use super::wire::{self, OwnEnds};
-use super::{HEALTH, SOCKET, WIRE, WIRE_FILE, asset, download};
+use super::{HEALTH, NAMES, SOCKET, WIRE, WIRE_FILE, asset, dns, download};
 
 /// Clients served at a time: a bound on descriptors and memory, far above any use.
 const MAX_CLIENTS: u32 = 1000;
@@ -164,6 +164,7 @@ fn router(guard: Arc<Guard>, sockets: Sockets) -> Router {
         .route(SOCKET, get(upgrade))
         .route(WIRE, get(upgrade_wire))
         .route(WIRE_FILE, get(download::wire))
+        .route(NAMES, get(dns::names))
         .route(HEALTH, get(async || "ok\n"))
         .with_state(sockets)
         .merge(login)

@@ -7,6 +7,7 @@ pub mod address;
 pub mod choice;
 pub mod confinement;
 pub mod device;
+pub mod dns;
 pub mod filter;
 pub mod finding;
 pub mod flow;

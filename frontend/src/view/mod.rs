@@ -4,6 +4,7 @@ mod cgroup;
 mod confinement;
 mod container;
 mod device;
+mod dns;
 mod finding;
 mod host;
 pub mod inspect;
@@ -131,6 +132,14 @@ pub const VIEWS: &[View] = &[
         key: 'd',
         topics: &[Topic::Device, Topic::DeviceStat, Topic::Container],
         render: later!(view, device::render),
+    },
+    View {
+        id: "dns",
+        title: "DNS",
+        short: "DNS",
+        key: 'r',
+        topics: &[Topic::DnsName, Topic::Resolver, Topic::Container],
+        render: later!(view, dns::render),
     },
     View {
         id: "host",

@@ -17,13 +17,6 @@ pub(super) const TWINS: &[Twin] = &[
     Twin { stem: "agent", place: "view", reason: "the frame's own-cost meter shows it on every view" },
     Twin { stem: "agent", place: "style", reason: "the frame is styled in base.css" },
     Twin { stem: "agent", place: "spec", reason: "checked with the frame" },
-    Twin {
-        stem: "dns",
-        place: "view",
-        reason: "asked for by `glasshull dns` and `snapshot`; no view draws it yet",
-    },
-    Twin { stem: "dns", place: "style", reason: "there is nothing of it to style without a view" },
-    Twin { stem: "dns", place: "spec", reason: "the truth cases of e2e/tests/truth check the commands" },
     Twin { stem: "engine", place: "collect", reason: "collect/container talks to the engines" },
     Twin { stem: "engine", place: "view", reason: "the container view tells each engine's state" },
     Twin { stem: "engine", place: "style", reason: "drawn by the container view" },

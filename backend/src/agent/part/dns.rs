@@ -1,13 +1,17 @@
 //! Names: fills `resolver` and `dns_name`. Answers come from a thread beside the tick.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::dns_export::is_host_name;
 use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsStatus, Resolver, ResolverKey};
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
+use glasshull_shared::unit::printable;
+use glasshull_shared::wire::{Answer, NAMES_AT_ONCE};
 use tokio::sync::Notify;
 
 use super::confinement::inits;
@@ -16,7 +20,7 @@ use super::keep_rows;
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::dns::{Job, Worker};
-use crate::model::dns::{Known, Plan, plans, relate};
+use crate::model::dns::{Known, Plan, plans, questions, relate, told};
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -27,8 +31,31 @@ const QUESTIONS_PER_TICK: usize = 2000;
 /// Readings after which the files of a container are looked at again: no event tells of them.
 const RECHECK: u64 = 10;
 
+/// Who asks again sooner gets what is there: a button held down is no reason to ask a resolver without pause.
+const AGAIN_NANOS: u64 = 2_000_000_000;
+
 /// A name and the record wanted of it.
 type Ask = (String, DnsRecord);
+
+/// Names to ask once; takes seconds where a resolver is silent.
+pub(crate) struct Inquiry {
+    job: Job,
+    names: Vec<String>,
+    plan: Plan,
+    resolver: Arc<Resolver>,
+}
+
+impl Inquiry {
+    /// Asks.
+    pub(crate) fn answer(self) -> Answer {
+        let outcome = collect::dns::run(&self.job);
+        if let Some(why) = outcome.refused {
+            return Answer::Failed(format!("its network namespace cannot be entered: {why}"));
+        }
+        let rows = told(&self.job.container, &self.names, &self.plan, &self.resolver, outcome.rows);
+        Answer::Names(rows.into_iter().map(|(key, row)| (key, DnsName::clone(&row))).collect())
+    }
+}
 
 /// Readings of resolvers, and answers.
 pub(crate) struct DnsPart {
@@ -78,6 +105,37 @@ impl DnsPart {
     /// What there is to ask in a container.
     pub(crate) fn plan(&self, container: &str) -> Option<&Plan> {
         self.plans.get(container)
+    }
+
+    /// Has all that is older than a moment asked for again.
+    pub(crate) fn ask_again(&mut self) -> Answer {
+        if self.worker.is_none() {
+            return Answer::Failed("nobody watches names: nothing is asked".into());
+        }
+        let now = clock::monotonic();
+        self.asked.retain(|_, (at, _)| now.saturating_sub(*at) < AGAIN_NANOS);
+        self.wake.notify_one();
+        Answer::Done("asked again".into())
+    }
+
+    /// Names that a person wants to know of, to be asked in a container.
+    ///
+    /// # Errors
+    /// When they cannot be asked there; says why.
+    pub(crate) fn inquiry(&self, container: &str, names: &[String]) -> Result<Inquiry, String> {
+        let wrong = |name: &&String| !is_host_name(name) && name.parse::<IpAddr>().is_err();
+        if let Some(name) = names.iter().find(wrong) {
+            return Err(format!("{:?} is no name that a host may have", printable(name)));
+        }
+        if names.is_empty() || names.len() > NAMES_AT_ONCE {
+            return Err(format!("give one to {NAMES_AT_ONCE} names"));
+        }
+        let key = ResolverKey { container: container.to_owned() };
+        let resolver = self.resolvers.get(&key).ok_or("it does not run: nobody asks there")?;
+        let plan = self.plan(container).cloned().unwrap_or_default();
+        let job = Job::new(container, resolver, questions(names, &plan, resolver));
+        let job = job.ok_or("its network namespace is hidden; it takes CAP_SYS_PTRACE")?;
+        Ok(Inquiry { job, names: names.to_vec(), plan, resolver: Arc::clone(resolver) })
     }
 
     /// Reads resolvers, takes answers and asks what is due; `next` must have its processes and containers joined already.

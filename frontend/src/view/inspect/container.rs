@@ -10,6 +10,7 @@ use leptos::prelude::*;
 
 use super::confinement::confinement;
 use super::container_limits::limits;
+use super::container_names::names;
 use super::container_ports::ports;
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
@@ -30,6 +31,7 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "processes", title: "Processes", render: processes },
         Tab { id: "limits", title: "Limits", render: limits },
         Tab { id: "sockets", title: "Sockets", render: sockets },
+        Tab { id: "names", title: "Names", render: names },
         Tab { id: "ports", title: "Ports", render: ports },
         Tab { id: "confinement", title: "Confinement", render: confinement },
         Tab { id: "mounts", title: "Mounts", render: mounts },

@@ -3,6 +3,7 @@
 mod confinement;
 mod container;
 mod container_limits;
+mod container_names;
 mod container_ports;
 mod container_sockets;
 mod container_tasks;
