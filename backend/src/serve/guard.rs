@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Authority;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -48,23 +48,28 @@ impl Guard {
         Ok(Self { allowed: allowed.iter().map(name).collect::<Result<_, _>>()?, login })
     }
 
-    /// Why a request must be turned away; `None` when it is meant for us and comes from no other site.
-    fn objection(&self, headers: &HeaderMap, local: Option<IpAddr>) -> Option<String> {
+    /// Why a request must be turned away; `None` when it is meant for us and comes from no other site. A target may name a
+    /// server as well (`GET http://box/`), and then counts more than `Host`: both must be right.
+    fn objection(&self, target: &Uri, headers: &HeaderMap, local: Option<IpAddr>) -> Option<String> {
         let host = match only(headers, header::HOST) {
             Ok(Some(host)) => host,
             Ok(None) | Err(()) => return Some("exactly one Host header is needed".into()),
         };
-        let Some(name) = host_name(host) else { return Some("the Host header is malformed".into()) };
-        if !self.is_ours(&name, local) {
-            return Some(format!(
-                "{name} is no name of this server. If it should be, start it with --allow-host {name}"
-            ));
-        }
-        match only(headers, header::ORIGIN) {
-            Ok(None) => None,
-            Ok(Some(origin)) if is_same_origin(origin, host) => None,
-            Ok(Some(_)) | Err(()) => Some("requests from other sites are not answered".into()),
-        }
+        let origin = only(headers, header::ORIGIN);
+        let named = target.authority().map(|authority| ("target", authority.as_str()));
+        named.into_iter().chain([("Host header", host)]).find_map(|(place, authority)| {
+            let Some(name) = host_name(authority) else { return Some(format!("the {place} is malformed")) };
+            if !self.is_ours(&name, local) {
+                return Some(format!(
+                    "{name} is no name of this server. If it should be, start it with --allow-host {name}"
+                ));
+            }
+            match origin {
+                Ok(None) => None,
+                Ok(Some(origin)) if is_same_origin(origin, authority) => None,
+                Ok(Some(_)) | Err(()) => Some("requests from other sites are not answered".into()),
+            }
+        })
     }
 
     /// Whether we answer to a name: loopback, the very address the connection came to, or one allowed.
@@ -88,7 +93,8 @@ pub(crate) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = if let Some(why) = guard.objection(request.headers(), peer.local.map(|a| a.ip())) {
+    let local = peer.local.map(|a| a.ip());
+    let mut response = if let Some(why) = guard.objection(request.uri(), request.headers(), local) {
         tracing::debug!(peer = %peer.remote, why, "turned away");
         (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
     } else {
@@ -168,13 +174,17 @@ mod tests {
     use super::*;
 
     fn verdict(allowed: &[&str], headers: &[(&str, &str)], local: &str) -> bool {
+        verdict_at("/", allowed, headers, local)
+    }
+
+    fn verdict_at(target: &str, allowed: &[&str], headers: &[(&str, &str)], local: &str) -> bool {
         let allowed: Vec<String> = allowed.iter().map(|a| (*a).to_owned()).collect();
         let guard = Guard::new(&allowed, None).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
         }
-        guard.objection(&map, Some(local.parse().unwrap())).is_none()
+        guard.objection(&target.parse().unwrap(), &map, Some(local.parse().unwrap())).is_none()
     }
 
     #[test]
@@ -204,6 +214,27 @@ mod tests {
         }
         assert!(!verdict(&[], &[], "127.0.0.1"), "no Host at all");
         assert!(!verdict(&[], &[("host", "localhost"), ("host", "localhost")], "127.0.0.1"), "two Hosts");
+    }
+
+    #[test]
+    fn a_target_that_names_a_server_must_name_us() {
+        let ask = |target, more: &[_]| {
+            verdict_at(target, &["box.lan"], &[&[("host", "localhost")], more].concat(), "::1")
+        };
+        for ours in ["http://localhost/", "http://LOCALHOST:7070/ws?a=b", "http://box.lan/", "localhost:7070"]
+        {
+            assert!(ask(ours, &[]), "{ours}");
+        }
+        for other in ["http://evil/", "http://localhost@evil/", "http://10.0.0.5/", "evil:443", "ws://evil"] {
+            assert!(!ask(other, &[]), "{other}");
+        }
+        let own_page = [("origin", "http://localhost")];
+        assert!(ask("http://localhost/", &own_page));
+        assert!(!ask("http://box.lan/", &own_page), "of a page of localhost, but asked for as another");
+        assert!(
+            !verdict_at("http://localhost/", &[], &[("host", "evil")], "::1"),
+            "the target alone is not enough"
+        );
     }
 
     #[test]

@@ -100,6 +100,12 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
         assert_eq!(cross.0, 403, "{path}");
         assert!(cross.1.contains("content-security-policy: default-src 'none'"), "also on refusals");
     }
+    for target in ["GET http://evil.example/", "GET http://evil.example/healthz", "CONNECT evil.example:443"]
+    {
+        let named = running.ask(target, &[], "").await;
+        assert!(named.0 == 403 && named.1.contains("--allow-host evil.example"), "{target}: {}", named.1);
+    }
+    assert_eq!(running.ask(&format!("GET http://{}/healthz", running.address), &[], "").await.0, 200);
     assert_eq!(running.ask("GET /", &["Host: box.lan"], "").await.0, 200);
     assert_eq!(running.connect("/ws", &[("origin", "http://evil.example")]).await.unwrap_err(), 403);
     assert_eq!(running.connect("/ws", &[("host", "evil.example")]).await.unwrap_err(), 403);
