@@ -113,7 +113,8 @@ pub(crate) struct Serve {
     /// Let whoever opens the dashboard see what packets carry, not only their headers
     #[arg(long)]
     pub allow_payload: bool,
-    /// Also answer to this name in the browser's address bar (repeatable; localhost and the address itself always work)
+    /// Also answer to this name in the browser's address bar, over http or a proxy's https (repeatable; localhost and the
+    /// address itself always work, over http)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
     /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::uri::Authority;
+use axum::http::uri::{Authority, Scheme};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -64,17 +64,30 @@ impl Guard {
                     "{name} is no name of this server. If it should be, start it with --allow-host {name}"
                 ));
             }
-            match origin {
-                Ok(None) => None,
-                Ok(Some(origin)) if is_same_origin(origin, authority) => None,
-                Ok(Some(_)) | Err(()) => Some("requests from other sites are not answered".into()),
-            }
+            origin.transpose().and_then(|origin| self.objection_to(origin, authority, &name))
         })
+    }
+
+    /// Why the page that a request comes from is not ours; `Err` is an `Origin` that is no text, or several.
+    fn objection_to(&self, origin: Result<&str, ()>, authority: &str, name: &str) -> Option<String> {
+        match origin.ok().and_then(|origin| own_page(origin, authority)) {
+            None => Some("requests from other sites are not answered".into()),
+            // We speak no TLS. What does, before us, has a name of its own.
+            Some(scheme) if scheme == Scheme::HTTPS && !self.is_allowed(name) => Some(format!(
+                "no page over HTTPS is this server's own. For a proxy's start it with --allow-host {name}"
+            )),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether a name was given with `--allow-host`.
+    fn is_allowed(&self, name: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == name)
     }
 
     /// Whether we answer to a name: loopback, the very address the connection came to, or one allowed.
     fn is_ours(&self, name: &str, local: Option<IpAddr>) -> bool {
-        if name == "localhost" || self.allowed.iter().any(|a| a == name) {
+        if name == "localhost" || self.is_allowed(name) {
             return true;
         }
         let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
@@ -163,10 +176,11 @@ fn host_name(host: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_ascii_lowercase())
 }
 
-/// Whether an `Origin` is the server's own page, over HTTP or a proxy's HTTPS.
-fn is_same_origin(origin: &str, host: &str) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+/// The scheme of an `Origin` that is a page of this very server; `None` when it is another's.
+fn own_page(origin: &str, authority: &str) -> Option<Scheme> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let scheme = [Scheme::HTTP, Scheme::HTTPS].into_iter().find(|one| *one == *scheme)?;
+    rest.eq_ignore_ascii_case(authority).then_some(scheme)
 }
 
 #[cfg(test)]
@@ -245,12 +259,37 @@ mod tests {
     #[test]
     fn only_our_own_page_may_ask() {
         let ask = |origin| verdict(&[], &[("host", "localhost:7070"), ("origin", origin)], "127.0.0.1");
-        assert!(ask("http://localhost:7070") && ask("https://localhost:7070"));
-        for other in
-            ["http://localhost:7071", "http://127.0.0.1:7070", "null", "http://evil.example", "file://", ""]
-        {
+        assert!(ask("http://localhost:7070"));
+        for other in [
+            "http://localhost:7071",
+            "http://127.0.0.1:7070",
+            "https://localhost:7070",
+            "file://localhost:7070",
+            "ws://localhost:7070",
+            "//localhost:7070",
+            "localhost:7070",
+            "null",
+            "http://evil.example",
+            "file://",
+            "",
+        ] {
             assert!(!ask(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_page_over_https_is_ours_under_an_allowed_name_alone() {
+        let ask = |host: &str, scheme: &str, page: &str| {
+            let origin = format!("{scheme}://{page}");
+            verdict(&["box.lan", "[::1]"], &[("host", host), ("origin", &origin)], "10.0.0.5")
+        };
+        for ours in ["box.lan", "BOX.lan:8443", "[::1]:1"] {
+            assert!(ask(ours, "https", ours) && ask(ours, "http", ours), "{ours}");
+        }
+        for bare in ["localhost:7070", "127.0.0.1:7070", "10.0.0.5:7070"] {
+            assert!(!ask(bare, "https", bare) && ask(bare, "http", bare), "{bare}");
+        }
+        assert!(!ask("box.lan", "https", "box.lan:8443") && !ask("box.lan", "file", "box.lan"));
     }
 
     #[test]

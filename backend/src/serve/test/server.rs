@@ -109,6 +109,12 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
     assert_eq!(running.ask("GET /", &["Host: box.lan"], "").await.0, 200);
     assert_eq!(running.connect("/ws", &[("origin", "http://evil.example")]).await.unwrap_err(), 403);
     assert_eq!(running.connect("/ws", &[("host", "evil.example")]).await.unwrap_err(), 403);
+    for scheme in ["https", "file"] {
+        let page = format!("{scheme}://127.0.0.1:{port}");
+        assert_eq!(running.connect("/ws", &[("origin", page.as_str())]).await.unwrap_err(), 403, "{page}");
+    }
+    let proxied = [("host", "box.lan"), ("origin", "https://box.lan")];
+    assert!(running.connect("/ws", &proxied).await.is_ok(), "behind a proxy that speaks TLS");
     let own = format!("http://127.0.0.1:{port}");
     assert!(running.connect("/ws", &[("origin", own.as_str())]).await.is_ok());
 }
