@@ -139,20 +139,21 @@ fn is_open(path: &str) -> bool {
 
 /// The login page for a person, one line for a program.
 fn turn_away(status: StatusCode, request: &Request) -> Response {
-    let accepts_html = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
     if status == StatusCode::UNAUTHORIZED
         && request.method() == Method::GET
         && ![SOCKET, WIRE].contains(&request.uri().path())
-        && accepts_html
+        && accepts_html(request.headers())
     {
         return login::page(status, "");
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer"), (header::CACHE_CONTROL, "no-store")];
     (status, challenge, "a token is needed: Authorization: Bearer TOKEN\n").into_response()
+}
+
+/// Whether it is a browser that wants a page.
+pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The only value of a header; `Err` when there are several or it is no text.

@@ -122,7 +122,7 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
 #[tokio::test]
 async fn answers_carry_the_security_headers() {
     let running = start(Ipv4Addr::LOCALHOST, None).await;
-    let (status, text) = running.ask("GET /containers", &[], "").await;
+    let (status, text) = running.ask("GET /?view=containers", &[], "").await;
     assert_eq!(status, 200);
     for header in [
         "x-content-type-options: nosniff",
@@ -135,10 +135,23 @@ async fn answers_carry_the_security_headers() {
     ] {
         assert!(text.contains(header), "{header} in {text}");
     }
-    assert_eq!(running.ask("GET /nothing.js", &[], "").await.0, 404);
     assert_eq!(running.ask("DELETE /", &[], "").await.0, 405);
     let (status, text) = running.ask("GET /healthz", &[], "").await;
     assert!(status == 200 && text.ends_with("ok\n"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_a_person_is_led_to_the_app() {
+    let running = start(Ipv4Addr::LOCALHOST, None).await;
+    for path in ["/containers", "/etc/passwd", "/nothing.js", "/wire/", "//", "/%2e%2e/"] {
+        let (status, text) = running.ask(&format!("GET {path}"), &["Accept: text/html"], "").await;
+        assert_eq!(status, 404, "{path}");
+        for part in ["Nothing is here", "<a href=\"/\">", "default-src 'none'", "cache-control: no-store"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let (status, text) = running.ask(&format!("GET {path}"), &[], "").await;
+        assert!(status == 404 && text.contains("text/plain") && !text.contains('<'), "{text}");
+    }
 }
 
 #[tokio::test]
