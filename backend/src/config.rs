@@ -1,6 +1,7 @@
 //! The command line: what `glasshull` can do and how it is told.
 
 mod enter;
+mod time;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -105,7 +106,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub bind: SocketAddr,
     /// Time between two ticks
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Demand the token in this file (one line); made at random and printed when a token is needed and none is given
     #[arg(long, value_name = "FILE")]
@@ -132,10 +133,10 @@ pub(crate) struct Snapshot {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Capture packets for this time (5s) and add the tables flow and capture; needs CAP_NET_RAW
-    #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = time::interval, allow_hyphen_values = true)]
     pub capture: Option<Duration>,
 }
 
@@ -224,7 +225,7 @@ pub(crate) struct Dns {
     #[arg(long, value_name = "PORT", default_values_t = [80, 443])]
     pub port: Vec<u16>,
     /// How long each server may take for an answer
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -283,7 +284,7 @@ pub(crate) struct Findings {
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
     pub min: Severity,
     /// Look for this long: losses and throttling are counted over it, waiting in D takes 10s
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub watch: Duration,
     /// Tell what a rule means, how to check it and how to mend it, without looking
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
@@ -300,7 +301,7 @@ pub(crate) struct Veth {
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -315,7 +316,7 @@ pub(crate) struct Io {
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -336,7 +337,7 @@ pub(crate) struct Limits {
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -359,7 +360,7 @@ pub(crate) struct Wire {
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
     /// Stop after this time
-    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = time::look, allow_hyphen_values = true)]
     pub duration: Duration,
     /// Stop after this many packets
     #[arg(long, value_name = "N", default_value_t = 5000)]
@@ -382,10 +383,10 @@ pub(crate) struct Record {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Stop after this time (5m, 90s, 2h); without it, at Ctrl-C
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = time::recording, allow_hyphen_values = true)]
     pub duration: Option<Duration>,
     /// Time between two ticks
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Also record every thread of every process
     #[arg(long)]
@@ -428,27 +429,6 @@ fn parse_engine(text: &str) -> Result<String, String> {
     }
 }
 
-/// A duration like `500ms`, `90s`, `5m`, `2h`; a bare number counts seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no duration: try 90s or 5m"))?;
-    let secs = match unit {
-        "ms" => number / 1e3,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        other => return Err(format!("unknown unit {other:?}: use ms, s, m or h")),
-    };
-    Duration::try_from_secs_f64(secs).map_err(|e| e.to_string())
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text)?;
-    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
-    if allowed.contains(&interval) { Ok(interval) } else { Err("between 100ms and 1h, please".into()) }
-}
-
 fn parse_speed(text: &str) -> Result<f32, String> {
     let speed: f32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err("between 0.1 and 1000, please".into()) }
@@ -465,17 +445,36 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units_and_bounds() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
-        for bad in ["", "m", "-1s", "5 parsecs", "1e999"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
+    fn values_have_bounds() {
         assert!(parse_engine("http://box:2375").is_err() && parse_engine("").is_err());
         assert!(parse_engine("/run/docker.sock").is_ok());
-        assert!(parse_interval("1ms").is_err());
         assert!(parse_speed("0").is_err() && parse_speed("NaN").is_err());
+    }
+
+    /// Also those that look like an option.
+    #[test]
+    fn a_wrong_time_is_told_what_is_allowed() {
+        for line in [
+            "serve --interval",
+            "--interval",
+            "replay --demo --interval",
+            "snapshot --interval",
+            "snapshot --capture",
+            "dns web --timeout",
+            "findings --watch",
+            "veth --interval",
+            "io --interval",
+            "limits --interval",
+            "wire web --for",
+            "record f --for",
+            "record f --interval",
+        ] {
+            for bad in ["-1s", "-5", "0s", "abc", "9000h", "--json"] {
+                let words = std::iter::once("glasshull").chain(line.split(' ')).chain([bad]);
+                let why = Cli::try_parse_from(words).unwrap_err().to_string();
+                assert!(why.contains(bad) && why.contains("a time from 1"), "{line} {bad}: {why}");
+            }
+        }
     }
 
     #[test]
