@@ -18,8 +18,8 @@ use glasshull_shared::unit::{self, UNKNOWN, printable};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
 use super::who::find_container;
+use super::{print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::dns::{Job, run as ask};
@@ -157,7 +157,7 @@ fn print_export(form: Form, args: &Dns, named: &[Named]) -> Result<()> {
     let wish = Wish { form, provider: args.provider.clone(), ports: args.port.clone() };
     let out = export(&wish, named);
     for (name, why) in &out.left_out {
-        eprintln!("glasshull: {} is left out: {why}", printable(name));
+        tell(&format!("{name} is left out: {why}"));
     }
     if out.text.is_empty() { Ok(()) } else { print_line(out.text.trim_end()) }
 }
@@ -213,11 +213,7 @@ fn complain(container: &str, rows: &Table<DnsNameKey, DnsName>, named: &[Named])
         let answered = named.iter().any(|one| one.name == key.name) || !row.answers.is_empty();
         if !answered {
             failed = true;
-            eprintln!(
-                "glasshull: {container} gets no answer for {}: {}",
-                printable(&key.name),
-                why(key, row)
-            );
+            tell(&format!("{container} gets no answer for {}: {}", key.name, why(key, row)));
         }
     }
     failed

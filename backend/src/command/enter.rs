@@ -19,6 +19,7 @@ use rustix::thread::LinkNameSpaceType;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::tell;
 use super::who::find_container;
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
@@ -75,7 +76,7 @@ async fn look(common: Common, subject: &str) -> Result<Place> {
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("glasshull: {error:#}");
+    tell(&format!("{error:#}"));
     ExitCode::from(OURS)
 }
 
@@ -197,7 +198,7 @@ fn replace(program: &OsString, words: &[OsString]) -> ExitCode {
 }
 
 fn not_run(program: &OsString, error: &io::Error) -> ExitCode {
-    eprintln!("glasshull: {}: {error}", program.to_string_lossy().escape_debug());
+    tell(&format!("{}: {error}", program.to_string_lossy()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUN })
 }
 
@@ -233,7 +234,7 @@ fn child(program: &OsString, words: &[OsString]) -> ExitCode {
     match waited {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => {
-            eprintln!("glasshull: waiting for {}: {error}", program.to_string_lossy().escape_debug());
+            tell(&format!("waiting for {}: {error}", program.to_string_lossy()));
             ExitCode::from(OURS)
         }
     }

@@ -12,7 +12,7 @@ use glasshull_shared::domain::wire::{Limits, Order, PacketRow, Refusal, Sight, S
 use glasshull_shared::unit;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{print_line, stop_signal};
+use super::{print_line, stop_signal, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::agent::wire::{TOPICS, known};
@@ -94,12 +94,12 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
             ) => {}
         }
     }
-    eprintln!(
-        "glasshull: {} packets, {} on the wire, {} dropped by the kernel",
+    tell(&format!(
+        "{} packets, {} on the wire, {} dropped by the kernel",
         unit::count(stat.packets.into()),
         unit::bytes(stat.wire_bytes),
         unit::count(stat.dropped)
-    );
+    ));
     Ok(())
 }
 
