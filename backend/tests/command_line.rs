@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this file is nothing but tests")]
 
 use std::fs::OpenOptions;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::UdpSocket;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// An engine that is not there: these tests look at no container of the host.
 const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
@@ -54,6 +57,58 @@ fn a_reader_that_has_seen_enough_is_no_error_and_a_full_disk_is_one() {
         let full = glasshull(words).stdout(full()).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(full.status.code(), Some(1), "{words:?}");
         assert!(error(&full).contains("writing to standard output: No space left"), "{}", error(&full));
+    }
+}
+
+/// Looks into the loopback link with traffic on it until that ends by itself; `None` where it is not permitted. `seen` gets what
+/// was printed while more is to come.
+fn wire(words: &[&str], seen: impl FnOnce(&mut Child)) -> Option<Output> {
+    const HANGS_AFTER: Duration = Duration::from_secs(60);
+    let mut look = glasshull(&["wire", "lo", "--for", "10m"]);
+    let mut look = look.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let own = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let began = Instant::now();
+        while began.elapsed() < HANGS_AFTER && socket.send_to(b"one more", own).is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    seen(&mut look);
+    let began = Instant::now();
+    while look.try_wait().unwrap().is_none() {
+        if began.elapsed() > HANGS_AFTER {
+            look.kill().unwrap();
+            panic!("it goes on though nobody reads");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = look.wait_with_output().unwrap();
+    let refused = error(&ended).contains("CAP_NET_RAW");
+    if refused {
+        eprintln!("not run: packets are not permitted here");
+    }
+    (!refused).then_some(ended)
+}
+
+#[test]
+fn a_look_into_a_wire_ends_with_its_reader() {
+    let first_line = |look: &mut Child| {
+        let mut line = String::new();
+        BufReader::new(look.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.is_empty() || line.contains(" lo "), "{line}");
+    };
+    if let Some(ended) = wire(&[], first_line) {
+        assert!(ended.status.success(), "{}", error(&ended));
+    }
+    let first_bytes = |look: &mut Child| {
+        let mut magic = [0; 4];
+        // A section header block, or nothing where it is not permitted.
+        let got = look.stdout.take().unwrap().read(&mut magic).unwrap();
+        assert!(got == 0 || magic == [0x0a, 0x0d, 0x0d, 0x0a], "{magic:?}");
+    };
+    if let Some(ended) = wire(&["-w", "-"], first_bytes) {
+        assert!(ended.status.success(), "{}", error(&ended));
     }
 }
 

@@ -44,9 +44,17 @@ pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> 
 /// # Errors
 /// When standard output cannot take it: a full disk.
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("writing to standard output"),
+    still_read(writeln!(std::io::stdout(), "{text}")).map(drop)
+}
+
+/// Whether somebody still reads what was written to standard output; who prints on and on ends when not.
+///
+/// # Errors
+/// As [`print_line`].
+pub(crate) fn still_read(written: std::io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("writing to standard output"),
     }
 }
 
