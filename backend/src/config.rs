@@ -2,6 +2,7 @@
 
 mod enter;
 mod time;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,7 +60,7 @@ would show it. Logs: GLASSHULL_LOG=debug.";
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Common {
     /// Ask this engine (unix:///path, repeatable) instead of the Docker and Podman sockets that are found
-    #[arg(long, global = true, value_name = "URL", value_parser = parse_engine)]
+    #[arg(long, global = true, value_name = "URL", value_parser = value::engine)]
     pub engine: Vec<String>,
     /// Hide the arguments of processes and containers, which may hold secrets
     #[arg(long, global = true)]
@@ -103,7 +104,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Serve {
     /// Address to listen on; any but loopback demands a token
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070", value_parser = value::bind)]
     pub bind: SocketAddr,
     /// Time between two ticks
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
@@ -310,7 +311,7 @@ pub(crate) struct Veth {
 #[command(after_help = IO_HELP)]
 pub(crate) struct Io {
     /// List at most this many processes
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value::top, allow_negative_numbers = true)]
     pub top: usize,
     /// Print JSON
     #[arg(long)]
@@ -363,9 +364,9 @@ pub(crate) struct Wire {
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = time::look, allow_hyphen_values = true)]
     pub duration: Duration,
     /// Stop after this many packets
-    #[arg(long, value_name = "N", default_value_t = 5000)]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value::packets, allow_negative_numbers = true)]
     pub packets: u32,
-    /// Write a pcapng file instead of lines; must not exist
+    /// Write a pcapng file instead of lines; must not exist; - is standard output (`-w - | wireshark -k -i -`)
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Also what packets carry: names asked for, requests, and all bytes in the file
@@ -409,7 +410,7 @@ pub(crate) struct Replay {
     #[arg(long, conflicts_with = "file")]
     pub demo: bool,
     /// So many times faster than it was
-    #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
+    #[arg(long, default_value_t = 1.0, value_parser = value::speed, allow_negative_numbers = true)]
     pub speed: f32,
     /// End after one pass instead of beginning again
     #[arg(long)]
@@ -417,21 +418,6 @@ pub(crate) struct Replay {
     /// Where to serve.
     #[command(flatten)]
     pub serve: Serve,
-}
-
-/// A socket: `unix:///path`, or the path alone.
-fn parse_engine(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.strip_prefix("unix://").unwrap_or(text).starts_with('/') {
-        Ok(text.to_owned())
-    } else {
-        Err("only unix sockets are supported: give unix:///path/of/the.sock".into())
-    }
-}
-
-fn parse_speed(text: &str) -> Result<f32, String> {
-    let speed: f32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err("between 0.1 and 1000, please".into()) }
 }
 
 #[cfg(test)]
@@ -445,10 +431,27 @@ mod tests {
     }
 
     #[test]
-    fn values_have_bounds() {
-        assert!(parse_engine("http://box:2375").is_err() && parse_engine("").is_err());
-        assert!(parse_engine("/run/docker.sock").is_ok());
-        assert!(parse_speed("0").is_err() && parse_speed("NaN").is_err());
+    fn a_wrong_number_or_address_is_told_what_is_allowed() {
+        for (line, allowed) in [
+            ("replay --demo --speed -1", "a number from 0.1 to 1000"),
+            ("replay --demo --speed 0", "a number from 0.1 to 1000"),
+            ("replay --demo --speed NaN", "a number from 0.1 to 1000"),
+            ("replay --demo --speed fast", "a number from 0.1 to 1000"),
+            ("io --top -1", "a number of lines"),
+            ("io --top all", "a number of lines"),
+            ("wire web --packets -1", "a number from 1 to 50000"),
+            ("wire web --packets 0", "a number from 1 to 50000"),
+            ("wire web --packets 50001", "a number from 1 to 50000"),
+            ("--bind 7070", "127.0.0.1:7070"),
+            ("--bind :7070", "127.0.0.1:7070"),
+            ("serve --bind localhost:7070", "127.0.0.1:7070"),
+            ("serve --bind 127.0.0.1", "127.0.0.1:7070"),
+            ("who 1 --engine tcp://127.0.0.1:2375", "unix:///"),
+        ] {
+            let words = std::iter::once("glasshull").chain(line.split(' '));
+            let why = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(why.contains("invalid value") && why.contains(allowed), "{line}: {why}");
+        }
     }
 
     /// Also those that look like an option.
