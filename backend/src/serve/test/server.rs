@@ -138,6 +138,8 @@ async fn answers_carry_the_security_headers() {
     assert_eq!(running.ask("DELETE /", &[], "").await.0, 405);
     let (status, text) = running.ask("GET /healthz", &[], "").await;
     assert!(status == 200 && text.ends_with("ok\n"));
+    let (status, text) = running.ask("GET /login", &[], "").await;
+    assert!(status == 303 && text.contains("location: /\r\n"), "no token is asked for: {text}");
 }
 
 #[tokio::test]
@@ -232,6 +234,7 @@ async fn over_a_network_a_token_is_exchanged_for_a_cookie() {
     assert!(page.0 == 401 && page.1.contains("<form"), "{}", page.1);
     assert!(page.1.contains("referrer-policy: same-origin"), "or browsers send Origin: null with the form");
     assert_eq!(running.ask("GET /app.js", &[], "").await.0, 401);
+    assert!(running.ask("GET /login", &[], "").await.1.contains("<form"));
     assert_eq!(running.connect("/ws", &[]).await.unwrap_err(), 401);
     assert_eq!(running.ask("GET /login.css", &[], "").await.0, 200);
     assert_eq!(running.ask("GET /healthz", &[], "").await.0, 200);
