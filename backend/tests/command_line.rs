@@ -14,7 +14,7 @@ const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
 
 fn glasshull(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glasshull"));
-    command.args(words).args(["--engine", NO_ENGINE]).env_clear().stdin(Stdio::null());
+    command.args(["--engine", NO_ENGINE]).args(words).env_clear().stdin(Stdio::null());
     command
 }
 
@@ -45,7 +45,9 @@ fn where_nobody_reads_what_is_wrong_the_exit_code_tells_it_all_the_same() {
         }
         let told = glasshull(words).output().unwrap();
         assert_eq!(told.status.code(), Some(code), "{words:?}");
-        assert!(error(&told).starts_with("glasshull: no container is called \"nosuch\""), "{}", error(&told));
+        let told = error(&told);
+        assert!(told.starts_with("glasshull: no container is called \"nosuch\""), "{told}");
+        assert!(told.contains("not asked: no socket at /nonexistent/engine.sock"), "{told}");
     }
 }
 

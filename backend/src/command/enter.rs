@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::tell;
-use super::who::find_container;
+use super::who::{find_container, no_process};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::process::is_still;
@@ -70,7 +70,7 @@ pub(crate) async fn find(common: Common, args: Enter) -> Result<Ready, ExitCode>
 async fn look(common: Common, subject: &str) -> Result<Place> {
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
-    let demand = [Topic::Container, Topic::Process].into_iter().collect();
+    let demand = [Topic::Container, Topic::Process, Topic::Source].into_iter().collect();
     let sample = sample_twice(&mut live, &wake, demand, SAMPLES).await;
     place(&sample.snapshot, subject)
 }
@@ -97,7 +97,7 @@ fn place(snapshot: &Snapshot, subject: &str) -> Result<Place> {
     let found = find_container(snapshot, subject);
     if let (Err(_), Ok(pid)) = (&found, subject.parse()) {
         let Some(key) = process(pid) else {
-            bail!("no process {pid} on this host, and no container of that name")
+            return Err(no_process(snapshot, pid).context("no container of that name"));
         };
         return Ok(Place { key, name: format!("process {pid}") });
     }
