@@ -21,6 +21,9 @@ use super::{HEALTH, Peer, SOCKET, WIRE};
 const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// Of a host (RFC 1035), in text.
+const LONGEST_NAME_BYTES: usize = 253;
+
 /// Headers of every answer that does not set its own.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CSP),
@@ -174,7 +177,7 @@ fn host_name(host: &str) -> Option<String> {
     }
     let name = authority.host();
     let name = name.strip_suffix('.').unwrap_or(name);
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    (1..=LONGEST_NAME_BYTES).contains(&name.len()).then(|| name.to_ascii_lowercase())
 }
 
 /// The scheme of an `Origin` that is a page of this very server; `None` when it is another's.
@@ -250,6 +253,18 @@ mod tests {
             !verdict_at("http://localhost/", &[], &[("host", "evil")], "::1"),
             "the target alone is not enough"
         );
+    }
+
+    #[test]
+    fn a_name_that_none_can_be_is_not_repeated() {
+        let guard = Guard::new(&[], None).unwrap();
+        let ask = |bytes| {
+            let host = HeaderValue::try_from("a".repeat(bytes)).unwrap();
+            let headers = HeaderMap::from_iter([(header::HOST, host)]);
+            guard.objection(&Uri::from_static("/"), &headers, None).unwrap()
+        };
+        assert!(ask(LONGEST_NAME_BYTES).contains("--allow-host aaa"));
+        assert_eq!(ask(LONGEST_NAME_BYTES + 1), "the Host header is malformed");
     }
 
     #[test]
