@@ -223,7 +223,7 @@ pub(crate) struct Dns {
     #[arg(long, value_name = "SUFFIX", default_value = "sslip.io", value_parser = parse_provider)]
     pub provider: String,
     /// Of curl: ports to write lines for (repeatable)
-    #[arg(long, value_name = "PORT", default_values_t = [80, 443])]
+    #[arg(long, value_name = "PORT", default_values_t = [80, 443], value_parser = value::port, allow_negative_numbers = true)]
     pub port: Vec<u16>,
     /// How long each server may take for an answer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
@@ -437,6 +437,9 @@ mod tests {
             ("replay --demo --speed 0", "a number from 0.1 to 1000"),
             ("replay --demo --speed NaN", "a number from 0.1 to 1000"),
             ("replay --demo --speed fast", "a number from 0.1 to 1000"),
+            ("dns web --port -1", "a number from 1 to 65535"),
+            ("dns web --port 0", "a number from 1 to 65535"),
+            ("dns web --port http", "a number from 1 to 65535"),
             ("io --top -1", "a number of lines"),
             ("io --top all", "a number of lines"),
             ("wire web --packets -1", "a number from 1 to 50000"),

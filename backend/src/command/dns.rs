@@ -89,6 +89,10 @@ fn given(words: &[String], mut input: impl std::io::Read) -> Result<Vec<String>>
     if names.len() > NAMES_AT_MOST {
         bail!("{} names are too many; at most {NAMES_AT_MOST} at once", names.len());
     }
+    // The root of all names has no address, and the question would leave the host.
+    if names.iter().any(|name| name.trim_matches('.').is_empty()) {
+        bail!("one of the names is empty");
+    }
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     Ok(names)
@@ -255,5 +259,11 @@ mod tests {
         let without_end = given(&words(&["-"]), std::io::repeat(b'a')).unwrap_err().to_string();
         assert!(without_end.contains("too much on standard input"), "{without_end}");
         assert!(given(&words(&["-"]), &b"\xff"[..]).is_err());
+        for empty in ["", ".", ".."] {
+            assert!(
+                given(&words(&["a", empty]), &b""[..]).unwrap_err().to_string().contains("empty"),
+                "{empty}"
+            );
+        }
     }
 }

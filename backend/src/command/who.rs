@@ -22,6 +22,9 @@ use crate::collect;
 use crate::config::{Common, Who};
 use crate::sys::root::Root;
 
+/// Names in the answer to one that is none.
+const NAMES_TOLD: usize = 20;
+
 /// Looks up and prints.
 ///
 /// # Errors
@@ -209,11 +212,12 @@ pub(super) fn find_container<'a>(
             let mut names: Vec<&str> = snapshot.container.values().map(|c| c.name.as_str()).collect();
             names.sort_unstable();
             names.dedup(); // two engines may each have one of that name
-            names.truncate(20);
-            let known = if names.is_empty() {
-                "no container is known here".into()
-            } else {
-                format!("known: {}", names.join(", "))
+            let more = names.len().saturating_sub(NAMES_TOLD);
+            names.truncate(NAMES_TOLD);
+            let known = match (names.is_empty(), more) {
+                (true, _) => "no container is known here".into(),
+                (false, 0) => format!("known: {}", names.join(", ")),
+                (false, more) => format!("known: {} and {more} more", names.join(", ")),
             };
             let subject: String = subject.chars().take(80).collect();
             let silent = silent_engines(snapshot);
@@ -253,6 +257,17 @@ mod tests {
         assert!(find_container(&snapshot, "/").is_err());
         assert!(find_container(&snapshot, "aa").unwrap_err().to_string().contains("several"));
         assert!(find_container(&snapshot, "zz").unwrap_err().to_string().contains("known: 4242, db, web"));
+    }
+
+    #[test]
+    fn names_that_are_not_told_are_counted() {
+        let mut snapshot = snapshot();
+        for n in 0..NAMES_TOLD {
+            let row = Container { name: format!("n{n:02}"), ..Container::default() };
+            snapshot.container.insert(ContainerKey { id: format!("cc{n}") }, row.into());
+        }
+        let error = find_container(&snapshot, "zz").unwrap_err().to_string();
+        assert!(error.contains("n17 and 3 more") && !error.contains("n18"), "{error}");
     }
 
     #[test]

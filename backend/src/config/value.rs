@@ -28,6 +28,11 @@ pub(super) fn speed(text: &str) -> Result<f32, String> {
     speed.ok_or_else(|| "a number from 0.1 to 1000, please".into())
 }
 
+/// A port that somebody can listen at.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "a number from 1 to 65535, please".into())
+}
+
 /// Of a list.
 pub(super) fn top(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "a number of lines, please: 0, 20, …".into())
