@@ -1,6 +1,8 @@
 //! The command line: what `glasshull` can do and how it is told.
 
 mod enter;
+mod time;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,7 +60,7 @@ would show it. Logs: GLASSHULL_LOG=debug.";
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Common {
     /// Ask this engine (unix:///path, repeatable) instead of the Docker and Podman sockets that are found
-    #[arg(long, global = true, value_name = "URL", value_parser = parse_engine)]
+    #[arg(long, global = true, value_name = "URL", value_parser = value::engine)]
     pub engine: Vec<String>,
     /// Hide the arguments of processes and containers, which may hold secrets
     #[arg(long, global = true)]
@@ -102,10 +104,10 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Serve {
     /// Address to listen on; any but loopback demands a token
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070", value_parser = value::bind)]
     pub bind: SocketAddr,
     /// Time between two ticks
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Demand the token in this file (one line); made at random and printed when a token is needed and none is given
     #[arg(long, value_name = "FILE")]
@@ -113,7 +115,8 @@ pub(crate) struct Serve {
     /// Let whoever opens the dashboard see what packets carry, not only their headers
     #[arg(long)]
     pub allow_payload: bool,
-    /// Also answer to this name in the browser's address bar (repeatable; localhost and the address itself always work)
+    /// Also answer to this name in the browser's address bar, over http or a proxy's https (repeatable; localhost and the
+    /// address itself always work, over http)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
     /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
@@ -131,10 +134,10 @@ pub(crate) struct Snapshot {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Capture packets for this time (5s) and add the tables flow and capture; needs CAP_NET_RAW
-    #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = time::interval, allow_hyphen_values = true)]
     pub capture: Option<Duration>,
 }
 
@@ -220,10 +223,10 @@ pub(crate) struct Dns {
     #[arg(long, value_name = "SUFFIX", default_value = "sslip.io", value_parser = parse_provider)]
     pub provider: String,
     /// Of curl: ports to write lines for (repeatable)
-    #[arg(long, value_name = "PORT", default_values_t = [80, 443])]
+    #[arg(long, value_name = "PORT", default_values_t = [80, 443], value_parser = value::port, allow_negative_numbers = true)]
     pub port: Vec<u16>,
     /// How long each server may take for an answer
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -282,7 +285,7 @@ pub(crate) struct Findings {
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
     pub min: Severity,
     /// Look for this long: losses and throttling are counted over it, waiting in D takes 10s
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub watch: Duration,
     /// Tell what a rule means, how to check it and how to mend it, without looking
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
@@ -299,7 +302,7 @@ pub(crate) struct Veth {
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -308,13 +311,13 @@ pub(crate) struct Veth {
 #[command(after_help = IO_HELP)]
 pub(crate) struct Io {
     /// List at most this many processes
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value::top, allow_negative_numbers = true)]
     pub top: usize,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -335,7 +338,7 @@ pub(crate) struct Limits {
     #[arg(long)]
     pub json: bool,
     /// Time between the two samples that rates are made from
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
 }
 
@@ -358,12 +361,12 @@ pub(crate) struct Wire {
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
     /// Stop after this time
-    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = time::look, allow_hyphen_values = true)]
     pub duration: Duration,
     /// Stop after this many packets
-    #[arg(long, value_name = "N", default_value_t = 5000)]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value::packets, allow_negative_numbers = true)]
     pub packets: u32,
-    /// Write a pcapng file instead of lines; must not exist
+    /// Write a pcapng file instead of lines; must not exist; - is standard output (`-w - | wireshark -k -i -`)
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Also what packets carry: names asked for, requests, and all bytes in the file
@@ -381,10 +384,10 @@ pub(crate) struct Record {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Stop after this time (5m, 90s, 2h); without it, at Ctrl-C
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = time::recording, allow_hyphen_values = true)]
     pub duration: Option<Duration>,
     /// Time between two ticks
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Also record every thread of every process
     #[arg(long)]
@@ -407,7 +410,7 @@ pub(crate) struct Replay {
     #[arg(long, conflicts_with = "file")]
     pub demo: bool,
     /// So many times faster than it was
-    #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
+    #[arg(long, default_value_t = 1.0, value_parser = value::speed, allow_negative_numbers = true)]
     pub speed: f32,
     /// End after one pass instead of beginning again
     #[arg(long)]
@@ -415,42 +418,6 @@ pub(crate) struct Replay {
     /// Where to serve.
     #[command(flatten)]
     pub serve: Serve,
-}
-
-/// A socket: `unix:///path`, or the path alone.
-fn parse_engine(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.strip_prefix("unix://").unwrap_or(text).starts_with('/') {
-        Ok(text.to_owned())
-    } else {
-        Err("only unix sockets are supported: give unix:///path/of/the.sock".into())
-    }
-}
-
-/// A duration like `500ms`, `90s`, `5m`, `2h`; a bare number counts seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no duration: try 90s or 5m"))?;
-    let secs = match unit {
-        "ms" => number / 1e3,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        other => return Err(format!("unknown unit {other:?}: use ms, s, m or h")),
-    };
-    Duration::try_from_secs_f64(secs).map_err(|e| e.to_string())
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text)?;
-    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
-    if allowed.contains(&interval) { Ok(interval) } else { Err("between 100ms and 1h, please".into()) }
-}
-
-fn parse_speed(text: &str) -> Result<f32, String> {
-    let speed: f32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err("between 0.1 and 1000, please".into()) }
 }
 
 #[cfg(test)]
@@ -464,17 +431,56 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units_and_bounds() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
-        for bad in ["", "m", "-1s", "5 parsecs", "1e999"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
+    fn a_wrong_number_or_address_is_told_what_is_allowed() {
+        for (line, allowed) in [
+            ("replay --demo --speed -1", "a number from 0.1 to 1000"),
+            ("replay --demo --speed 0", "a number from 0.1 to 1000"),
+            ("replay --demo --speed NaN", "a number from 0.1 to 1000"),
+            ("replay --demo --speed fast", "a number from 0.1 to 1000"),
+            ("dns web --port -1", "a number from 1 to 65535"),
+            ("dns web --port 0", "a number from 1 to 65535"),
+            ("dns web --port http", "a number from 1 to 65535"),
+            ("io --top -1", "a number of lines"),
+            ("io --top all", "a number of lines"),
+            ("wire web --packets -1", "a number from 1 to 50000"),
+            ("wire web --packets 0", "a number from 1 to 50000"),
+            ("wire web --packets 50001", "a number from 1 to 50000"),
+            ("--bind 7070", "127.0.0.1:7070"),
+            ("--bind :7070", "127.0.0.1:7070"),
+            ("serve --bind localhost:7070", "127.0.0.1:7070"),
+            ("serve --bind 127.0.0.1", "127.0.0.1:7070"),
+            ("who 1 --engine tcp://127.0.0.1:2375", "unix:///"),
+        ] {
+            let words = std::iter::once("glasshull").chain(line.split(' '));
+            let why = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(why.contains("invalid value") && why.contains(allowed), "{line}: {why}");
         }
-        assert!(parse_engine("http://box:2375").is_err() && parse_engine("").is_err());
-        assert!(parse_engine("/run/docker.sock").is_ok());
-        assert!(parse_interval("1ms").is_err());
-        assert!(parse_speed("0").is_err() && parse_speed("NaN").is_err());
+    }
+
+    /// Also those that look like an option.
+    #[test]
+    fn a_wrong_time_is_told_what_is_allowed() {
+        for line in [
+            "serve --interval",
+            "--interval",
+            "replay --demo --interval",
+            "snapshot --interval",
+            "snapshot --capture",
+            "dns web --timeout",
+            "findings --watch",
+            "veth --interval",
+            "io --interval",
+            "limits --interval",
+            "wire web --for",
+            "record f --for",
+            "record f --interval",
+        ] {
+            for bad in ["-1s", "-5", "0s", "abc", "9000h", "--json"] {
+                let words = std::iter::once("glasshull").chain(line.split(' ')).chain([bad]);
+                let why = Cli::try_parse_from(words).unwrap_err().to_string();
+                assert!(why.contains(bad) && why.contains("a time from 1"), "{line} {bad}: {why}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `glasshull`: arguments → configuration → run; nothing else.
 
+#![deny(clippy::print_stderr, reason = "eprintln! panics where nobody reads; command::tell does not")]
+
 mod agent;
 mod collect;
 mod command;
@@ -21,11 +23,17 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("GLASSHULL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_ansi(colours)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Else a log that cannot be written is told there by a macro that panics, and takes a task along.
+        .log_internal_errors(false)
+        .init();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("glasshull: {error:#}");
+            command::tell(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

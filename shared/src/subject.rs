@@ -46,12 +46,35 @@ fn none(containers: &Table<ContainerKey, Container>, subject: &str) -> String {
     let mut names: Vec<&str> = containers.values().map(|row| row.name.as_str()).collect();
     names.sort_unstable();
     names.dedup(); // two engines may each have one of that name
+    let more = names.len().saturating_sub(KNOWN_AT_MOST);
     names.truncate(KNOWN_AT_MOST);
-    let known = if names.is_empty() {
-        "no container is known here".into()
-    } else {
-        format!("known: {}", names.join(", "))
+    let known = match (names.is_empty(), more) {
+        (true, _) => "no container is known here".into(),
+        (false, 0) => format!("known: {}", names.join(", ")),
+        (false, more) => format!("known: {} and {more} more", names.join(", ")),
     };
     let subject: String = subject.chars().take(80).collect();
     format!("no container is called {subject:?} or has an id that begins so; {known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn containers(names: impl Iterator<Item = (String, String)>) -> Table<ContainerKey, Container> {
+        let row = |name| Arc::new(Container { name, ..Container::default() });
+        names.map(|(id, name)| (ContainerKey { id }, row(name))).collect()
+    }
+
+    #[test]
+    fn a_name_goes_before_an_id_and_names_that_are_not_told_are_counted() {
+        let all = containers((0..23).map(|n| (format!("cc{n:02}"), format!("n{n:02}"))));
+        assert_eq!(find(&all, "/n07").map(|(key, _)| key.id.as_str()), Ok("cc07"));
+        assert_eq!(find(&all, "cc11").map(|(key, _)| key.id.as_str()), Ok("cc11"));
+        let error = find(&all, "zz").unwrap_err();
+        assert!(error.contains("n19 and 3 more") && !error.contains("n20"), "{error}");
+        assert!(find(&all, "cc").unwrap_err().contains("several ids"));
+        assert!(find(&all, "").is_err() && find(&containers(std::iter::empty()), "a").is_err());
+    }
 }

@@ -2,7 +2,7 @@
 //! the host takes.
 
 use std::fmt::Write as _;
-use std::io::BufRead as _;
+use std::io::Read as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use glasshull_shared::unit::{self, UNKNOWN, printable};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
 use super::who::find_container;
+use super::{print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::dns::{Job, run as ask};
@@ -30,13 +30,15 @@ use crate::model::dns::{Plan, questions, told};
 const SAMPLES: Duration = Duration::from_millis(200);
 /// Names taken from a file: this asks for each, one after the other.
 const NAMES_AT_MOST: usize = 1000;
+/// Read of such a file, which might have no end: twice what so many of the longest names need.
+const NAMES_BYTES: u64 = 1 << 19;
 
 /// Asks and prints.
 ///
 /// # Errors
 /// When the container is not known, does not run, or has no resolver that can be read.
 pub(crate) async fn run(common: Common, args: Dns) -> Result<ExitCode> {
-    let given = given(&args.names)?;
+    let given = given(&args.names, std::io::stdin())?;
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let demand = [Topic::Container, Topic::Process, Topic::Resolver].into_iter().collect();
@@ -70,20 +72,26 @@ pub(crate) async fn run(common: Common, args: Dns) -> Result<ExitCode> {
 }
 
 /// Names of the command line; `-` stands for those on standard input, apart by blanks or lines.
-fn given(words: &[String]) -> Result<Vec<String>> {
+fn given(words: &[String], mut input: impl std::io::Read) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for word in words {
         if word == "-" {
-            for line in std::io::stdin().lock().lines().take(NAMES_AT_MOST) {
-                let line = line.context("reading names from standard input")?;
-                names.extend(line.split_whitespace().map(str::to_owned));
+            let mut text = String::new();
+            let read = input.by_ref().take(NAMES_BYTES).read_to_string(&mut text);
+            if read.context("reading names from standard input")? as u64 == NAMES_BYTES {
+                bail!("that is too much on standard input; at most {NAMES_AT_MOST} names at once");
             }
+            names.extend(text.split_whitespace().map(str::to_owned));
         } else {
             names.push(word.clone());
         }
     }
     if names.len() > NAMES_AT_MOST {
         bail!("{} names are too many; at most {NAMES_AT_MOST} at once", names.len());
+    }
+    // The root of all names has no address, and the question would leave the host.
+    if names.iter().any(|name| name.trim_matches('.').is_empty()) {
+        bail!("one of the names is empty");
     }
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -129,7 +137,7 @@ fn print_export(form: Form, args: &Dns, named: &[Named]) -> Result<()> {
     let wish = Wish { form, provider: args.provider.clone(), ports: args.port.clone() };
     let out = export(&wish, named);
     for (name, why) in &out.left_out {
-        eprintln!("glasshull: {} is left out: {why}", printable(name));
+        tell(&format!("{name} is left out: {why}"));
     }
     if out.text.is_empty() { Ok(()) } else { print_line(out.text.trim_end()) }
 }
@@ -185,11 +193,7 @@ fn complain(container: &str, rows: &Table<DnsNameKey, DnsName>, named: &[Named])
         let answered = named.iter().any(|one| one.name == key.name) || !row.answers.is_empty();
         if !answered {
             failed = true;
-            eprintln!(
-                "glasshull: {container} gets no answer for {}: {}",
-                printable(&key.name),
-                why(key, row)
-            );
+            tell(&format!("{container} gets no answer for {}: {}", key.name, why(key, row)));
         }
     }
     failed
@@ -210,5 +214,28 @@ fn why(key: &DnsNameKey, row: &DnsName) -> String {
         DnsStatus::Failed if !is_host_name(&key.name) => "it is no name that a host may have".into(),
         DnsStatus::Failed => "the question failed".into(),
         DnsStatus::Pending => "no answer yet".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_both_places_each_once_and_not_without_end() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(given(&words(&["a", "-", "b"]), &b"b c\n\n a\td"[..]).unwrap(), ["a", "b", "c", "d"]);
+        assert!(given(&words(&["a"]), &b"b"[..]).unwrap() == ["a"], "only when asked for");
+        let many: String = (0..=NAMES_AT_MOST).map(|n| format!("n{n}\n")).collect();
+        assert!(given(&words(&["-"]), many.as_bytes()).unwrap_err().to_string().contains("1001 names"));
+        let without_end = given(&words(&["-"]), std::io::repeat(b'a')).unwrap_err().to_string();
+        assert!(without_end.contains("too much on standard input"), "{without_end}");
+        assert!(given(&words(&["-"]), &b"\xff"[..]).is_err());
+        for empty in ["", ".", ".."] {
+            assert!(
+                given(&words(&["a", empty]), &b""[..]).unwrap_err().to_string().contains("empty"),
+                "{empty}"
+            );
+        }
     }
 }

@@ -19,7 +19,8 @@ use rustix::thread::LinkNameSpaceType;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::who::find_container;
+use super::tell;
+use super::who::{find_container, no_process};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::process::is_still;
@@ -69,13 +70,13 @@ pub(crate) async fn find(common: Common, args: Enter) -> Result<Ready, ExitCode>
 async fn look(common: Common, subject: &str) -> Result<Place> {
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
-    let demand = [Topic::Container, Topic::Process].into_iter().collect();
+    let demand = [Topic::Container, Topic::Process, Topic::Source].into_iter().collect();
     let sample = sample_twice(&mut live, &wake, demand, SAMPLES).await;
     place(&sample.snapshot, subject)
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("glasshull: {error:#}");
+    tell(&format!("{error:#}"));
     ExitCode::from(OURS)
 }
 
@@ -96,7 +97,7 @@ fn place(snapshot: &Snapshot, subject: &str) -> Result<Place> {
     let found = find_container(snapshot, subject);
     if let (Err(_), Ok(pid)) = (&found, subject.parse()) {
         let Some(key) = process(pid) else {
-            bail!("no process {pid} on this host, and no container of that name")
+            return Err(no_process(snapshot, pid).context("no container of that name"));
         };
         return Ok(Place { key, name: format!("process {pid}") });
     }
@@ -197,7 +198,7 @@ fn replace(program: &OsString, words: &[OsString]) -> ExitCode {
 }
 
 fn not_run(program: &OsString, error: &io::Error) -> ExitCode {
-    eprintln!("glasshull: {}: {error}", program.to_string_lossy().escape_debug());
+    tell(&format!("{}: {error}", program.to_string_lossy()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUN })
 }
 
@@ -233,7 +234,7 @@ fn child(program: &OsString, words: &[OsString]) -> ExitCode {
     match waited {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => {
-            eprintln!("glasshull: waiting for {}: {error}", program.to_string_lossy().escape_debug());
+            tell(&format!("waiting for {}: {error}", program.to_string_lossy()));
             ExitCode::from(OURS)
         }
     }

@@ -12,8 +12,8 @@ use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet, merge};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
 use super::who::find_container;
+use super::{print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::{findings_need, sample_twice};
 use crate::config::{Common, Findings as Args};
@@ -31,7 +31,7 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     match look(common, &args).await {
         Ok(code) => Ok(code),
         Err(error) => {
-            tracing::error!("{error:#}");
+            tell(&format!("{error:#}"));
             Ok(ExitCode::from(FAILED))
         }
     }

@@ -17,7 +17,7 @@ use glasshull_shared::unit;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{columns, print_line};
+use super::{columns, print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -67,7 +67,7 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
     }
     for of in [collect::DEVICE, collect::PROCESS_IO] {
         if let Some(row) = source(of).filter(|row| row.state != SourceState::Ok) {
-            eprintln!("glasshull: {}", trouble(row));
+            tell(&trouble(row));
         }
     }
     Ok(ExitCode::SUCCESS)

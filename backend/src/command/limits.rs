@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::who::find_container;
-use super::{columns, print_line};
+use super::{columns, print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -77,7 +77,7 @@ pub(crate) async fn run(common: Common, args: Limits) -> Result<ExitCode> {
         print_line(text.trim_end())?;
     }
     for trouble in troubles {
-        eprintln!("glasshull: {trouble}");
+        tell(&trouble);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::io::Write;
 
 use anyhow::Context as _;
-
+use glasshull_shared::unit::printable;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Waits for SIGINT, SIGTERM or SIGHUP: a terminal that goes away must not cut a recording short of its last line.
@@ -44,10 +44,24 @@ pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + use<>> 
 /// # Errors
 /// When standard output cannot take it: a full disk.
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("writing to standard output"),
+    still_read(writeln!(std::io::stdout(), "{text}")).map(drop)
+}
+
+/// Whether somebody still reads what was written to standard output; who prints on and on ends when not.
+///
+/// # Errors
+/// As [`print_line`].
+pub(crate) fn still_read(written: std::io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("writing to standard output"),
     }
+}
+
+/// Tells a person on standard error what is wrong or missing. Unlike `eprintln!` it does not panic when nobody reads there any
+/// more (`2>&1 | head`) or the disk is full: that is no reason for another exit code.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "glasshull: {}", printable(text));
 }
 
 /// Rows, the headings first, in columns as wide as their texts; from the column `right` on, to the right.

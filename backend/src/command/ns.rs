@@ -18,8 +18,8 @@ use glasshull_shared::unit::{or_unknown, short_id};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::print_line;
 use super::who::find_container;
+use super::{print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::namespace::WAYS;
@@ -46,14 +46,9 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     let trouble = snapshot.source.get(&SourceKey { name: "namespace".into() });
     if let Some(reason) = trouble.and_then(|row| row.reason.as_ref()) {
         let remedy = trouble.and_then(|row| row.remedy.as_ref());
-        eprint(&format!("glasshull: {reason}{}", remedy.map(|r| format!(" ({r})")).unwrap_or_default()));
+        tell(&format!("{reason}{}", remedy.map(|r| format!(" ({r})")).unwrap_or_default()));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn eprint(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What was asked for.

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::unit;
 use glasshull_shared::wire::{Hello, Origin};
@@ -36,7 +36,11 @@ pub(crate) async fn run(common: Common, args: Record) -> Result<ExitCode> {
     // Command lines may hold secrets: for the owner's eyes.
     options.write(true).mode(0o600).create(true).truncate(args.force).create_new(!args.force);
     let name = args.file.display();
-    let file = options.open(&args.file).with_context(|| format!("making {name} (--force overwrites)"))?;
+    let file = options.open(&args.file).map_err(|error| {
+        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let hint = if exists { " (--force overwrites)" } else { "" };
+        anyhow::Error::new(error).context(format!("making {name}{hint}"))
+    })?;
     let (questions, asks) = mpsc::channel(1);
     let hello = Hello {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use glasshull_shared::delta::Table;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet, merge};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+use super::still_read;
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -76,11 +77,7 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     let interval = args.capture.unwrap_or(args.interval);
     let sample = sample_twice(&mut live, &wake, demand, interval).await;
     let json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos)?;
-    match writeln!(std::io::stdout().lock(), "{json}") {
-        // The reader has seen enough (`| head`).
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        written => written.context("writing to standard output")?,
-    }
+    still_read(writeln!(std::io::stdout().lock(), "{json}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

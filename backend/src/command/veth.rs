@@ -12,7 +12,7 @@ use glasshull_shared::unit;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{columns, print_line};
+use super::{columns, print_line, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect;
@@ -64,7 +64,7 @@ pub(crate) async fn run(common: Common, args: Veth) -> Result<ExitCode> {
         print_line(table(&pairs).trim_end())?;
     }
     if trouble.is_some() {
-        eprintln!("glasshull: {reason}");
+        tell(reason);
     }
     Ok(ExitCode::SUCCESS)
 }

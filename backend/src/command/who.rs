@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::file::{FileFate, HostFile, Layer};
 use glasshull_shared::domain::process::{Process, ProcessDetail, ProcessKey};
+use glasshull_shared::domain::source::SourceKey;
 use glasshull_shared::snapshot::{Snapshot, Topic, merge};
+use glasshull_shared::subject;
 use glasshull_shared::unit::{UNKNOWN, or_unknown, short_id};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -20,7 +22,6 @@ use crate::agent::sample_twice;
 use crate::collect;
 use crate::config::{Common, Who};
 use crate::sys::root::Root;
-use glasshull_shared::subject;
 
 /// Looks up and prints.
 ///
@@ -29,7 +30,7 @@ use glasshull_shared::subject;
 pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
-    let demand = [Topic::Process, Topic::ProcessStat, Topic::Container].into_iter().collect();
+    let demand = [Topic::Process, Topic::ProcessStat, Topic::Container, Topic::Source].into_iter().collect();
     let sample = sample_twice(&mut live, &wake, demand, Duration::from_millis(100)).await;
     let (text, json) = match args.subject.parse::<u32>() {
         Ok(pid) if subject::named(&sample.snapshot.container, &args.subject).is_none() => {
@@ -43,7 +44,7 @@ pub(crate) async fn run(common: Common, args: Who) -> Result<ExitCode> {
 
 fn who_pid(snapshot: &Snapshot, pid: u32) -> Result<(String, Value)> {
     let Some((key, process)) = snapshot.process.iter().find(|(k, _)| k.pid == pid) else {
-        bail!("no process {pid} on this host (or it is hidden: see hidepid in proc(5))");
+        return Err(no_process(snapshot, pid));
     };
     let root = Root::host();
     let exe = collect::file::executable(&root, pid);
@@ -66,6 +67,15 @@ fn who_pid(snapshot: &Snapshot, pid: u32) -> Result<(String, Value)> {
         "detail": detail,
     });
     Ok((pid_text(*key, process, named, &detail), json))
+}
+
+/// Why a pid is not among the processes: it may be there, when not all could be read.
+pub(super) fn no_process(snapshot: &Snapshot, pid: u32) -> anyhow::Error {
+    let source = snapshot.source.get(&SourceKey { name: collect::PROCESS.name.into() });
+    match source.and_then(|row| row.reason.as_deref()) {
+        Some(reason) => anyhow!("process {pid} was not seen, but not all could be: {reason}"),
+        None => anyhow!("no process {pid} on this host (or it is hidden: see hidepid in proc(5))"),
+    }
 }
 
 fn pid_text(
@@ -175,11 +185,21 @@ pub(super) fn find_container<'a>(
     snapshot: &'a Snapshot,
     subject: &str,
 ) -> Result<(&'a ContainerKey, &'a Container)> {
-    subject::find(&snapshot.container, subject).map_err(anyhow::Error::msg)
+    subject::find(&snapshot.container, subject).map_err(|why| anyhow!("{why}{}", silent_engines(snapshot)))
+}
+
+/// Which engines told of no names, and why.
+fn silent_engines(snapshot: &Snapshot) -> String {
+    let reasons = snapshot.engine.values().filter_map(|row| row.reason.as_deref());
+    let reasons: Vec<String> = reasons.take(3).map(|reason| reason.chars().take(200).collect()).collect();
+    if reasons.is_empty() { String::new() } else { format!("; not asked: {}", reasons.join("; ")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use glasshull_shared::domain::engine::{Engine, EngineKey};
+    use glasshull_shared::domain::source::Source;
+
     use super::*;
 
     fn snapshot() -> Snapshot {
@@ -199,6 +219,19 @@ mod tests {
         assert!(find_container(&snapshot, "/").is_err());
         assert!(find_container(&snapshot, "aa").unwrap_err().to_string().contains("several"));
         assert!(find_container(&snapshot, "zz").unwrap_err().to_string().contains("known: 4242, db, web"));
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_not_said_to_be_absent() {
+        let mut snapshot = snapshot();
+        let source = Source { reason: Some("listing /proc: too many".into()), ..Source::default() };
+        snapshot.source.insert(SourceKey { name: collect::PROCESS.name.into() }, source.into());
+        let error = who_pid(&snapshot, 7).unwrap_err().to_string();
+        assert!(error.contains("not all could be: listing /proc"), "{error}");
+        let engine = Engine { reason: Some("permission denied".into()), ..Engine::default() };
+        snapshot.engine.insert(EngineKey { endpoint: "unix:///a".into() }, engine.into());
+        let error = find_container(&snapshot, "zz").unwrap_err().to_string();
+        assert!(error.ends_with("known: 4242, db, web; not asked: permission denied"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `glasshull wire WHAT [FILTER]`: packets of a container or a link, line by line or as a pcapng file.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use glasshull_shared::domain::wire::{Limits, Order, PacketRow, Refusal, Sight, S
 use glasshull_shared::unit;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{print_line, stop_signal};
+use super::{still_read, stop_signal, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::agent::wire::{TOPICS, known};
@@ -28,6 +28,11 @@ const SAMPLES: Duration = Duration::from_millis(100);
 /// # Errors
 /// When there is no such place, it may not be looked into, or the filter is none.
 pub(crate) async fn run(common: Common, args: Wire) -> Result<ExitCode> {
+    if args.file.as_deref() == Some(Path::new("-")) && std::io::stdout().is_terminal() {
+        bail!(
+            "packets are no text for a terminal: give a file, or pipe them on, as into `wireshark -k -i -`"
+        );
+    }
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let sample = sample_twice(&mut live, &wake, TOPICS.into_iter().collect(), SAMPLES).await;
@@ -79,7 +84,9 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
             Some(Sight::Packets(rows)) => {
                 for row in rows {
                     let text = if json { serde_json::to_string(&row)? } else { line(&row, &links) };
-                    print_line(&text)?;
+                    if !still_read(writeln!(std::io::stdout(), "{text}"))? {
+                        return Ok(());
+                    }
                 }
             }
             Some(Sight::Stat(now)) => stat = now,
@@ -94,12 +101,12 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
             ) => {}
         }
     }
-    eprintln!(
-        "glasshull: {} packets, {} on the wire, {} dropped by the kernel",
+    tell(&format!(
+        "{} packets, {} on the wire, {} dropped by the kernel",
         unit::count(stat.packets.into()),
         unit::bytes(stat.wire_bytes),
         unit::count(stat.dropped)
-    );
+    ));
     Ok(())
 }
 
@@ -111,7 +118,12 @@ async fn write(start: Start, scene: Scene, host: String, path: &Path) -> Result<
     std::thread::spawn(move || save(&start, labels, nothing_is_own(), begun, &parts));
     has_begun.await.context("the look ended at once")?.map_err(|refusal| told(&refusal))?;
     // Only now: a wrong filter leaves no empty file.
-    let mut file = File::create_new(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = match path.to_str() {
+        Some("-") => None,
+        Some(_) | None => {
+            Some(File::create_new(path).with_context(|| format!("cannot write {}", path.display()))?)
+        }
+    };
     tokio::pin!(stop);
     loop {
         let part: Option<bytes::Bytes> = tokio::select! {
@@ -119,7 +131,15 @@ async fn write(start: Start, scene: Scene, host: String, path: &Path) -> Result<
             part = written.recv() => part,
         };
         match part {
-            Some(part) => file.write_all(&part).with_context(|| format!("writing {}", path.display()))?,
+            Some(part) => {
+                if let Some(file) = &mut file {
+                    file.write_all(&part).with_context(|| format!("writing {}", path.display()))?;
+                } else if !still_read(
+                    std::io::stdout().write_all(&part).and_then(|()| std::io::stdout().flush()),
+                )? {
+                    return Ok(());
+                }
+            }
             None => return Ok(()),
         }
     }

@@ -5,7 +5,9 @@
 
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::guard::accepts_html;
 
 /// One file of the app.
 #[derive(Debug)]
@@ -34,22 +36,30 @@ static NOT_BUILT: Asset = Asset {
     gzip: None,
 };
 
-/// Serves a file of the app; the app itself for every path that looks like none, because the app keeps its views in
-/// the path.
+/// For a person who went to another path than the app's.
+const NOT_FOUND: &str = include_str!("not_found.html");
+
+/// Serves a file of the app, and the app itself at the root: it keeps its views in the query.
 pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     match find(ASSETS, uri.path()) {
         Some(asset) => answer(asset, &headers),
-        None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+        None => not_found(&headers),
     }
 }
 
 fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
-    let named = |path: &str| assets.iter().find(|a| a.path == path);
-    let is_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    match named(path) {
-        Some(asset) => Some(asset),
-        None if !is_file || path == NOT_BUILT.path => Some(named("/index.html").unwrap_or(&NOT_BUILT)),
-        None => None,
+    let path = if path == "/" { NOT_BUILT.path } else { path };
+    let stand_in = || (path == NOT_BUILT.path).then_some(&NOT_BUILT);
+    assets.iter().find(|asset| asset.path == path).or_else(stand_in)
+}
+
+/// A page for a person, one line for a program.
+fn not_found(request: &HeaderMap) -> Response {
+    let uncached = [(header::CACHE_CONTROL, "no-store")];
+    if accepts_html(request) {
+        (StatusCode::NOT_FOUND, uncached, Html(NOT_FOUND)).into_response()
+    } else {
+        (StatusCode::NOT_FOUND, uncached, "nothing is here; the dashboard is at /\n").into_response()
     }
 }
 
@@ -142,12 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn views_lead_to_the_app_and_unknown_files_nowhere() {
-        for view in ["/", "/index.html", "/containers", "/process/12/x"] {
-            assert_eq!(find(&APP, view).unwrap().etag, "aa", "{view}");
-            assert_eq!(find(&[], view).unwrap().etag, "not-built", "{view}");
+    fn the_root_leads_to_the_app_and_what_is_unknown_nowhere() {
+        for root in ["/", "/index.html"] {
+            assert_eq!(find(&APP, root).unwrap().etag, "aa", "{root}");
+            assert_eq!(find(&[], root).unwrap().etag, "not-built", "{root}");
         }
-        assert!(find(&APP, "/nope.js").is_none() && find(&APP, "/a/../index.htm").is_none());
+        assert_eq!(find(&APP, "/app-0123abcd_bg.wasm").unwrap().etag, "bb");
+        for unknown in
+            ["/containers", "/process/12/x", "/nope.js", "/a/../index.html", "//", "/.", "/%2f", ""]
+        {
+            assert!(find(&APP, unknown).is_none() && find(&[], unknown).is_none(), "{unknown}");
+        }
     }
 
     #[test]

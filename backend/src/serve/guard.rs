@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::uri::Authority;
-use axum::http::{Method, StatusCode};
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -20,6 +20,9 @@ use super::{HEALTH, Peer, SOCKET, WIRE};
 /// Everything from ourselves, nothing inline; WebAssembly may be compiled. `'self'` covers our own WebSocket.
 const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Of a host (RFC 1035), in text.
+const LONGEST_NAME_BYTES: usize = 253;
 
 /// Headers of every answer that does not set its own.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -48,28 +51,46 @@ impl Guard {
         Ok(Self { allowed: allowed.iter().map(name).collect::<Result<_, _>>()?, login })
     }
 
-    /// Why a request must be turned away; `None` when it is meant for us and comes from no other site.
-    fn objection(&self, headers: &HeaderMap, local: Option<IpAddr>) -> Option<String> {
+    /// Why a request must be turned away; `None` when it is meant for us and comes from no other site. A target may name a
+    /// server as well (`GET http://box/`), and then counts more than `Host`: both must be right.
+    fn objection(&self, target: &Uri, headers: &HeaderMap, local: Option<IpAddr>) -> Option<String> {
         let host = match only(headers, header::HOST) {
             Ok(Some(host)) => host,
             Ok(None) | Err(()) => return Some("exactly one Host header is needed".into()),
         };
-        let Some(name) = host_name(host) else { return Some("the Host header is malformed".into()) };
-        if !self.is_ours(&name, local) {
-            return Some(format!(
-                "{name} is no name of this server. If it should be, start it with --allow-host {name}"
-            ));
+        let origin = only(headers, header::ORIGIN);
+        let named = target.authority().map(|authority| ("target", authority.as_str()));
+        named.into_iter().chain([("Host header", host)]).find_map(|(place, authority)| {
+            let Some(name) = host_name(authority) else { return Some(format!("the {place} is malformed")) };
+            if !self.is_ours(&name, local) {
+                return Some(format!(
+                    "{name} is no name of this server. If it should be, start it with --allow-host {name}"
+                ));
+            }
+            origin.transpose().and_then(|origin| self.objection_to(origin, authority, &name))
+        })
+    }
+
+    /// Why the page that a request comes from is not ours; `Err` is an `Origin` that is no text, or several.
+    fn objection_to(&self, origin: Result<&str, ()>, authority: &str, name: &str) -> Option<String> {
+        match origin.ok().and_then(|origin| own_page(origin, authority)) {
+            None => Some("requests from other sites are not answered".into()),
+            // We speak no TLS. What does, before us, has a name of its own.
+            Some(scheme) if scheme == Scheme::HTTPS && !self.is_allowed(name) => Some(format!(
+                "no page over HTTPS is this server's own. For a proxy's start it with --allow-host {name}"
+            )),
+            Some(_) => None,
         }
-        match only(headers, header::ORIGIN) {
-            Ok(None) => None,
-            Ok(Some(origin)) if is_same_origin(origin, host) => None,
-            Ok(Some(_)) | Err(()) => Some("requests from other sites are not answered".into()),
-        }
+    }
+
+    /// Whether a name was given with `--allow-host`.
+    fn is_allowed(&self, name: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == name)
     }
 
     /// Whether we answer to a name: loopback, the very address the connection came to, or one allowed.
     fn is_ours(&self, name: &str, local: Option<IpAddr>) -> bool {
-        if name == "localhost" || self.allowed.iter().any(|a| a == name) {
+        if name == "localhost" || self.is_allowed(name) {
             return true;
         }
         let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
@@ -88,7 +109,8 @@ pub(crate) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = if let Some(why) = guard.objection(request.headers(), peer.local.map(|a| a.ip())) {
+    let local = peer.local.map(|a| a.ip());
+    let mut response = if let Some(why) = guard.objection(request.uri(), request.headers(), local) {
         tracing::debug!(peer = %peer.remote, why, "turned away");
         (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
     } else {
@@ -120,20 +142,21 @@ fn is_open(path: &str) -> bool {
 
 /// The login page for a person, one line for a program.
 fn turn_away(status: StatusCode, request: &Request) -> Response {
-    let accepts_html = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
     if status == StatusCode::UNAUTHORIZED
         && request.method() == Method::GET
         && ![SOCKET, WIRE].contains(&request.uri().path())
-        && accepts_html
+        && accepts_html(request.headers())
     {
         return login::page(status, "");
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer"), (header::CACHE_CONTROL, "no-store")];
     (status, challenge, "a token is needed: Authorization: Bearer TOKEN\n").into_response()
+}
+
+/// Whether it is a browser that wants a page.
+pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The only value of a header; `Err` when there are several or it is no text.
@@ -154,13 +177,14 @@ fn host_name(host: &str) -> Option<String> {
     }
     let name = authority.host();
     let name = name.strip_suffix('.').unwrap_or(name);
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    (1..=LONGEST_NAME_BYTES).contains(&name.len()).then(|| name.to_ascii_lowercase())
 }
 
-/// Whether an `Origin` is the server's own page, over HTTP or a proxy's HTTPS.
-fn is_same_origin(origin: &str, host: &str) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+/// The scheme of an `Origin` that is a page of this very server; `None` when it is another's.
+fn own_page(origin: &str, authority: &str) -> Option<Scheme> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let scheme = [Scheme::HTTP, Scheme::HTTPS].into_iter().find(|one| *one == *scheme)?;
+    rest.eq_ignore_ascii_case(authority).then_some(scheme)
 }
 
 #[cfg(test)]
@@ -168,13 +192,17 @@ mod tests {
     use super::*;
 
     fn verdict(allowed: &[&str], headers: &[(&str, &str)], local: &str) -> bool {
+        verdict_at("/", allowed, headers, local)
+    }
+
+    fn verdict_at(target: &str, allowed: &[&str], headers: &[(&str, &str)], local: &str) -> bool {
         let allowed: Vec<String> = allowed.iter().map(|a| (*a).to_owned()).collect();
         let guard = Guard::new(&allowed, None).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
         }
-        guard.objection(&map, Some(local.parse().unwrap())).is_none()
+        guard.objection(&target.parse().unwrap(), &map, Some(local.parse().unwrap())).is_none()
     }
 
     #[test]
@@ -207,6 +235,39 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_names_a_server_must_name_us() {
+        let ask = |target, more: &[_]| {
+            verdict_at(target, &["box.lan"], &[&[("host", "localhost")], more].concat(), "::1")
+        };
+        for ours in ["http://localhost/", "http://LOCALHOST:7070/ws?a=b", "http://box.lan/", "localhost:7070"]
+        {
+            assert!(ask(ours, &[]), "{ours}");
+        }
+        for other in ["http://evil/", "http://localhost@evil/", "http://10.0.0.5/", "evil:443", "ws://evil"] {
+            assert!(!ask(other, &[]), "{other}");
+        }
+        let own_page = [("origin", "http://localhost")];
+        assert!(ask("http://localhost/", &own_page));
+        assert!(!ask("http://box.lan/", &own_page), "of a page of localhost, but asked for as another");
+        assert!(
+            !verdict_at("http://localhost/", &[], &[("host", "evil")], "::1"),
+            "the target alone is not enough"
+        );
+    }
+
+    #[test]
+    fn a_name_that_none_can_be_is_not_repeated() {
+        let guard = Guard::new(&[], None).unwrap();
+        let ask = |bytes| {
+            let host = HeaderValue::try_from("a".repeat(bytes)).unwrap();
+            let headers = HeaderMap::from_iter([(header::HOST, host)]);
+            guard.objection(&Uri::from_static("/"), &headers, None).unwrap()
+        };
+        assert!(ask(LONGEST_NAME_BYTES).contains("--allow-host aaa"));
+        assert_eq!(ask(LONGEST_NAME_BYTES + 1), "the Host header is malformed");
+    }
+
+    #[test]
     fn a_mapped_address_is_the_address() {
         assert!(verdict(&[], &[("host", "10.0.0.5:7070")], "::ffff:10.0.0.5"));
     }
@@ -214,12 +275,37 @@ mod tests {
     #[test]
     fn only_our_own_page_may_ask() {
         let ask = |origin| verdict(&[], &[("host", "localhost:7070"), ("origin", origin)], "127.0.0.1");
-        assert!(ask("http://localhost:7070") && ask("https://localhost:7070"));
-        for other in
-            ["http://localhost:7071", "http://127.0.0.1:7070", "null", "http://evil.example", "file://", ""]
-        {
+        assert!(ask("http://localhost:7070"));
+        for other in [
+            "http://localhost:7071",
+            "http://127.0.0.1:7070",
+            "https://localhost:7070",
+            "file://localhost:7070",
+            "ws://localhost:7070",
+            "//localhost:7070",
+            "localhost:7070",
+            "null",
+            "http://evil.example",
+            "file://",
+            "",
+        ] {
             assert!(!ask(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_page_over_https_is_ours_under_an_allowed_name_alone() {
+        let ask = |host: &str, scheme: &str, page: &str| {
+            let origin = format!("{scheme}://{page}");
+            verdict(&["box.lan", "[::1]"], &[("host", host), ("origin", &origin)], "10.0.0.5")
+        };
+        for ours in ["box.lan", "BOX.lan:8443", "[::1]:1"] {
+            assert!(ask(ours, "https", ours) && ask(ours, "http", ours), "{ours}");
+        }
+        for bare in ["localhost:7070", "127.0.0.1:7070", "10.0.0.5:7070"] {
+            assert!(!ask(bare, "https", bare) && ask(bare, "http", bare), "{bare}");
+        }
+        assert!(!ask("box.lan", "https", "box.lan:8443") && !ask("box.lan", "file", "box.lan"));
     }
 
     #[test]

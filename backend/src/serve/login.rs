@@ -151,9 +151,9 @@ impl Login {
     }
 }
 
-/// The form.
-pub(crate) async fn show() -> Response {
-    page(StatusCode::OK, "")
+/// The form, where a token is asked for.
+pub(crate) async fn show(State(guard): State<Arc<Guard>>) -> Response {
+    if guard.login.is_some() { page(StatusCode::OK, "") } else { home(None) }
 }
 
 /// The form's style sheet.

@@ -35,6 +35,15 @@ enum Source {
     Memory(&'static [u8]),
 }
 
+impl Source {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory(_) => "the built-in recording".into(),
+        }
+    }
+}
+
 /// What playing brings.
 #[derive(Debug)]
 pub(crate) enum Scene {
@@ -81,9 +90,10 @@ impl Recording {
     /// All scenes from the beginning.
     ///
     /// # Errors
-    /// When the file is gone.
+    /// When the file is gone, or is no recording any more.
     pub(crate) fn scenes(&self) -> anyhow::Result<Scenes> {
-        let (mut segments, _) = begin(&self.source)?;
+        let (mut segments, _) =
+            begin(&self.source).with_context(|| format!("reading {} again", self.source.name()))?;
         // The Hello was read when the recording was opened.
         segments.next();
         Ok(Scenes { segments, snapshot: Arc::default(), known: TopicSet::EMPTY, broken: TopicSet::EMPTY })

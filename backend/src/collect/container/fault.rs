@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use glasshull_shared::domain::engine::EngineState;
@@ -33,20 +34,23 @@ impl Fault {
     /// A refused or failed connection.
     #[allow(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds with every release")]
     pub(super) fn of_connect(error: &io::Error, socket: &Path) -> Self {
-        let socket = socket.display();
+        let shown = socket.display();
         match error.kind() {
             ErrorKind::PermissionDenied => Self::failed(format!(
-                "permission denied on {socket}: join the socket's group (mostly docker) and log in again, or run as root"
+                "permission denied on {shown}: join the socket's group (mostly docker) and log in again, or run as root"
             )),
             ErrorKind::NotFound => Self::failed(format!(
-                "no socket at {socket}: the engine does not run or listens elsewhere (--engine)"
+                "no socket at {shown}: the engine does not run or listens elsewhere (--engine)"
+            )),
+            ErrorKind::ConnectionRefused if is_something_else(socket) => Self::failed(format!(
+                "{shown} is no socket: give --engine the one that the engine listens on"
             )),
             ErrorKind::ConnectionRefused => {
-                Self::failed(format!("nobody listens on {socket}: the engine has ended; start it"))
+                Self::failed(format!("nobody listens on {shown}: the engine has ended; start it"))
             }
             // A full queue of connections nobody accepts.
             ErrorKind::WouldBlock => Self::hanging("queue of connections full"),
-            _ => Self::failed(format!("{socket}: {error}")),
+            _ => Self::failed(format!("{shown}: {error}")),
         }
     }
 
@@ -66,6 +70,11 @@ impl Fault {
     }
 }
 
+/// The kernel refuses a connection to a file or a folder as it does one to a socket that nobody listens on.
+fn is_something_else(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| !meta.file_type().is_socket())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +85,9 @@ mod tests {
         assert!(of(ErrorKind::PermissionDenied).reason.contains("group (mostly docker)"));
         assert!(of(ErrorKind::NotFound).reason.contains("/run/docker.sock"));
         assert!(of(ErrorKind::ConnectionRefused).reason.contains("start it"));
+        let folder = std::env::temp_dir();
+        let refused = std::os::unix::net::UnixStream::connect(&folder).unwrap_err();
+        assert!(Fault::of_connect(&refused, &folder).reason.contains("is no socket: give --engine"));
         assert_eq!(of(ErrorKind::WouldBlock).state, EngineState::Hanging);
         assert_eq!(of(ErrorKind::BrokenPipe).state, EngineState::Failed);
     }

@@ -45,6 +45,21 @@ fn open(bytes: Vec<u8>) -> anyhow::Result<Recording> {
     Recording::from_static(bytes.leak())
 }
 
+#[tokio::test]
+async fn a_file_that_is_gone_when_it_begins_again_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), recording(2, None).await.0).unwrap();
+    let opened = Recording::open(file.path()).unwrap();
+    assert!(opened.scenes().is_ok());
+    let name = file.path().display().to_string();
+    std::fs::write(file.path(), "something else").unwrap();
+    let error = format!("{:#}", opened.scenes().err().unwrap());
+    assert!(error.contains(&name) && error.contains("no recording"), "{error}");
+    drop(file);
+    let error = format!("{:#}", opened.scenes().err().unwrap());
+    assert!(error.contains(&name) && error.contains("No such file"), "{error}");
+}
+
 /// The second of a tick, its tables, and which of them mean something.
 type Tick = (u64, Arc<Snapshot>, TopicSet);
 

@@ -100,9 +100,21 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
         assert_eq!(cross.0, 403, "{path}");
         assert!(cross.1.contains("content-security-policy: default-src 'none'"), "also on refusals");
     }
+    for target in ["GET http://evil.example/", "GET http://evil.example/healthz", "CONNECT evil.example:443"]
+    {
+        let named = running.ask(target, &[], "").await;
+        assert!(named.0 == 403 && named.1.contains("--allow-host evil.example"), "{target}: {}", named.1);
+    }
+    assert_eq!(running.ask(&format!("GET http://{}/healthz", running.address), &[], "").await.0, 200);
     assert_eq!(running.ask("GET /", &["Host: box.lan"], "").await.0, 200);
     assert_eq!(running.connect("/ws", &[("origin", "http://evil.example")]).await.unwrap_err(), 403);
     assert_eq!(running.connect("/ws", &[("host", "evil.example")]).await.unwrap_err(), 403);
+    for scheme in ["https", "file"] {
+        let page = format!("{scheme}://127.0.0.1:{port}");
+        assert_eq!(running.connect("/ws", &[("origin", page.as_str())]).await.unwrap_err(), 403, "{page}");
+    }
+    let proxied = [("host", "box.lan"), ("origin", "https://box.lan")];
+    assert!(running.connect("/ws", &proxied).await.is_ok(), "behind a proxy that speaks TLS");
     let own = format!("http://127.0.0.1:{port}");
     assert!(running.connect("/ws", &[("origin", own.as_str())]).await.is_ok());
 }
@@ -110,7 +122,7 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
 #[tokio::test]
 async fn answers_carry_the_security_headers() {
     let running = start(Ipv4Addr::LOCALHOST, None).await;
-    let (status, text) = running.ask("GET /containers", &[], "").await;
+    let (status, text) = running.ask("GET /?view=containers", &[], "").await;
     assert_eq!(status, 200);
     for header in [
         "x-content-type-options: nosniff",
@@ -123,10 +135,25 @@ async fn answers_carry_the_security_headers() {
     ] {
         assert!(text.contains(header), "{header} in {text}");
     }
-    assert_eq!(running.ask("GET /nothing.js", &[], "").await.0, 404);
     assert_eq!(running.ask("DELETE /", &[], "").await.0, 405);
     let (status, text) = running.ask("GET /healthz", &[], "").await;
     assert!(status == 200 && text.ends_with("ok\n"));
+    let (status, text) = running.ask("GET /login", &[], "").await;
+    assert!(status == 303 && text.contains("location: /\r\n"), "no token is asked for: {text}");
+}
+
+#[tokio::test]
+async fn where_nothing_is_a_person_is_led_to_the_app() {
+    let running = start(Ipv4Addr::LOCALHOST, None).await;
+    for path in ["/containers", "/etc/passwd", "/nothing.js", "/wire/", "//", "/%2e%2e/"] {
+        let (status, text) = running.ask(&format!("GET {path}"), &["Accept: text/html"], "").await;
+        assert_eq!(status, 404, "{path}");
+        for part in ["Nothing is here", "<a href=\"/\">", "default-src 'none'", "cache-control: no-store"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let (status, text) = running.ask(&format!("GET {path}"), &[], "").await;
+        assert!(status == 404 && text.contains("text/plain") && !text.contains('<'), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -207,6 +234,7 @@ async fn over_a_network_a_token_is_exchanged_for_a_cookie() {
     assert!(page.0 == 401 && page.1.contains("<form"), "{}", page.1);
     assert!(page.1.contains("referrer-policy: same-origin"), "or browsers send Origin: null with the form");
     assert_eq!(running.ask("GET /app.js", &[], "").await.0, 401);
+    assert!(running.ask("GET /login", &[], "").await.1.contains("<form"));
     assert_eq!(running.connect("/ws", &[]).await.unwrap_err(), 401);
     assert_eq!(running.ask("GET /login.css", &[], "").await.0, 200);
     assert_eq!(running.ask("GET /healthz", &[], "").await.0, 200);
