@@ -130,8 +130,9 @@ test('going from view to view leaves no row of the one before', async ({ page })
     await expect(view).toHaveAttribute('aria-current', 'page');
     await expect(page.getByRole('main').locator('.view')).toHaveCount(1);
   };
+  // Not every pair: a view more would cost twice as many.
   for (const [i, from] of views.entries()) {
-    for (const to of views.filter((_, at) => at !== i)) {
+    for (const to of [1, 2, 5].map((step) => views[(i + step) % views.length]!)) {
       await show(from);
       // A wire is looked into when somebody says where: it has no rows yet.
       const empty = (await from.getAttribute('href'))!.includes('view=wire');
@@ -145,6 +146,46 @@ test('going from view to view leaves no row of the one before', async ({ page })
       });
       expect(wrong, 'rows with cells of other columns').toBe(0);
     }
+  }
+});
+
+test('the timeline takes every view back to what was, and to now again', { tag: '@lab' }, async ({ page, lab }) => {
+  await page.goto('?view=containers');
+  await ready(page);
+  const grid = new Grid(page, 'Containers');
+  const image = lab.inspect('web').Config.Image;
+  // Something must be kept of the time before.
+  await page.waitForTimeout(9_000);
+  lab.docker('run', '--detach', '--name', 'zzz-latecomer', '--network', 'none', '--stop-timeout', '0', image, 'sleep', '300');
+  try {
+    await expect.poll(async () => (await grid.find('Name', 'zzz-latecomer')) !== undefined).toBe(true);
+    await page.waitForTimeout(8_000);
+    const chart = page.getByRole('group', { name: /last 15 minutes/ });
+    const box = (await chart.boundingBox())!;
+    // A bar is four seconds.
+    await chart.click({ position: { x: box.width * (1 - 4 / 225), y: box.height / 2 } });
+    const banner = page.locator('.banner.past');
+    await expect(banner).toContainText(/As of \d\d:\d\d:\d\d.* ago/);
+    await expect.poll(async () => (await grid.find('Name', 'zzz-latecomer')) === undefined).toBe(true);
+    expect(await grid.find('Name', 'web')).toBeDefined();
+    await expect(page.getByTitle('Connection and sources')).toHaveText('the past');
+    // Other views show the same moment; this one was on no screen then.
+    await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Host' }).click();
+    await expect(banner).toBeVisible();
+    await page.goBack();
+    await banner.getByRole('button', { name: 'Back to now' }).click();
+    await expect(banner).toHaveCount(0);
+    await expect.poll(async () => (await grid.find('Name', 'zzz-latecomer')) !== undefined).toBe(true);
+    // By keys: read, go back, return.
+    await chart.focus();
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('Enter');
+    await expect(banner).toBeVisible();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Escape');
+    await expect(banner).toHaveCount(0);
+  } finally {
+    lab.docker('rm', '--force', 'zzz-latecomer');
   }
 });
 

@@ -1,5 +1,6 @@
 //! What is said over the view: a lost connection, a recording instead of a host, notices of the agent.
 
+use glasshull_shared::unit;
 use glasshull_shared::wire::{Origin, Severity};
 use leptos::prelude::*;
 
@@ -19,6 +20,7 @@ pub(super) fn banners() -> impl IntoView {
                 connection(store)
             }}
             {move || replay(store)}
+            {past(store)}
             <For each=move || store.notices.get() key=|n| n.id children=move |n| notice(store, n) />
         </div>
     }
@@ -88,6 +90,28 @@ fn replay(store: Store) -> Option<AnyView> {
         }
         .into_any(),
     )
+}
+
+/// That it is not now what is seen, and the way back.
+fn past(store: Store) -> impl IntoView {
+    let is_past = Memo::new(move |_| store.rewound().with(Option::is_some));
+    let when = move || store.rewound().get().map(|at| browser::date_and_time(at).1);
+    let ago = move || {
+        let at = store.rewound().get()?;
+        let age = store.live_tick().get().at.saturating_sub(at);
+        Some(format!("{} ago", unit::duration(age / 1_000_000_000 * 1_000_000_000)))
+    };
+    move || {
+        is_past.get().then(|| {
+            view! {
+                <p class="banner past">
+                    <b>"As of "{when}</b>
+                    <span>{ago}": what this page received then; tables that were on no screen are not there. Reading goes on."</span>
+                    <button type="button" on:click=move |_| store.rewind(None)>"Back to now"</button>
+                </p>
+            }
+        })
+    }
 }
 
 fn notice(store: Store, notice: Notice) -> impl IntoView {

@@ -104,3 +104,11 @@ pub(super) fn focus(element: Option<web_sys::Element>) {
         let _ = element.focus();
     }
 }
+
+/// Scrolls what holds it as little as shows it whole.
+pub(super) fn bring_into_sight(element: &web_sys::Element) {
+    let options = web_sys::ScrollIntoViewOptions::new();
+    options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+    options.set_inline(web_sys::ScrollLogicalPosition::Nearest);
+    element.scroll_into_view_with_scroll_into_view_options(&options);
+}

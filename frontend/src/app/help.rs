@@ -13,9 +13,10 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter", "open the row in the inspector"),
     ("PgUp  PgDn  Home  End", "by screens; first and last row"),
     ("←  →", "close and open a branch; neighbouring tab or letter; a moment of the timeline"),
+    ("Enter  Esc", "on the timeline: every view as it was at that moment; back to now"),
     ("o  O", "sort by the next column; turn the order round"),
     ("y  Y", "copy the row; copy the cell under the pointer"),
-    ("Esc", "close what is open: search, list, inspector"),
+    ("Esc", "close what is open: search, list, inspector; come back from the past"),
     ("t", "colours: as the system, dark, light"),
     ("?", "this list"),
 ];

@@ -4,18 +4,19 @@ use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 
 use super::{Overlay, browser};
+use crate::store::Store;
 use crate::store::choice::Choice;
 use crate::view::VIEWS;
 
 /// After `g` the letter of a view is awaited this long, milliseconds.
 const CHORD_MILLIS: f64 = 1_500.0;
 
-pub(super) fn listen(choice: Choice, overlay: Overlay) {
+pub(super) fn listen(store: Store, choice: Choice, overlay: Overlay) {
     let chord_at = StoredValue::new(f64::MIN);
-    window_event_listener(leptos::ev::keydown, move |event| press(&event, choice, overlay, chord_at));
+    window_event_listener(leptos::ev::keydown, move |event| press(&event, store, choice, overlay, chord_at));
 }
 
-fn press(event: &KeyboardEvent, choice: Choice, overlay: Overlay, chord_at: StoredValue<f64>) {
+fn press(event: &KeyboardEvent, store: Store, choice: Choice, overlay: Overlay, chord_at: StoredValue<f64>) {
     let key = event.key();
     let command = event.ctrl_key() || event.meta_key();
     if command && key.eq_ignore_ascii_case("k") {
@@ -37,6 +38,7 @@ fn press(event: &KeyboardEvent, choice: Choice, overlay: Overlay, chord_at: Stor
         ("?", None) => overlay.help.set(true),
         ("t", None) => browser::next_theme(choice),
         ("Escape", None) if choice.selected.with_untracked(Option::is_some) => choice.select(None),
+        ("Escape", None) if store.rewound().with_untracked(Option::is_some) => store.rewind(None),
         _ => return,
     }
     event.prevent_default();

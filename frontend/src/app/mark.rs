@@ -7,11 +7,12 @@ use glasshull_shared::domain::event::{Event, EventKind};
 use glasshull_shared::domain::host::HostStat;
 
 use crate::store::history::HostSample;
+use crate::store::past::STEP_NANOS;
 
 /// Bars on the timeline.
 pub(super) const BARS: u64 = 225;
 /// Time of one bar, nanoseconds: 15 minutes in all.
-pub(super) const BAR_NANOS: u64 = 4_000_000_000;
+pub(super) const BAR_NANOS: u64 = STEP_NANOS;
 /// Bars that share one mark: signs closer than that would lie on each other.
 const CELL_BARS: u64 = 8;
 /// A label needs this many bars to the next mark.

@@ -50,7 +50,7 @@ fn frame() -> impl IntoView {
     window_event_listener(leptos::ev::online, move |_| feed.retry_now());
     browser::follow_address(choice);
     browser::follow_theme(choice);
-    keyboard::listen(choice, overlay);
+    keyboard::listen(store, choice, overlay);
     follow_title(store, choice);
     fetch_ahead(VIEWS.iter().filter_map(|view| view.render.fetch()).chain(inspector::OPENED.fetch()));
     view! {

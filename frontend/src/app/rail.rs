@@ -30,8 +30,15 @@ fn item(view: &'static View) -> impl IntoView {
     let choice = use_choice();
     let current = move || (choice.view.get() == view.id).then_some("page");
     let title = format!("{} (g {})", view.title, view.key);
+    let node = NodeRef::<leptos::html::A>::new();
+    // On a phone the bar holds more than is seen of it.
+    Effect::new(move |_| {
+        if let Some(node) = node.get().filter(|_| current().is_some()) {
+            browser::bring_into_sight(&node);
+        }
+    });
     view! {
-        <a href=move || choice.view_link(view.id) aria-current=current title=title aria-label=view.title>
+        <a node_ref=node href=move || choice.view_link(view.id) aria-current=current title=title aria-label=view.title>
             {view.short}
         </a>
     }

@@ -1,5 +1,5 @@
 //! The timeline: what the host did in the last 15 minutes, with marks of what happened. Pointing at a moment shows its
-//! values; arrow keys do the same.
+//! values; arrow keys do the same. A click, dragging or Enter takes every view back to it.
 
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::snapshot::Topic;
@@ -24,7 +24,7 @@ struct Timeline {
 
 pub(super) fn timeline() -> impl IntoView {
     let store = use_store();
-    let last = Memo::new(move |_| bar_of(store.tick().get().at));
+    let last = Memo::new(move |_| bar_of(store.live_tick().get().at));
     let timeline = Timeline {
         store,
         last,
@@ -45,7 +45,11 @@ pub(super) fn timeline() -> impl IntoView {
 impl Timeline {
     /// Time and values of the moment pointed at, else of now.
     fn readout(self) -> impl IntoView {
-        let title = move || if self.pointed.get().is_some() { "at" } else { "last 15 min" };
+        let title = move || match (self.pointed.get(), self.store.rewound().get()) {
+            (Some(_), _) => "at",
+            (None, Some(_)) => "as of",
+            (None, None) => "last 15 min",
+        };
         let time = move || {
             let at = self.pointed.get().map_or_else(|| self.store.tick().get().at, |bar| bar * BAR_NANOS);
             if at == 0 { unit::UNKNOWN.to_owned() } else { browser::date_and_time(at).1 }
@@ -84,8 +88,12 @@ impl Timeline {
     fn chart(self) -> impl IntoView {
         let shapes = Memo::new(move |_| self.bars.with(|b| paths(b)));
         let found = Memo::new(move |_| {
-            self.store.read(&[Topic::Event], |s| marks(s.event.values().map(|e| &**e), self.last.get()))
+            self.store.read_live(&[Topic::Event], |s| marks(s.event.values().map(|e| &**e), self.last.get()))
         });
+        let shown = move || {
+            let bar = bar_of(self.store.rewound().get()?);
+            Some(view! { <i class="cursor shown" style:left=move || self.left(bar)></i> })
+        };
         let cursor = move || {
             self.pointed.get().map(|bar| {
                 view! { <i class="cursor" style:left=move || self.left(bar)></i> }
@@ -96,7 +104,9 @@ impl Timeline {
                 class="chart"
                 tabindex="0"
                 role="group"
-                aria-label="CPU and iowait of the last 15 minutes; arrow keys read them"
+                aria-label="CPU and iowait of the last 15 minutes; arrow keys read them, Enter goes back to a moment, Escape returns"
+                title="Click or drag: every view as it was then"
+                on:pointerdown=move |event| self.press_pointer(&event)
                 on:pointermove=move |event| self.point(&event)
                 on:pointerleave=move |_| self.pointed.set(None)
                 on:blur=move |_| self.pointed.set(None)
@@ -109,6 +119,7 @@ impl Timeline {
                 <div class="ticks" aria-hidden="true">
                     {["−15 min", "−10", "−5", "now"].map(|text| view! { <i>{text}</i> })}
                 </div>
+                {shown}
                 {cursor}
                 <For
                     each=move || found.get()
@@ -159,6 +170,29 @@ impl Timeline {
         let bar = (self.last.get_untracked() + 1 + position).saturating_sub(BARS);
         if self.pointed.get_untracked() != Some(bar) {
             self.pointed.set(Some(bar));
+            if event.buttons() & 1 == 1 {
+                self.go(bar);
+            }
+        }
+    }
+
+    /// Goes back to where the pointer is; a sign there is a link and wants its own click.
+    fn press_pointer(self, event: &web_sys::PointerEvent) {
+        let sign = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        if event.button() == 0 && !sign.is_some_and(|sign| sign.closest("a").is_ok_and(|a| a.is_some())) {
+            self.pointed.set(None);
+            self.point(event);
+            if let Some(bar) = self.pointed.get_untracked() {
+                self.go(bar);
+            }
+        }
+    }
+
+    /// Shows a moment in every view; the newest is now.
+    fn go(self, bar: u64) {
+        let at = (bar < self.last.get_untracked()).then_some(bar * BAR_NANOS + BAR_NANOS / 2);
+        if at.is_some() || self.store.rewound().with_untracked(Option::is_some) {
+            self.store.rewind(at);
         }
     }
 
@@ -172,6 +206,14 @@ impl Timeline {
             "Home" => Some((last + 1).saturating_sub(BARS)),
             "End" => None,
             "Escape" if now.is_some() => None,
+            "Escape" if self.store.rewound().with_untracked(Option::is_some) => {
+                self.store.rewind(None);
+                None
+            }
+            "Enter" => {
+                self.go(bar);
+                now
+            }
             _ => return,
         };
         event.prevent_default();

@@ -39,8 +39,10 @@ pub(super) fn topbar() -> impl IntoView {
 fn live() -> impl IntoView {
     let store = use_store();
     let overlay = expect_context::<Overlay>();
+    let is_past = Memo::new(move |_| store.rewound().with(Option::is_some));
     let text = move || {
         store.conn.with(|conn| match conn {
+            Connection::Live { .. } if is_past.get() => "the past".to_owned(),
             Connection::Connecting => "connecting".to_owned(),
             Connection::Live { interval_nanos } => {
                 let word = if replays(store) { "replay" } else { "live" };
@@ -54,7 +56,7 @@ fn live() -> impl IntoView {
     let state = move || {
         store.conn.with(|conn| match conn {
             Connection::Connecting => "live is-pending",
-            Connection::Live { .. } if replays(store) => "live is-replay",
+            Connection::Live { .. } if is_past.get() || replays(store) => "live is-replay",
             Connection::Live { .. } => "live is-live",
             Connection::Stale { .. } => "live is-stale",
             Connection::Lost { .. } | Connection::Outdated { .. } => "live is-lost",

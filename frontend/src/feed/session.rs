@@ -166,7 +166,7 @@ impl Session {
             self.seconds.remove(0);
         }
         self.seconds.push(0);
-        let interval_millis = self.store.tick().get_untracked().interval_nanos.unwrap_or(0) as f64 / 1e6;
+        let interval_millis = self.store.live_tick().get_untracked().interval_nanos.unwrap_or(0) as f64 / 1e6;
         let stale_from = (interval_millis * STALE_INTERVALS).max(STALE_FROM_MILLIS);
         let silent = now_millis() - self.alive_millis;
         let live = self.store.origin().with_untracked(|o| *o == Origin::Live);

@@ -5,7 +5,10 @@ use glasshull_shared::wire::{
     self, Answer, Hello, ServerFrame, ServerMessage, Severity, TableFrame, TickHead, WireError,
 };
 
+use std::sync::Arc;
+
 use super::history::History;
+use super::past::{Moment, Past};
 
 /// What a frame brought.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +50,10 @@ pub struct Mirror {
     pub snapshot: Snapshot,
     /// Samples of the last minutes.
     pub history: History,
+    /// Moments of the last minutes.
+    pub past: Past,
+    /// The one that is shown instead of now.
+    shown: Option<Arc<Moment>>,
     /// What the agent said of itself; `None` before the first connection.
     pub hello: Option<Hello>,
     /// Head of the last tick; `None` before the first.
@@ -58,9 +65,21 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Whether a table follows the agent (false: never received, or nobody subscribes to it any more).
+    /// Whether a table follows the agent (false: never received, or nobody subscribes to it any more); of a moment of the past,
+    /// whether it did then.
     pub fn is_fresh(&self, topic: Topic) -> bool {
-        self.fresh.contains(topic)
+        self.shown.as_ref().map_or(self.fresh, |moment| moment.topics).contains(topic)
+    }
+
+    /// The tables to show: now, or at the moment that was gone back to.
+    pub fn tables(&self) -> &Snapshot {
+        self.shown.as_ref().map_or(&self.snapshot, |moment| &moment.tables)
+    }
+
+    /// Shows the moment nearest to an instant, or now; which it is.
+    pub fn show(&mut self, at: Option<u64>) -> Option<u64> {
+        self.shown = at.and_then(|at| self.past.nearest(at)).cloned();
+        self.shown.as_ref().map(|moment| moment.at)
     }
 
     /// Takes one frame.
@@ -138,6 +157,9 @@ impl Mirror {
         self.head = Some(head);
         self.rejoined = false;
         self.history.sample(&head, &self.snapshot, |topic| self.fresh.contains(topic));
+        if head.interval_nanos.is_some() {
+            self.past.keep(head.at, &self.snapshot, self.fresh);
+        }
         Ok(Received::Tick { head, changed, resync: hole || skipped })
     }
 }

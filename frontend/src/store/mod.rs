@@ -19,6 +19,7 @@ pub mod mount;
 pub mod namespace;
 pub mod nat;
 pub mod network;
+pub mod past;
 pub mod scoreboard;
 pub mod shell;
 pub mod socket;
@@ -120,7 +121,11 @@ type Orders = BTreeMap<u32, ArcRwSignal<Option<Answer>>>;
 pub struct Store {
     mirror: StoredValue<Mirror>,
     versions: StoredValue<Vec<RwSignal<u64>>>,
+    /// Of what is shown.
     tick: RwSignal<TickInfo>,
+    /// The newest; another one while the past is shown.
+    live_tick: RwSignal<TickInfo>,
+    rewound: RwSignal<Option<u64>>,
     origin: RwSignal<Origin>,
     wanted: RwSignal<BTreeMap<Topic, u32>>,
     pending: StoredValue<Pending>,
@@ -163,6 +168,8 @@ impl Default for Store {
             mirror: StoredValue::new(Mirror::default()),
             versions: StoredValue::new(Topic::ALL.iter().map(|_| RwSignal::new(0)).collect()),
             tick: RwSignal::new(TickInfo::default()),
+            live_tick: RwSignal::new(TickInfo::default()),
+            rewound: RwSignal::new(None),
             origin: RwSignal::new(Origin::Live),
             wanted: RwSignal::new(BTreeMap::new()),
             pending: StoredValue::new(BTreeMap::new()),
@@ -183,7 +190,7 @@ impl Default for Store {
 impl Store {
     /// Reads the tables. Not reactive by itself: see [`Store::track`]. Do not feed the store from inside.
     pub fn with<R>(&self, f: impl FnOnce(&Snapshot) -> R) -> R {
-        self.mirror.with_value(|m| f(&m.snapshot))
+        self.mirror.with_value(|m| f(m.tables()))
     }
 
     /// Makes the running effect, memo or view depend on a table: it runs again after each tick that changed it.
@@ -213,9 +220,37 @@ impl Store {
         self.mirror.with_value(|m| m.is_fresh(topic))
     }
 
-    /// The last tick. Changes with every tick.
+    /// The last tick, or the one that was gone back to. Changes with every tick that is shown.
     pub fn tick(&self) -> Signal<TickInfo> {
         self.tick.into()
+    }
+
+    /// The last tick, whatever is shown.
+    pub fn live_tick(&self) -> Signal<TickInfo> {
+        self.live_tick.into()
+    }
+
+    /// As [`Store::read`], of now even while the past is shown.
+    pub fn read_live<R>(&self, topics: &[Topic], f: impl FnOnce(&Snapshot) -> R) -> R {
+        for topic in topics {
+            self.track(*topic);
+        }
+        self.mirror.with_value(|m| f(&m.snapshot))
+    }
+
+    /// The instant that is shown instead of now, nanoseconds since the epoch; `None` while it is now.
+    pub fn rewound(&self) -> Signal<Option<u64>> {
+        self.rewound.into()
+    }
+
+    /// Shows what the page held at an instant of the last minutes (the nearest of which there is something), or now again.
+    /// Reading goes on meanwhile.
+    pub fn rewind(&self, at: Option<u64>) {
+        let shown = self.mirror.try_update_value(|m| m.show(at)).flatten();
+        let live = self.live_tick.get_untracked();
+        self.rewound.set(shown);
+        self.tick.set(TickInfo { at: shown.unwrap_or(live.at), ..live });
+        self.bump(TopicSet::ALL);
     }
 
     /// Time of the last tick, nanoseconds since the epoch: "now" for ages and uptimes, also in a replay. 0 before the
@@ -363,10 +398,17 @@ impl Store {
                 return Ok(Taken::Hello);
             }
             Received::Tick { head, changed, resync } => {
-                let interval_nanos = head.interval_nanos.or(self.tick.get_untracked().interval_nanos);
-                self.tick.set(TickInfo { sequence: head.sequence, at: head.at, interval_nanos });
+                let interval_nanos = head.interval_nanos.or(self.live_tick.get_untracked().interval_nanos);
+                let tick = TickInfo { sequence: head.sequence, at: head.at, interval_nanos };
+                self.live_tick.set(tick);
                 self.conn.set(Connection::Live { interval_nanos });
-                self.bump(changed);
+                if self.rewound.with_untracked(Option::is_none) {
+                    self.tick.set(tick);
+                    self.bump(changed);
+                } else {
+                    // The timeline goes on.
+                    self.bump(changed & [Topic::HostStat, Topic::Event].into_iter().collect());
+                }
                 return Ok(if resync { Taken::Gap } else { Taken::Tick });
             }
             Received::Answer { id, answer } => {
@@ -387,6 +429,8 @@ impl Store {
         }
         if new_instance {
             self.tick.set(TickInfo::default());
+            self.live_tick.set(TickInfo::default());
+            self.rewound.set(None);
             self.bump(TopicSet::ALL);
         }
     }

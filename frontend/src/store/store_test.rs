@@ -342,3 +342,57 @@ fn an_order_is_sent_once_and_fails_with_the_connection() {
         assert!(sent(&mut messages).is_empty(), "an order is never sent again");
     });
 }
+
+#[test]
+fn going_back_shows_what_was_held_then_while_reading_goes_on() {
+    let mut agent = Agent::default();
+    with_store(|store| {
+        let names =
+            |store: Store| store.with(|s| s.process.values().map(|p| p.comm.clone()).collect::<Vec<_>>());
+        store.receive(&Agent::hello(1)).unwrap();
+        agent.process(1, "old");
+        store.receive(&agent.tick(true)).unwrap();
+        let then = store.tick().get_untracked().at;
+        for n in 0..9 {
+            agent.process(1, &format!("new {n}"));
+            store.receive(&agent.tick(false)).unwrap();
+        }
+        let version = store.version(Topic::Process);
+        let before = version.get_untracked();
+        store.rewind(Some(then));
+        assert_eq!((names(store), store.rewound().get_untracked()), (vec!["old".to_owned()], Some(then)));
+        assert_eq!(store.tick().get_untracked().at, then);
+        assert!(version.get_untracked() > before, "views are told");
+        let told = version.get_untracked();
+        agent.process(1, "newest");
+        store.receive(&agent.tick(false)).unwrap();
+        assert_eq!((names(store), version.get_untracked()), (vec!["old".to_owned()], told));
+        assert_eq!(
+            store.read_live(&[], |s| s.process.values().map(|p| p.comm.clone()).collect::<Vec<_>>()),
+            ["newest"]
+        );
+        store.rewind(None);
+        assert_eq!((names(store), store.rewound().get_untracked()), (vec!["newest".to_owned()], None));
+        assert_eq!(store.tick().get_untracked(), store.live_tick().get_untracked());
+        store.rewind(Some(then));
+        store.receive(&Agent::hello(2)).unwrap();
+        assert_eq!(store.rewound().get_untracked(), None, "another agent has another past");
+    });
+}
+
+#[test]
+fn what_was_on_no_screen_then_is_not_there_either() {
+    let mut agent = Agent::default();
+    with_store(|store| {
+        store.receive(&Agent::hello(1)).unwrap();
+        agent.process(1, "a");
+        store.receive(&agent.tick(true)).unwrap();
+        store.subscribe([Topic::Container].into_iter().collect());
+        for _ in 0..5 {
+            store.receive(&agent.tick(false)).unwrap();
+        }
+        store.rewind(Some(store.live_tick().get_untracked().at));
+        assert!(!store.is_fresh(Topic::Process) && store.is_fresh(Topic::Container));
+        store.with(|s| assert!(s.process.is_empty()));
+    });
+}
