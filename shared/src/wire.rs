@@ -8,6 +8,7 @@ pub mod look;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::file::OpenFiles;
 use crate::domain::network::LinkKey;
 use crate::domain::process::{ProcessDetail, ProcessKey};
 use crate::snapshot::{Snapshot, Topic};
@@ -151,6 +152,8 @@ pub enum Question {
     Process(ProcessKey),
     /// Whether orders are carried out.
     Control,
+    /// What a process holds open. One look: rates are made of two ([`OpenFiles::rate`]).
+    Files(ProcessKey),
 }
 
 /// The answer to a [`Question`].
@@ -164,6 +167,8 @@ pub enum Answer {
     Control(Option<String>),
     /// The order was carried out: what was done, in one line.
     Done(String),
+    /// What a process holds open.
+    Files(Box<OpenFiles>),
 }
 
 /// What a client may have changed on the host, where `--allow-control` lets it. Nothing else is ever changed.

@@ -62,6 +62,10 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("answer_process", ServerMessage::Answer { id: 9, answer: process }),
         ("answer_control", ServerMessage::Answer { id: 9, answer: Answer::Control(Some("off".into())) }),
         ("answer_done", ServerMessage::Answer { id: 9, answer: Answer::Done("veth1 is down".into()) }),
+        (
+            "answer_files",
+            ServerMessage::Answer { id: 9, answer: Answer::Files(Box::new(sample::file::open_files())) },
+        ),
         ("answer_failed", ServerMessage::Answer { id: 300, answer: Answer::Failed("it ended".into()) }),
         ("notice_info", notice(Severity::Info)),
         ("notice_attention", notice(Severity::Attention)),
@@ -85,6 +89,7 @@ fn messages_of_a_client() {
         ("client_subscribe", ClientMessage::Subscribe { topics: vec![0, 3, 12] }),
         ("client_ask", ClientMessage::Ask { id: 9, question }),
         ("client_ask_control", ClientMessage::Ask { id: 9, question: Question::Control }),
+        ("client_ask_files", ClientMessage::Ask { id: 9, question: Question::Files(sample::process_key()) }),
         ("client_resync", ClientMessage::Resync),
         ("client_order", ClientMessage::Order { id: 300, order: Order::SetLink { link, up: true } }),
     ] {

@@ -46,7 +46,7 @@ fn container_named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<(&'a Contai
 
 fn who_pid(snapshot: &Snapshot, pid: u32) -> Result<(String, Value)> {
     let Some((key, process)) = snapshot.process.iter().find(|(k, _)| k.pid == pid) else {
-        bail!("no process {pid} on this host (or it is hidden: see hidepid in proc(5))");
+        bail!("{}", collect::process::nobody(pid));
     };
     let root = Root::host();
     let exe = collect::file::executable(&root, pid);
