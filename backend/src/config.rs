@@ -49,6 +49,7 @@ Examples:
   glasshull limits                            who is near a limit, throttled, or was killed for memory
   glasshull io                                who reads and writes, who waits for a disk, at what priority
   glasshull snapshot --json --capture 5s      who talks to whom: flows of five seconds, per link
+  glasshull snapshot --json --files 4242      its open files: which grow, which are deleted and still take space
   glasshull wire web 'tcp port 80' --for 10s  what passes there, line by line; -w FILE for Wireshark
   glasshull record incident.ghrec --for 5m    and on another machine: glasshull replay incident.ghrec
   glasshull replay --demo                     look around without a host, root or Docker
@@ -130,7 +131,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, process_io, device, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture)
+    /// Only these tables, comma-separated (process, process_io, device, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture, open_file)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -139,6 +140,9 @@ pub(crate) struct Snapshot {
     /// Capture packets for this time (5s) and add the tables flow and capture; needs CAP_NET_RAW
     #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = time::interval, allow_hyphen_values = true)]
     pub capture: Option<Duration>,
+    /// Add the table open_file: what this process holds open, with paths on the host, space held by deleted files and how fast they grow; other users' processes need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH
+    #[arg(long, value_name = "PID")]
+    pub files: Option<u32>,
 }
 
 /// What to look up.

@@ -9,6 +9,7 @@ pub mod look;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dns::{DnsName, DnsNameKey};
+use crate::domain::file::OpenFiles;
 use crate::domain::network::LinkKey;
 use crate::domain::process::{ProcessDetail, ProcessKey};
 use crate::snapshot::{Snapshot, Topic};
@@ -161,6 +162,8 @@ pub enum Question {
         /// At most [`NAMES_AT_ONCE`].
         names: Vec<String>,
     },
+    /// What a process holds open. One look: rates are made of two ([`OpenFiles::rate`]).
+    Files(ProcessKey),
 }
 
 /// Names of one [`Question::Names`].
@@ -179,6 +182,8 @@ pub enum Answer {
     Done(String),
     /// What the resolver said of the names.
     Names(Vec<(DnsNameKey, DnsName)>),
+    /// What a process holds open.
+    Files(Box<OpenFiles>),
 }
 
 /// What a client may have changed on the host, where `--allow-control` lets it. Nothing else is ever changed.

@@ -64,6 +64,10 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("answer_control", ServerMessage::Answer { id: 9, answer: Answer::Control(Some("off".into())) }),
         ("answer_done", ServerMessage::Answer { id: 9, answer: Answer::Done("veth1 is down".into()) }),
         ("answer_names", ServerMessage::Answer { id: 10, answer: Answer::Names(names) }),
+        (
+            "answer_files",
+            ServerMessage::Answer { id: 9, answer: Answer::Files(Box::new(sample::file::open_files())) },
+        ),
         ("answer_failed", ServerMessage::Answer { id: 300, answer: Answer::Failed("it ended".into()) }),
         ("notice_info", notice(Severity::Info)),
         ("notice_attention", notice(Severity::Attention)),
@@ -95,6 +99,7 @@ fn messages_of_a_client() {
                 question: Question::Names { container: "c0ffee".into(), names: vec!["db".into()] },
             },
         ),
+        ("client_ask_files", ClientMessage::Ask { id: 9, question: Question::Files(sample::process_key()) }),
         ("client_resync", ClientMessage::Resync),
         ("client_order", ClientMessage::Order { id: 300, order: Order::SetLink { link, up: true } }),
     ] {

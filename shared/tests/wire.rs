@@ -35,7 +35,8 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         },
     );
     let detail = Just(Answer::Process(Box::new(sample::process_detail())));
-    let answer = (any::<u32>(), prop_oneof![".*".prop_map(Answer::Failed), detail])
+    let files = Just(Answer::Files(Box::new(sample::file::open_files())));
+    let answer = (any::<u32>(), prop_oneof![".*".prop_map(Answer::Failed), detail, files])
         .prop_map(|(id, answer)| ServerMessage::Answer { id, answer });
     let severity = prop_oneof![Just(Severity::Info), Just(Severity::Attention), Just(Severity::Trouble)];
     let notice =

@@ -171,6 +171,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("lsof").is_some(),
+        package: Package {
+            apt: "lsof",
+            dnf: "lsof",
+            pacman: "lsof",
+            why: "tests compare open files with what lsof says",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("capsh").is_some() && which("getpcaps").is_some(),
         package: Package {
             apt: "libcap2-bin",

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use glasshull_shared::domain::file::OpenFiles;
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::wire::{Answer, Question};
@@ -120,8 +121,29 @@ fn answer(ask: Ask, live: &mut Live) {
             });
             return;
         }
+        Request::Question(Question::Files(key)) => {
+            tokio::task::spawn_blocking(move || {
+                let files =
+                    open_files(key).map_or_else(Answer::Failed, |files| Answer::Files(Box::new(files)));
+                let _ = ask.reply.send(files); // as above
+            });
+            return;
+        }
     };
     let _ = ask.reply.send(answer); // as above
+}
+
+/// What a process holds open, with where that lies on the host.
+///
+/// # Errors
+/// A sentence for people when the process is gone, its pid belongs to another one now, or it is hidden.
+pub(crate) fn open_files(key: ProcessKey) -> Result<OpenFiles, String> {
+    let root = Root::host();
+    let mut look = collect::process::open_file::read(&root, key)?;
+    collect::file::place::fill(&root, key.pid, &mut look.files.rows, &look.links);
+    // The mounts must be those of the same process.
+    collect::process::open_file::still(&root, key)?;
+    Ok(look.files)
 }
 
 fn process_detail(key: ProcessKey) -> Answer {

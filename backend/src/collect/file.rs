@@ -1,16 +1,17 @@
 //! Where a file that a process names lies on the host: through the container's mounted root, and in which overlay
-//! layer. From `/proc/PID/exe`, `/proc/PID/mountinfo` and our own mountinfo.
+//! layer. From `/proc/PID/exe`; `place` knows the mounts.
+
+pub(crate) mod place;
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use glasshull_shared::domain::file::{FileFate, HostFile, Layer};
+use glasshull_shared::domain::file::{FileFate, HostFile};
 use glasshull_shared::unit::printable;
-use procfs::FromRead;
-use procfs::process::{MountInfo, MountInfos};
 
 use crate::sys::root::Root;
+use place::Mounts;
 
 /// The program a process runs; `None` for kernel threads and when the link is hidden (needs CAP_SYS_PTRACE).
 pub(crate) fn executable(root: &Root, pid: u32) -> Option<HostFile> {
@@ -63,71 +64,18 @@ impl Inside<'_> {
 
     /// Fills in the host's path and the layer.
     fn locate(&self, running: &Metadata, file: &mut HostFile) {
-        let mounts =
-            |name: String| MountInfos::from_file(self.root.proc_path(name)).map(|m| m.0).unwrap_or_default();
-        let (theirs, ours) = (mounts(format!("{}/mountinfo", self.pid)), mounts("self/mountinfo".into()));
-        let Some(mount) = deepest(&theirs, self.path) else { return };
-        let Ok(below_mount) = self.path.strip_prefix(&mount.mount_point) else { return };
-        // A bind mount shows a part of its file system: `root` leads from that file system's top to it.
-        let below_top = Path::new(&mount.root).strip_prefix("/").unwrap_or(Path::new("")).join(below_mount);
-        let top = ours.iter().rev().find(|m| m.majmin == mount.majmin && below(&m.root, &mount.root));
-        let host_path = match top {
-            Some(m) => {
-                let from_there = Path::new("/").join(&below_top);
-                m.mount_point.join(from_there.strip_prefix(&m.root).unwrap_or(&below_top))
-            }
-            None => self.through_proc(),
-        };
-        file.host_path = Some(printable(&host_path.to_string_lossy()));
-        if mount.fs_type == "overlay" && file.fate != FileFate::Deleted {
-            let options = top.unwrap_or(mount);
-            if let Some((layer, path)) = find_layer(self.root, options, &below_top, running, file.fate) {
+        let mounts = Mounts::of(self.root, self.pid);
+        let Some(place) = mounts.place(self.path, None) else { return };
+        file.host_path = Some(printable(&place.path.to_string_lossy()));
+        if file.fate != FileFate::Deleted {
+            // Replaced: what runs is the older file further down, which has the size of the running one.
+            let size = (file.fate == FileFate::Replaced).then_some(running.len());
+            if let Some((layer, path)) = place.layer(self.root, size) {
                 file.layer = Some(layer);
                 file.layer_path = Some(printable(&path.to_string_lossy()));
             }
         }
     }
-}
-
-fn below(ancestor: &str, path: &str) -> bool {
-    Path::new(path).starts_with(ancestor)
-}
-
-/// The mount a path lies on: the longest mount point above it, the last one of several.
-fn deepest<'a>(mounts: &'a [MountInfo], path: &Path) -> Option<&'a MountInfo> {
-    mounts
-        .iter()
-        .filter(|m| path.starts_with(&m.mount_point))
-        .max_by_key(|m| m.mount_point.components().count())
-}
-
-/// The first layer that holds the file, from the top. A whiteout ends the search: nothing below it shows.
-fn find_layer(
-    root: &Root,
-    overlay: &MountInfo,
-    below: &Path,
-    running: &Metadata,
-    fate: FileFate,
-) -> Option<(Layer, PathBuf)> {
-    let option = |name: &str| overlay.super_options.get(name).cloned().flatten();
-    let upper = option("upperdir").map(|dir| (Layer::Upper, dir));
-    let lowers = option("lowerdir").unwrap_or_default();
-    let lowers = lowers.split(':').filter(|d| !d.is_empty()).enumerate();
-    let lowers = lowers.map(|(n, dir)| (Layer::Lower(u32::try_from(n).unwrap_or(u32::MAX)), dir.to_owned()));
-    for (layer, dir) in upper.into_iter().chain(lowers) {
-        let place = root.host_path(&dir).join(below);
-        let Ok(found) = std::fs::symlink_metadata(&place) else { continue };
-        if found.rdev() == 0 && found.mode() & 0o170_000 == 0o020_000 {
-            return None;
-        }
-        // Replaced: what runs is the older file further down, which has the size of the running one.
-        if fate == FileFate::Replaced && found.len() != running.len() {
-            continue;
-        }
-        let place = std::fs::canonicalize(&place).unwrap_or(place);
-        return Some((layer, place));
-    }
-    None
 }
 
 #[cfg(test)]
@@ -180,29 +128,5 @@ mod tests {
         child.wait().unwrap();
         assert_eq!((deleted.fate, replaced.fate), (FileFate::Deleted, FileFate::Replaced));
         assert!(deleted.path.ends_with("/sleeper"));
-    }
-
-    #[test]
-    fn overlay_layers_are_searched_from_the_top_until_a_whiteout() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        for layer in ["upper", "l0", "l1"] {
-            std::fs::create_dir_all(at(layer).join("bin")).unwrap();
-        }
-        std::fs::write(at("l1").join("bin/tool"), "x").unwrap();
-        let (u, l0, l1) = (at("upper"), at("l0"), at("l1"));
-        let line = format!(
-            "1 1 0:39 / / rw - overlay overlay rw,lowerdir={}:{},upperdir={},workdir=/w",
-            l0.display(),
-            l1.display(),
-            u.display()
-        );
-        let mounts = MountInfos::from_read(line.as_bytes()).unwrap().0;
-        let running = std::fs::metadata(at("l1").join("bin/tool")).unwrap();
-        let find =
-            || find_layer(&Root::host(), &mounts[0], Path::new("bin/tool"), &running, FileFate::Present);
-        assert_eq!(find().map(|f| f.0), Some(Layer::Lower(1)));
-        std::fs::write(at("upper").join("bin/tool"), "y").unwrap();
-        assert_eq!(find().map(|f| f.0), Some(Layer::Upper));
     }
 }

@@ -115,9 +115,9 @@ fn pause(recorded_nanos: u64, speed: f32) -> Duration {
 async fn answer(mut questions: mpsc::Receiver<Ask>) {
     while let Some(ask) = questions.recv().await {
         let answer = match ask.request {
-            Request::Question(Question::Process(_) | Question::NamesAgain | Question::Names { .. }) => {
-                Answer::Failed("a recording does not hold this".into())
-            }
+            Request::Question(
+                Question::Process(_) | Question::NamesAgain | Question::Names { .. } | Question::Files(_),
+            ) => Answer::Failed("a recording does not hold this".into()),
             Request::Question(Question::Control) => Answer::Control(Some(PAST.into())),
             Request::Order(..) => Answer::Failed(PAST.into()),
         };

@@ -13,6 +13,7 @@ pub(crate) mod netlink;
 pub(crate) mod netlink_events;
 pub(crate) mod netns;
 pub(crate) mod nsfs;
+pub(crate) mod patience;
 pub(crate) mod proc_connector;
 pub(crate) mod procfile;
 pub(crate) mod root;

@@ -1,6 +1,9 @@
 //! Lines of `/proc/PID/mountinfo` taken apart; their octal escapes undone. Whoever mounts chooses much of the text: nothing
 //! here trusts it.
 
+/// Layers of an overlay that are told.
+pub(crate) const LAYERS_AT_MOST: usize = 128;
+
 /// A line: `id parent major:minor root mountpoint options [tag…] - fstype source super_options`. Texts as the kernel
 /// wrote them, still escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,63 @@ pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
                 rest = tail;
             }
         }
+    }
+    plain
+}
+
+/// Directories of an overlay, as paths.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct OverlayDirs {
+    /// Writable layer.
+    pub upper: Option<Vec<u8>>,
+    /// Its scratch directory.
+    pub work: Option<Vec<u8>>,
+    /// Layers below, from the top.
+    pub lower: Vec<Vec<u8>>,
+}
+
+/// The directories out of the super options. Layers are separated by colons, or since Linux 6.8 given one by one
+/// (`lowerdir+=`); a colon in a path is escaped by a backslash.
+pub(crate) fn overlay_dirs(super_options: &[u8]) -> OverlayDirs {
+    let mut dirs = OverlayDirs::default();
+    for option in super_options.split(|b| *b == b',') {
+        let Some(at) = option.iter().position(|b| *b == b'=') else { continue };
+        let (name, value) = (&option[..at], unescape(option.get(at + 1..).unwrap_or_default()));
+        match name {
+            b"upperdir" => dirs.upper = Some(directory(&value)),
+            b"workdir" => dirs.work = Some(directory(&value)),
+            b"lowerdir" => dirs.lower = layers(&value),
+            b"lowerdir+" | b"datadir+" if dirs.lower.len() < LAYERS_AT_MOST => {
+                dirs.lower.push(directory(&value));
+            }
+            _ => {}
+        }
+    }
+    dirs
+}
+
+fn layers(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut layers = vec![Vec::new()];
+    let mut escaped = false;
+    for byte in value {
+        match byte {
+            b':' if !escaped => layers.push(Vec::new()),
+            _ => layers.last_mut().into_iter().for_each(|layer: &mut Vec<u8>| layer.push(*byte)),
+        }
+        escaped = *byte == b'\\' && !escaped;
+    }
+    // Two colons in a row set layers apart that hold data alone.
+    let named = layers.iter().filter(|layer| !layer.is_empty());
+    named.take(LAYERS_AT_MOST).map(|layer| directory(layer)).collect()
+}
+
+/// Undoes the backslashes of the overlay's own before colons and backslashes.
+fn directory(value: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        let escaped = (byte == b'\\').then(|| bytes.next_if(|next| matches!(next, b':' | b'\\'))).flatten();
+        plain.push(escaped.unwrap_or(byte));
     }
     plain
 }

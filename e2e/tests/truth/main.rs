@@ -13,6 +13,7 @@ mod device;
 mod dns;
 mod engine;
 mod enter;
+mod file;
 mod finding;
 mod flow;
 mod host;
@@ -119,6 +120,11 @@ const CASES: &[Case] = &[
     ("device::devices_are_those_of_lsblk", device::as_lsblk),
     ("device::figures_are_those_of_iostat", device::as_iostat),
     ("device::figures_are_those_of_the_kernel_and_of_dd", device::figures),
+    ("file::open_files_are_those_of_lsof", file::as_lsof),
+    ("file::a_deleted_file_is_told_with_the_space_it_holds", file::deleted),
+    ("file::host_paths_lead_to_the_very_files", file::host_path),
+    ("file::what_dd_writes_is_told_as_growth", file::growth),
+    ("file::who_ended_or_is_hidden_is_told_in_a_line", file::refused),
     ("dns::answers_are_those_of_nslookup_and_the_engine", dns::answers),
     ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),
     ("dns::a_name_without_an_answer_is_told", dns::failures),

@@ -4,6 +4,7 @@ mod cgroup;
 mod confinement;
 mod device;
 mod dns;
+pub(crate) mod file;
 mod finding;
 mod flow;
 mod namespace;

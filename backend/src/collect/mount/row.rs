@@ -3,11 +3,8 @@
 use glasshull_shared::domain::mount::{Mount, Overlay};
 use glasshull_shared::unit::printable_bytes;
 
-use crate::sys::mountinfo::{MountLine, has_option, unescape};
+use crate::sys::mountinfo::{MountLine, has_option, overlay_dirs, unescape};
 use crate::sys::text::cut;
-
-/// Layers of an overlay shown.
-const LAYERS_AT_MOST: usize = 128;
 
 /// The row, without what is derived.
 pub(super) fn mount(line: &MountLine<'_>, pid: u32, host: bool) -> Mount {
@@ -36,50 +33,20 @@ fn shown(text: &[u8]) -> String {
     cut(printable_bytes(&unescape(text)))
 }
 
-/// The directories out of the super options. Layers are separated by colons, or since Linux 6.8 given one by one
-/// (`lowerdir+=`); a colon in a path is escaped by a backslash.
 fn overlay(super_options: &[u8]) -> Overlay {
-    let mut overlay = Overlay::default();
-    for option in super_options.split(|b| *b == b',') {
-        let Some(at) = option.iter().position(|b| *b == b'=') else { continue };
-        let (name, value) = (&option[..at], unescape(option.get(at + 1..).unwrap_or_default()));
-        match name {
-            b"upperdir" => overlay.upper = Some(directory(&value)),
-            b"workdir" => overlay.work = Some(directory(&value)),
-            b"lowerdir" => overlay.lower = layers(&value),
-            b"lowerdir+" | b"datadir+" if overlay.lower.len() < LAYERS_AT_MOST => {
-                overlay.lower.push(directory(&value));
-            }
-            _ => {}
-        }
+    let dirs = overlay_dirs(super_options);
+    let shown = |dir: &Vec<u8>| cut(printable_bytes(dir));
+    Overlay {
+        upper: dirs.upper.as_ref().map(shown),
+        work: dirs.work.as_ref().map(shown),
+        lower: dirs.lower.iter().map(shown).collect(),
     }
-    overlay
-}
-
-fn layers(value: &[u8]) -> Vec<String> {
-    let mut layers = vec![Vec::new()];
-    let mut escaped = false;
-    for byte in value {
-        match byte {
-            b':' if !escaped => layers.push(Vec::new()),
-            _ => layers.last_mut().into_iter().for_each(|layer: &mut Vec<u8>| layer.push(*byte)),
-        }
-        escaped = *byte == b'\\' && !escaped;
-    }
-    // Two colons in a row set layers apart that hold data alone.
-    let named = layers.iter().filter(|layer| !layer.is_empty());
-    named.take(LAYERS_AT_MOST).map(|layer| directory(layer)).collect()
-}
-
-fn directory(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value).replace("\\:", ":").replace("\\\\", "\\");
-    cut(printable_bytes(text.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::mountinfo::lines;
+    use crate::sys::mountinfo::{LAYERS_AT_MOST, lines};
 
     fn row(text: &str) -> Mount {
         mount(&lines(text.as_bytes()).next().unwrap(), 7, false)

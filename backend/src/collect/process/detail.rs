@@ -28,11 +28,11 @@ const PARENTS_AT_MOST: usize = 64;
 pub(crate) fn read(root: &Root, key: ProcessKey, exe: Option<HostFile>) -> Result<ProcessDetail, String> {
     let file = |name: &str| root.proc_path(format!("{}/{name}", key.pid));
     let mut buffer = Vec::new();
-    let ended = || format!("process {} has ended", key.pid);
+    let ended = || super::ended(key.pid);
     read_once(&file("stat"), &mut buffer, super::STAT_BYTES).map_err(|_| ended())?;
     let now = stat::parse(&buffer).ok_or_else(ended)?;
     if now.start_time != key.start_time {
-        return Err(format!("process {} has ended; its pid belongs to another process now", key.pid));
+        return Err(super::reused(key.pid));
     }
     let (parents, state) = (parents(root, now.ppid), now.state);
     let kernel_thread = now.flags & 0x0020_0000 != 0;
@@ -83,20 +83,18 @@ fn missing(detail: &ProcessDetail) -> Vec<String> {
         (detail.memory.is_none(), "exact memory (PSS)", "CAP_SYS_PTRACE"),
         (detail.open_files.is_none(), "open files", "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
     ];
-    // Only what is missing makes us look at what we hold.
-    let may_trace = || {
-        let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        capability::effective(&own).iter().any(|held| held == "CAP_SYS_PTRACE")
-    };
-    let why = |needs: &str| {
-        if may_trace() {
-            "the kernel refuses it: the process holds more than the agent".to_owned()
-        } else {
-            format!("needs {needs}")
-        }
-    };
     let missing = parts.into_iter().filter(|(is_missing, ..)| *is_missing);
-    missing.map(|(_, what, needs)| format!("{what}: {}", why(needs))).collect()
+    missing.map(|(_, what, needs)| format!("{what}: {}", why_refused(needs))).collect()
+}
+
+/// Why the kernel hides a part of a process. Only what is missing makes us look at what we hold.
+pub(super) fn why_refused(needs: &str) -> String {
+    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if capability::effective(&own).iter().any(|held| held == "CAP_SYS_PTRACE") {
+        "the kernel refuses it: the process holds more than the agent".to_owned()
+    } else {
+        format!("needs {needs}")
+    }
 }
 
 /// Ancestors from the nearest on, with their names.

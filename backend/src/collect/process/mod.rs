@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub(crate) mod detail;
 mod identity;
 mod io;
+pub(crate) mod open_file;
 mod sleeper;
 mod stat;
 pub(crate) mod thread;
@@ -357,6 +358,30 @@ pub(crate) fn is_still(root: &Root, key: ProcessKey) -> bool {
     let path = root.proc_path(format!("{}/stat", key.pid));
     procfile::read_once(&path, &mut buffer, STAT_BYTES).is_ok()
         && stat::parse(&buffer).is_some_and(|stat| stat.start_time == key.start_time)
+}
+
+/// Who has this pid now.
+///
+/// # Errors
+/// A sentence for people when nobody has, as far as we may see.
+pub(crate) fn holder(root: &Root, pid: u32) -> Result<ProcessKey, String> {
+    let mut buffer = Vec::new();
+    let read = procfile::read_once(&root.proc_path(format!("{pid}/stat")), &mut buffer, STAT_BYTES);
+    let stat = read.ok().and_then(|()| stat::parse(&buffer));
+    stat.map(|stat| ProcessKey { pid, start_time: stat.start_time }).ok_or_else(|| nobody(pid))
+}
+
+/// That there is no such process, for people.
+pub(crate) fn nobody(pid: u32) -> String {
+    format!("no process {pid} on this host (or it is hidden: see hidepid in proc(5))")
+}
+
+fn ended(pid: u32) -> String {
+    format!("process {pid} has ended")
+}
+
+fn reused(pid: u32) -> String {
+    format!("process {pid} has ended; its pid belongs to another process now")
 }
 
 /// Whether an error means that a process ended or is hidden, and not that we failed.

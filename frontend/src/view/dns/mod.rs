@@ -182,9 +182,10 @@ fn again(store: Store) -> impl IntoView {
     };
     let said = move || match outcome.get().and_then(|answer| answer.get()) {
         Some(Answer::Failed(why)) => unit::printable(&why),
-        Some(Answer::Done(_) | Answer::Names(_) | Answer::Process(_) | Answer::Control(_)) | None => {
-            String::new()
-        }
+        Some(
+            Answer::Done(_) | Answer::Names(_) | Answer::Process(_) | Answer::Control(_) | Answer::Files(_),
+        )
+        | None => String::new(),
     };
     let replayed = move || !matches!(store.origin().get(), Origin::Live);
     view! {

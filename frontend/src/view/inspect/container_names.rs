@@ -181,15 +181,25 @@ fn inquiry(store: Store, id: Id) -> AnyView {
     let answer = move || outcome.get().map(|answer| answer.get());
     let came = Signal::derive(move || match answer() {
         Some(Some(Answer::Names(rows))) => listed_all(&rows),
-        Some(Some(Answer::Failed(_) | Answer::Process(_) | Answer::Control(_) | Answer::Done(_)) | None)
+        Some(
+            Some(
+                Answer::Failed(_)
+                | Answer::Process(_)
+                | Answer::Control(_)
+                | Answer::Done(_)
+                | Answer::Files(_),
+            )
+            | None,
+        )
         | None => Vec::new(),
     });
     let said = move || match answer() {
         Some(None) => "asking…".to_owned(),
         Some(Some(Answer::Failed(why))) => unit::printable(&why),
-        Some(Some(Answer::Names(_) | Answer::Process(_) | Answer::Control(_) | Answer::Done(_))) | None => {
-            String::new()
-        }
+        Some(Some(
+            Answer::Names(_) | Answer::Process(_) | Answer::Control(_) | Answer::Done(_) | Answer::Files(_),
+        ))
+        | None => String::new(),
     };
     view! {
         <form class="dns-ask" on:submit=submit>

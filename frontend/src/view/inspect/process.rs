@@ -71,7 +71,7 @@ fn ask(store: Store, key: ProcessKey) -> Memo<Option<Result<Arc<ProcessDetail>, 
         answer.with(|a| match a.as_ref()? {
             Answer::Process(detail) => Some(Ok(Arc::new((**detail).clone()))),
             Answer::Failed(why) => Some(Err(why.clone())),
-            Answer::Control(_) | Answer::Done(_) | Answer::Names(_) => None,
+            Answer::Control(_) | Answer::Done(_) | Answer::Names(_) | Answer::Files(_) => None,
         })
     })
 }

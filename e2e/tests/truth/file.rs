@@ -1,0 +1,354 @@
+//! Open files against `lsof -F`, on the host and in a container of our own, against `stat` through the kernel's links, and
+//! against what was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use glasshull_e2e::lab::IMAGE;
+use glasshull_e2e::lab::process::wait_until;
+use glasshull_e2e::traffic::Ended;
+use serde_json::{Value, json};
+
+use crate::agent::{brief, fraction, number, same};
+use crate::host::{child_named, children};
+use crate::network::run;
+use crate::runner::Context;
+
+/// Name of the container.
+const NAME: &str = "open-files";
+/// Bytes of the file that is deleted while open.
+const GONE: u64 = 32 << 20;
+/// Opens files in every way a shell can, deletes one, reads to the middle of another, and stays so.
+const HOLD: &str = "mkfifo pipe; exec 3<. 4</etc/passwd 5>>journal 6>gone 7<>both 8<>pipe 9>'odd (deleted)'; rm gone; \
+    head -c 33554432 /dev/zero >&6; read line <&4; echo begun >&5; sleep 600";
+/// Has `dd` write 64 KiB some fifty times a second.
+const GROW: &str = "while :; do head -c 65536 /dev/zero; sleep 0.02; done | dd of=grows bs=64k";
+
+/// Processes that hold files: a shell of the host's and one in a container; gone when dropped.
+struct Scene<'a> {
+    context: &'a Context,
+    folder: PathBuf,
+    shell: Ended,
+}
+
+impl<'a> Scene<'a> {
+    fn up(context: &'a Context) -> Result<Self> {
+        let folder = context.lab.state().dir.join("open-files");
+        fs::create_dir_all(&folder)?;
+        let shell = Ended(shell(&folder, HOLD)?);
+        let scene = Self { context, folder, shell };
+        let start = ["run", "--detach", "--name", NAME, "--network", "none", "--stop-timeout", "0"];
+        let place = ["--volume", "open-files:/data", "--workdir", "/data"];
+        let inside = format!("({GROW}) & (cd /srv && ({HOLD}))");
+        context.lab.docker(&[&start[..], &place, &[IMAGE, "sh", "-c", &inside]].concat())?;
+        Ok(scene)
+    }
+
+    /// The shell of the host's, when it has come to rest.
+    fn on_host(&self) -> Result<u32> {
+        at_rest(self.shell.0.id())
+    }
+
+    /// The shell in the container, which has its files in the writable layer.
+    fn in_container(&self) -> Result<u32> {
+        let init = self.init()?;
+        let mut found = Err(anyhow::anyhow!("no shell holds files"));
+        wait_until(Duration::from_secs(20), || {
+            let holds = |pid: &u32| fs::read_link(format!("/proc/{pid}/fd/9")).is_ok();
+            let all = children(init).unwrap_or_default();
+            let deeper = all.iter().flat_map(|pid| children(*pid).unwrap_or_default());
+            // What a shell starts has its files too: the shell comes first. For its last command it forks no other.
+            found = [init]
+                .into_iter()
+                .chain(all.iter().copied())
+                .chain(deeper)
+                .find(holds)
+                .context("no shell holds files");
+            found.is_ok()
+        });
+        at_rest(found?)
+    }
+
+    fn init(&self) -> Result<u32> {
+        let pid = self.context.lab.inspect(NAME)?["State"]["Pid"].as_u64().context("no pid")?;
+        Ok(u32::try_from(pid)?)
+    }
+
+    /// The `dd` in the container.
+    fn writer(&self) -> Result<u32> {
+        let init = self.init()?;
+        let mut found = Err(anyhow::anyhow!("no dd"));
+        wait_until(Duration::from_secs(20), || {
+            let all = children(init).unwrap_or_default();
+            found = all.into_iter().find_map(|pid| child_named(pid, "dd").ok()).context("no dd");
+            found.is_ok()
+        });
+        found
+    }
+}
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        let _ = self.context.lab.docker(&["rm", "--force", "--volumes", NAME]);
+        let _ = self.context.lab.docker(&["volume", "rm", "open-files"]);
+        let _ = self.shell.0.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn shell(folder: &Path, line: &str) -> Result<Child> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "sh", "-c", line]).current_dir(folder);
+    Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+}
+
+/// The same pid, once it has written all it will.
+fn at_rest(pid: u32) -> Result<u32> {
+    let done = || fs::metadata(format!("/proc/{pid}/fd/5")).is_ok_and(|file| file.len() > 0);
+    ensure!(wait_until(Duration::from_secs(20), done), "{pid} never comes to rest");
+    Ok(pid)
+}
+
+/// What `lsof -F` tells of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Line {
+    kind: String,
+    access: String,
+    flags: u64,
+    device: u64,
+    inode: Option<u64>,
+    size: Option<u64>,
+    offset: Option<u64>,
+    links: Option<u64>,
+    name: String,
+}
+
+/// All files of a process, by their descriptor (`cwd`, `rtd`, `txt`), mapped ones by `mem` and inode.
+fn lsof(pid: u32) -> Result<BTreeMap<String, Line>> {
+    let pid = pid.to_string();
+    let base = ["lsof", "-w", "-n", "-P", "-l", "+fg", "+L", "-p", &pid];
+    let mut files = parse(&run(&[&base[..], &["-F", "fatGDisnk"]].concat())?)?;
+    for (fd, line) in parse(&run(&[&base[..], &["-o", "-o0", "-F", "fo"]].concat())?)? {
+        if let Some(file) = files.get_mut(&fd) {
+            file.offset = line.offset;
+        }
+    }
+    Ok(files)
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, Line>> {
+    let mut files: Vec<(String, Line)> = Vec::new();
+    for field in text.lines() {
+        let Some((letter, value)) = field.split_at_checked(1) else { continue };
+        if letter == "f" {
+            files.push((value.to_owned(), Line::default()));
+        }
+        let Some((_, line)) = files.last_mut() else { continue };
+        let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16);
+        match letter {
+            "a" => line.access = value.trim().to_owned(),
+            "t" => line.kind = value.to_owned(),
+            "G" => line.flags = hex(value.split(';').next().unwrap_or_default())?,
+            "D" => line.device = hex(value)?,
+            "i" => line.inode = value.parse().ok(),
+            "s" => line.size = value.parse().ok(),
+            "o" => line.offset = value.trim_start_matches("0t").parse().ok(),
+            "k" => line.links = value.parse().ok(),
+            "n" => line.name = value.to_owned(),
+            _ => {}
+        }
+    }
+    let keyed = files.into_iter().map(|(fd, line)| match line.inode.filter(|_| fd == "mem" || fd == "DEL") {
+        Some(inode) => (format!("mem {inode}"), line),
+        None => (fd, line),
+    });
+    Ok(keyed.collect())
+}
+
+/// Open files of a process as the agent tells them, by the names of [`lsof`].
+fn told(context: &Context, pid: u32, interval: &str) -> Result<BTreeMap<String, Value>> {
+    let pid = pid.to_string();
+    let args = ["--tables", "open_file", "--files", &pid, "--interval", interval];
+    let snapshot = context.agent.snapshot_with(&context.endpoint(), &args)?;
+    let rows = snapshot.rows("open_file")?.iter().map(|row| {
+        let name = match row["held_as"].as_str().context("held_as")? {
+            "descriptor" => number(row, "fd")?.to_string(),
+            "cwd" => "cwd".to_owned(),
+            "root" => "rtd".to_owned(),
+            "exe" => "txt".to_owned(),
+            "mem" => format!("mem {}", number(row, "inode")?),
+            other => bail!("held as {other}"),
+        };
+        Ok((name, row.clone()))
+    });
+    rows.collect()
+}
+
+fn compare(row: &Value, line: &Line) -> Result<()> {
+    let kind = match line.kind.as_str() {
+        "REG" if line.name.starts_with('/') => "file",
+        "DIR" => "dir",
+        "CHR" => "char",
+        "BLK" => "block",
+        "FIFO" => "pipe",
+        "unix" | "IPv4" | "IPv6" | "sock" | "netlink" | "raw" | "pack" => "socket",
+        _ => "anon",
+    };
+    same(row, "kind", &json!(kind))?;
+    let mode = match line.access.as_str() {
+        "r" => json!("read"),
+        "w" => json!("write"),
+        "u" => json!("read_write"),
+        _ => Value::Null,
+    };
+    ensure!(row["mode"] == mode || row["mode"] == "path", "mode is {}, lsof says {mode}", row["mode"]);
+    for (bit, name) in [(0o2000, "O_APPEND"), (0o4000, "O_NONBLOCK"), (0o40000, "O_DIRECT")] {
+        let has = row["flags"].as_array().is_some_and(|all| all.iter().any(|flag| flag == name));
+        ensure!(has == (line.flags & bit != 0), "{name}: {} but {:o}", row["flags"], line.flags);
+    }
+    let device = format!("{}:{}", rustix::fs::major(line.device), rustix::fs::minor(line.device));
+    match kind {
+        "socket" | "anon" => return Ok(()), // lsof has its own words for these
+        _ => same(row, "device", &json!(device))?,
+    }
+    same(row, "inode", &json!(line.inode))?;
+    if kind == "file" || kind == "dir" {
+        same(row, "size_bytes", &json!(line.size))?;
+        let deleted = line.links == Some(0);
+        same(row, "deleted", &json!(deleted))?;
+        let name = if deleted { line.name.trim_end_matches(" (deleted)") } else { &line.name };
+        same(row, "path", &json!(name))?;
+    }
+    if kind == "file" && row["held_as"] == "descriptor" {
+        same(row, "position", &json!(line.offset))?;
+    }
+    Ok(())
+}
+
+/// Every file of each process: a shell of the host's, one in a container, and the engine with its sockets and polls.
+pub(crate) fn as_lsof(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let engine = context.lab.state().dockerd_pid.context("no dockerd")?;
+    let mut kinds = BTreeSet::new();
+    for pid in [scene.on_host()?, scene.in_container()?, engine] {
+        let before = lsof(pid)?;
+        let told = told(context, pid, "100ms")?;
+        let after = lsof(pid)?;
+        let steady = before.iter().filter(|(fd, line)| after.get(*fd) == Some(line));
+        let mut compared = 0;
+        for (fd, line) in steady {
+            let row = told.get(fd).with_context(|| format!("{pid} has {fd}: {line:?}, which is not told"))?;
+            compare(row, line).with_context(|| format!("{pid}, {fd}: lsof {line:?}, told {}", brief(row)))?;
+            kinds.insert(row["kind"].to_string());
+            compared += 1;
+        }
+        ensure!(compared >= 10, "{pid}: only {compared} compared");
+        let stranger = told.keys().find(|fd| !before.contains_key(*fd) && !after.contains_key(*fd));
+        ensure!(stranger.is_none() || pid == engine, "{pid}: lsof knows no {stranger:?}");
+    }
+    for kind in ["file", "dir", "char", "pipe", "socket", "anon"] {
+        ensure!(kinds.contains(&format!("{kind:?}")), "no {kind} was compared: {kinds:?}");
+    }
+    Ok(())
+}
+
+/// The space a deleted file holds, and what is only called so.
+pub(crate) fn deleted(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    for pid in [scene.on_host()?, scene.in_container()?] {
+        let told = told(context, pid, "100ms")?;
+        let gone = told.get("6").context("no descriptor 6")?;
+        let truth = fs::metadata(format!("/proc/{pid}/fd/6"))?;
+        ensure!(truth.nlink() == 0 && truth.blocks() * 512 >= GONE, "the scene deletes nothing: {truth:?}");
+        same(gone, "deleted", &json!(true))?;
+        same(gone, "size_bytes", &json!(GONE))?;
+        same(gone, "position", &json!(GONE))?;
+        same(gone, "held_bytes", &json!(truth.blocks() * 512))?;
+        ensure!(gone["path"].as_str().is_some_and(|path| path.ends_with("/gone")), "{}", brief(gone));
+        let liar = told.get("9").context("no descriptor 9")?;
+        same(liar, "deleted", &json!(false))?;
+        ensure!(
+            liar["path"].as_str().is_some_and(|path| path.ends_with("/odd (deleted)")),
+            "{}",
+            brief(liar)
+        );
+    }
+    Ok(())
+}
+
+/// A path on the host leads to the very inode, that in the layer to the same bytes.
+pub(crate) fn host_path(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let pid = scene.in_container()?;
+    let upper = context.lab.inspect(NAME)?["GraphDriver"]["Data"]["UpperDir"].clone();
+    let upper = fs::canonicalize(upper.as_str().context("no upper directory")?)?;
+    let mut rows = told(context, pid, "100ms")?;
+    rows.extend(told(context, scene.writer()?, "100ms")?.remove("1").map(|row| ("volume".to_owned(), row)));
+    for name in ["cwd", "txt", "3", "4", "5", "7", "9", "volume"] {
+        let row = rows.get(name).with_context(|| format!("no {name}"))?;
+        let host = row["host_path"].as_str().with_context(|| brief(row))?;
+        let found = fs::metadata(host).with_context(|| host.to_owned())?;
+        ensure!(Some(found.ino()) == row["inode"].as_u64(), "{host} is another file than {}", brief(row));
+        ensure!(!host.starts_with("/proc"), "{host} is no path of the host");
+    }
+    for name in ["5", "7", "9"] {
+        let row = &rows[name];
+        let layer = row["layer_path"].as_str().with_context(|| brief(row))?;
+        ensure!(fs::canonicalize(layer)?.starts_with(&upper), "{layer} is not in the upper layer");
+        ensure!(fs::read(layer)? == fs::read(format!("/proc/{pid}/fd/{name}"))?, "{layer} holds other bytes");
+    }
+    let passwd = rows["4"]["layer_path"].as_str().context("no layer of /etc/passwd")?;
+    ensure!(!fs::canonicalize(passwd)?.starts_with(&upper), "{passwd} is in the image");
+    same(&rows["volume"], "path", &json!("/data/grows"))?;
+    same(&rows["volume"], "layer_path", &Value::Null)
+}
+
+/// What `dd` writes in a container is told as growth: no more than grew around the two looks, and most of it.
+pub(crate) fn growth(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let dd = scene.writer()?;
+    let size = || Ok::<_, anyhow::Error>(fs::metadata(format!("/proc/{dd}/fd/1"))?.len());
+    let before = size()?;
+    let told = told(context, dd, "2s")?;
+    let grown = (size()? - before) as f64;
+    let row = told.get("1").context("no descriptor 1")?;
+    let (by_size, by_position) =
+        (fraction(row, "size_per_sec")? * 2.0, fraction(row, "position_per_sec")? * 2.0);
+    ensure!(by_size <= grown * 1.05 && by_size >= grown * 0.3, "{by_size} of {grown} bytes: {}", brief(row));
+    ensure!((by_size / by_position - 1.0).abs() < 0.01, "position and size part: {}", brief(row));
+    let at_rest = &self::told(context, scene.on_host()?, "200ms")?["5"];
+    same(at_rest, "size_per_sec", &json!(0.0))?;
+    same(at_rest, "position_per_sec", &json!(0.0))
+}
+
+/// Who has ended, is not there, or is hidden is told in a line, with an exit code.
+pub(crate) fn refused(context: &mut Context) -> Result<()> {
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    // Its shell waits for it, so that it is gone when it ends.
+    let short =
+        Command::new("sh").args(["-c", "sleep 0.7 & echo $!; wait"]).stdout(Stdio::piped()).spawn()?;
+    let mut short = Ended(short);
+    let mut line = String::new();
+    BufReader::new(short.0.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    let cases: [(&[&str], u32, &str); 3] = [
+        (&[], line.trim().parse()?, "has ended"),
+        (&[], 4_194_303, "no process 4194303"),
+        (&nobody, context.lab.state().dockerd_pid.context("no dockerd")?, "CAP_SYS_PTRACE"),
+    ];
+    for (by, pid, what) in cases {
+        let pid = pid.to_string();
+        let args = ["snapshot", "--json", "--tables", "open_file", "--files", &pid, "--interval", "1s"];
+        let answer = context.agent.call_by(by, &args)?;
+        ensure!(!answer.success && answer.out.is_empty(), "told of {pid}: {}", answer.out);
+        ensure!(answer.err.contains(what) && answer.err.lines().count() == 1, "{what}: {}", answer.err);
+    }
+    let answer = context.agent.call(&["snapshot", "--json", "--tables", "open_file"])?;
+    ensure!(!answer.success && answer.err.contains("--files PID"), "{}", answer.err);
+    Ok(())
+}
