@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this file is nothing but tests")]
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::UdpSocket;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,28 @@ fn a_look_into_a_wire_ends_with_its_reader() {
     if let Some(ended) = wire(&["-w", "-"], first_bytes) {
         assert!(ended.status.success(), "{}", error(&ended));
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_takes_no_task_along() {
+    let mut serve = glasshull(&["--bind", "127.0.0.1:0"]);
+    serve.env("GLASSHULL_LOG", "debug").stderr(unread()).stdout(Stdio::piped());
+    let mut serving = serve.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    // Each is logged before it is answered.
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer); // an end without an answer is what must not be
+        answers.push(answer);
+    }
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 403")), "{answers:?}");
 }
 
 #[test]
