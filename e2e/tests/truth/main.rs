@@ -113,6 +113,7 @@ const CASES: &[Case] = &[
     ("mount_use::those_of_other_namespaces_are_told_too", mount_use::elsewhere),
     ("mount_use::growth_is_what_was_written", mount_use::growth),
     ("mount_use::one_that_hangs_stalls_nothing", mount_use::hung),
+    ("mount_use::one_that_hangs_while_watched_stops_no_tick", mount_use::hung_while_watched),
     ("finding::raised_for_exactly_those_the_scene_makes_so", finding::exactly_those),
     ("finding::level_and_container_choose_and_the_exit_code_says_so", finding::exit_codes),
     ("finding::an_ordinary_user_finds_less_and_is_told_so", finding::without_rights),

@@ -10,11 +10,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
 use glasshull_e2e::traffic::Ended;
+use glasshull_shared::snapshot::{Snapshot as Tables, Topic};
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, fraction, number, same};
 use crate::network::run;
 use crate::runner::Context;
+use crate::watch::Watch;
 
 /// Size of our file systems.
 const SIZE: u64 = 32 << 20;
@@ -240,5 +242,41 @@ pub(crate) fn hung(context: &mut Context) -> Result<()> {
     ensure!(left_behind(&device) == 1, "{} look at {device}", left_behind(&device));
     drop(server);
     ensure!(wait_until(Duration::from_secs(10), || left_behind(&device) == 0), "one stays behind");
+    Ok(fs::remove_dir(folder)?)
+}
+
+/// While it hangs, ticks and looks at all else go on, and it is asked no second time; when it has gone, so has its row.
+pub(crate) fn hung_while_watched(context: &mut Context) -> Result<()> {
+    const WRITTEN: u64 = 3 << 20;
+    let (tmpfs, folder) = (Mounted::tmpfs(context)?, Mounted::folder(context, "hung")?);
+    let told = |tables: &Tables, folder: &Path| {
+        let row = tables.mount.iter().find(|(_, row)| Path::new(&row.mountpoint) == folder)?;
+        Some((row.1.device.clone(), tables.mount_use.get(row.0)?.clone()))
+    };
+    let topics = [Topic::Link, Topic::Mount, Topic::MountUse, Topic::HostStat];
+    let watch = Watch::start(context, &topics, |_| false, |_| Ok(()))?;
+    watch.wait("the first figures", |tables| told(tables, &tmpfs.folder).is_some())?;
+    let server = ready(Command::new("unshare").args(["-m", TRAFFIC, "mute", text(&folder)?]))?;
+    let mut device = String::new();
+    watch.wait("one that hangs", |tables| {
+        let hung = told(tables, &folder).filter(|(_, row)| row.hung);
+        hung.is_some_and(|(number, _)| {
+            device = number;
+            true
+        })
+    })?;
+    let ticks = watch.ticks();
+    tmpfs.write("more", WRITTEN)?;
+    watch.wait("what was written elsewhere", |tables| {
+        told(tables, &tmpfs.folder)
+            .is_some_and(|(_, row)| row.used_bytes >= Some(WRITTEN) && row.growth_bytes_per_sec > Some(0.0))
+    })?;
+    watch.wait("that it hangs still", |tables| told(tables, &folder).is_some_and(|(_, row)| row.hung))?;
+    ensure!(wait_until(Duration::from_secs(20), || watch.ticks() >= ticks + 3), "no more ticks");
+    ensure!(left_behind(&device) == 1, "{} look at {device}", left_behind(&device));
+    drop(server);
+    watch.wait("its end", |tables| told(tables, &folder).is_none())?;
+    ensure!(wait_until(Duration::from_secs(10), || left_behind(&device) == 0), "one stays behind");
+    drop(watch);
     Ok(fs::remove_dir(folder)?)
 }

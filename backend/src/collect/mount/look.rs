@@ -1,28 +1,17 @@
 //! One look at how full a file system is: `fstatvfs(2)` on one of its mounts, reached through a process that is in the mount's
 //! namespace. Any of this may hang; [`super::crew`] runs it where that holds up nobody.
-//!
-//! A thread that waits for a FUSE server cannot be killed: our process could not end before it. So a look that has such a file
-//! system (or one of the network) on its way is made by a process of its own, which is this program again
-//! (`glasshull look-apart`), and only that one is left behind.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatVfs, StatxFlags, fstatvfs, open, openat2, statx};
 use rustix::io::Errno;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
+use super::apart::look_apart;
 use crate::sys::root::Root;
-
-/// The program's own name for [`answer_apart`].
-pub(crate) const APART: &str = "look-apart";
-/// This program. A unit test's would take the words for names of tests to run: there nothing is asked apart.
-const OURSELVES: &str = if cfg!(test) { "/nonexistent/glasshull" } else { "/proc/self/exe" };
 
 /// A file system to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +77,7 @@ pub(crate) enum FaultKind {
 }
 
 impl Fault {
-    fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+    pub(super) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
         Self { text: text.into(), kind }
     }
 }
@@ -111,7 +100,7 @@ pub(crate) fn look(root: &Root, job: &Job) -> Result<Figures, Fault> {
 }
 
 /// Tries the ways one after the other; when none leads there, what was wrong with the first.
-fn look_here(root: &Root, device: &str, ways: &[Passage]) -> Result<Figures, Fault> {
+pub(super) fn look_here(root: &Root, device: &str, ways: &[Passage]) -> Result<Figures, Fault> {
     let mut first = None;
     for way in ways {
         match through(root, device, way) {
@@ -171,58 +160,13 @@ fn figures(told: &StatVfs) -> Figures {
     }
 }
 
-/// Has a process of its own look. It is not killed when it takes long: one that can be would only be asked again.
-fn look_apart(job: &Job) -> Result<Figures, Fault> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Fault::new(FaultKind::Failed, format!("the process that asks it failed: {why}"))
-    };
-    let mut command = Command::new(OURSELVES);
-    command.arg0("glasshull").args([APART, &job.device]);
-    for way in &job.ways {
-        let [pid, mount] = [way.pid, way.mount].map(|number| number.to_string());
-        let whose = if way.host { "host" } else { "" };
-        command.args([&*pid, &*mount, whose]).arg(OsStr::from_bytes(&way.path));
-    }
-    // Who is left behind must not hold up a reader of our own output.
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    let done = command.output().map_err(|error| failed(&error))?;
-    serde_json::from_slice(&done.stdout).unwrap_or_else(|_| Err(failed(&done.status)))
-}
-
-/// What `glasshull look-apart` does: `DEVICE [PID MOUNT host|"" PATH]…`, the answer as JSON.
-///
-/// # Errors
-/// When nobody reads the answer any more.
-pub(crate) fn answer_apart(
-    words: &[std::ffi::OsString],
-    out: &mut impl std::io::Write,
-) -> std::io::Result<()> {
-    // A look that can be killed ends with the one who wanted it.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let (device, rest) =
-        words.split_first().map_or(("", words), |(d, rest)| (d.to_str().unwrap_or(""), rest));
-    let passage = |words: &[std::ffi::OsString]| match words {
-        [pid, mount, host, path] => Some(Passage {
-            pid: pid.to_str()?.parse().ok()?,
-            mount: mount.to_str()?.parse().ok()?,
-            host: host == "host",
-            path: path.as_bytes().to_vec(),
-        }),
-        _ => None,
-    };
-    let ways: Vec<Passage> = rest.chunks(4).filter_map(passage).collect();
-    let told = look_here(&Root::host(), device, &ways);
-    serde_json::to_writer(&mut *out, &told)?;
-    out.flush()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::sys::mountinfo::{lines, unescape};
 
     /// Our own mounts with their numbers.
-    fn own(wanted: impl Fn(&str) -> bool) -> Vec<(String, Passage)> {
+    pub(in crate::collect::mount) fn own(wanted: impl Fn(&str) -> bool) -> Vec<(String, Passage)> {
         let text = std::fs::read("/proc/self/mountinfo").unwrap();
         let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let passage = |line: crate::sys::mountinfo::MountLine<'_>| {
@@ -306,23 +250,5 @@ mod tests {
         assert!(
             look(&Root::host(), &Job { ways: Vec::new(), ..job("0:0", own(|_| true).remove(0).1) }).is_err()
         );
-    }
-
-    #[test]
-    fn what_is_asked_apart_answers_the_same_and_junk_is_answered_too() {
-        let (device, way) = own(|_| true).into_iter().find(|(_, way)| way.path == b"/").unwrap();
-        let words =
-            |words: &[&str]| words.iter().map(|word| (*word).into()).collect::<Vec<std::ffi::OsString>>();
-        let (pid, mount) = (way.pid.to_string(), way.mount.to_string());
-        let mut out = Vec::new();
-        // A tmpfs or a root that others fill may change meanwhile: its size does not.
-        answer_apart(&words(&[&device, &pid, &mount, "", "/"]), &mut out).unwrap();
-        let told: Result<Figures, Fault> = serde_json::from_slice(&out).unwrap();
-        assert_eq!(told.unwrap().size_bytes, look(&Root::host(), &job(&device, way)).unwrap().size_bytes);
-        for junk in [&[][..], &["0:0"], &["0:0", "x", "y", "z", "/"], &["0:0", "1"]] {
-            let mut out = Vec::new();
-            answer_apart(&words(junk), &mut out).unwrap();
-            assert!(serde_json::from_slice::<Result<Figures, Fault>>(&out).unwrap().is_err());
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! is hidden is only which processes share a namespace: containers are then read through their init alone. Ids of mounts are
 //! unique on the host, by which a namespace read twice is recognised.
 
+mod apart;
 mod crew;
 mod look;
 mod place;
@@ -18,8 +19,9 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::mount::{Mount, MountKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 
+pub(crate) use self::apart::{APART, answer as answer_apart};
 pub(crate) use self::crew::{Crew, News, Told};
-pub(crate) use self::look::{APART, FaultKind, Figures, Job, Passage, answer_apart};
+pub(crate) use self::look::{FaultKind, Figures, Job, Passage};
 use self::place::{Place, Way};
 use self::watch::Watch;
 use crate::sys::root::Root;
