@@ -4,6 +4,7 @@
 use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -135,6 +136,11 @@ pub enum Work {
         #[arg(default_value_t = 1)]
         at_once: u16,
     },
+    /// No traffic: mount a file system there that never says how full it is; prints "ready" when it is
+    Mute {
+        /// An empty folder
+        folder: PathBuf,
+    },
 }
 
 /// First of the ports of a flood.
@@ -148,6 +154,7 @@ const BURST: u64 = 64;
 /// What sockets say.
 pub fn run(work: &Work) -> Result<()> {
     match *work {
+        Work::Mute { ref folder } => crate::mute::run(folder),
         Work::Sink { port } => sink(port),
         Work::Tcp { to, bytes } => tcp(to, bytes),
         Work::Udp { to, count, size } => udp(to, count, size),

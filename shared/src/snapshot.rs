@@ -177,6 +177,8 @@ tables! {
     device / Device: DeviceKey => Device,
     /// What passed them.
     device_stat / DeviceStat: DeviceKey => DeviceStat,
+    /// How full the file systems of mounts are.
+    mount_use / MountUse: MountKey => MountUse,
 }
 
 impl Topic {

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
+use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::{Flow, NetnsKey};
+use glasshull_shared::domain::source::{Source, SourceKey};
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use glasshull_shared::wire::Answer;
 use tokio::sync::Notify;
@@ -180,6 +182,12 @@ impl Live {
         self.dns.ask_again()
     }
 
+    /// Whether answers about names or file systems are on their way that were asked for these tables.
+    pub(crate) fn is_waiting(&self, demand: TopicSet) -> bool {
+        let names = demand.contains(Topic::DnsName) && self.dns.is_waiting();
+        names || (collect::MOUNT_USE.needed(demand) && self.mount.usage.is_waiting())
+    }
+
     /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.
     pub(crate) fn release(&mut self) {
         self.host = HostPart::default();
@@ -285,7 +293,7 @@ impl Live {
             self.flow.rest(next);
         }
         if collect::MOUNT.needed(demand) {
-            self.mount.read(self.process.rows(), &self.container, next, troubles);
+            self.mount.read(self.process.rows(), &self.container, next, (demand, began), troubles);
         } else {
             self.mount.release(); // it watches other namespaces
         }
@@ -306,9 +314,7 @@ impl Live {
         if let Some(turn) = turn {
             self.finding.judge(turn, &mut self.container, next, began);
         }
-        // What is read now and then is not off in between.
-        let judged = if subscribed.contains(Topic::Finding) { finding::needed() } else { TopicSet::EMPTY };
-        next.source = sources(subscribed | judged, troubles);
+        next.source = self.sources(subscribed);
         if collect::OWN_COST.needed(demand) {
             self.host.read_own_cost(next, began, serving);
         }
@@ -325,7 +331,18 @@ impl Live {
         if collect::DNS.needed(demand) {
             self.dns.read(&self.container, &mut next, demand, &mut self.troubles);
         }
+        if collect::MOUNT_USE.needed(demand) {
+            self.mount.usage.take(&mut next, &mut self.troubles);
+        }
+        next.source = self.sources(demand);
         self.finish(next, demand, None)
+    }
+
+    /// How well what these tables need works.
+    fn sources(&self, subscribed: TopicSet) -> Table<SourceKey, Source> {
+        // What is read now and then is not off in between.
+        let judged = if subscribed.contains(Topic::Finding) { finding::needed() } else { TopicSet::EMPTY };
+        sources(subscribed | judged, &self.troubles)
     }
 
     fn finish(&mut self, next: Snapshot, collected: TopicSet, interval_nanos: Option<u64>) -> Sample {
@@ -366,6 +383,8 @@ fn leave_out_host(next: &mut Snapshot) {
     next.published_port.retain(|key, _| key.container.is_some() || !hosts(key.netns));
     next.translation.retain(|key, row| row.container.is_some() || !hosts(key.netns));
     next.mount.retain(|_, row| row.container.is_some());
+    let mounts = &next.mount;
+    next.mount_use.retain(|key, _| mounts.contains_key(key));
     next.finding.retain(|_, row| row.container.is_some());
     next.isolation.retain(|key, _| key.container.is_some());
 }

@@ -180,16 +180,16 @@ pub(crate) async fn sample_twice(
     }
     sleep_until(due).await;
     let sample = tokio::task::block_in_place(|| live.tick(demand, serving));
-    wait_for_names(live, wake, demand, sample).await
+    wait_for_answers(live, wake, demand, sample).await
 }
 
-/// How long one-off commands wait for resolvers.
-const NAMES_PATIENCE: Duration = Duration::from_secs(8);
+/// How long one-off commands wait for resolvers, and for file systems.
+const ANSWERS_PATIENCE: Duration = Duration::from_secs(8);
 
 /// The sample with the answers that were still on their way; those that take longer stay pending in it.
-async fn wait_for_names(live: &mut Live, wake: &Notify, demand: TopicSet, mut sample: Sample) -> Sample {
-    let until = Instant::now() + NAMES_PATIENCE;
-    while demand.contains(Topic::DnsName) && live.dns().is_waiting() && Instant::now() < until {
+async fn wait_for_answers(live: &mut Live, wake: &Notify, demand: TopicSet, mut sample: Sample) -> Sample {
+    let until = Instant::now() + ANSWERS_PATIENCE;
+    while live.is_waiting(demand) && Instant::now() < until {
         tokio::select! {
             () = wake.notified() => {}
             () = sleep(Duration::from_millis(20)) => {}

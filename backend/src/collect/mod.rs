@@ -85,6 +85,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Resolver,
         Topic::DnsName,
         Topic::ProcessIo,
+        Topic::MountUse,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -146,6 +147,7 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::OomKill,
         Topic::Resolver,
         Topic::DnsName,
+        Topic::MountUse,
     ],
     misses: None,
 };
@@ -176,6 +178,7 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::OomKill,
         Topic::Resolver,
         Topic::DnsName,
+        Topic::MountUse,
     ],
     misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
@@ -277,9 +280,19 @@ pub(crate) const CONFINEMENT: Collector = Collector {
 pub(crate) const MOUNT: Collector = Collector {
     name: "mount",
     fills: &[Topic::Mount],
-    needed_by: &[Topic::Mount, Topic::Confinement, Topic::Namespace, Topic::Isolation],
+    needed_by: &[Topic::Mount, Topic::MountUse, Topic::Confinement, Topic::Namespace, Topic::Isolation],
     misses: Some(
         "namespaces that no process is in; what lies outside the root of a process that called chroot; for a minute that only the propagation of a mount changed",
+    ),
+};
+
+/// How full file systems are: `fstatvfs(2)` of each, beside the tick.
+pub(crate) const MOUNT_USE: Collector = Collector {
+    name: "mount_use",
+    fills: &[Topic::MountUse],
+    needed_by: &[Topic::MountUse],
+    misses: Some(
+        "what changed within ten seconds; file systems that lie wholly beneath others; how much of a file system a directory, a container or an overlay's own layer takes",
     ),
 };
 
@@ -343,6 +356,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     NAT,
     CONFINEMENT,
     MOUNT,
+    MOUNT_USE,
     FINDING,
     NAMESPACE,
     DNS,

@@ -41,7 +41,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("published_port", &[Topic::PublishedPort]),
     ("translation", &[Topic::Translation]),
     ("confinement", &[Topic::Confinement]),
-    ("mount", &[Topic::Mount]),
+    ("mount", &[Topic::Mount, Topic::MountUse]),
     ("cgroup", &[Topic::Cgroup]),
     ("limit", &[Topic::Limit, Topic::LimitStat]),
     ("oom_kill", &[Topic::OomKill]),
@@ -168,6 +168,7 @@ fn joined(snapshot: &Snapshot, topics: &[Topic]) -> Result<Vec<Value>> {
         [Topic::Link, ..] => with_stat(&snapshot.link, &snapshot.link_stat),
         [Topic::Socket, ..] => with_stat(&snapshot.socket, &snapshot.socket_stat),
         [Topic::Device, ..] => with_stat(&snapshot.device, &snapshot.device_stat),
+        [Topic::Mount, ..] => with_stat(&snapshot.mount, &snapshot.mount_use),
         [Topic::Limit, ..] => with_stat(&snapshot.limit, &snapshot.limit_stat),
         [Topic::Flow, ..] => flows(snapshot),
         [only, ..] => Ok(snapshot.rows_json(*only)?),
@@ -228,6 +229,11 @@ mod tests {
         }
         assert!(own["cpu_ratio"].is_number() && json["host"]["hostname"].is_string());
         assert!(json["tables"].get("thread").is_none());
+        let mounts = json["tables"]["mount"].as_array().unwrap();
+        for field in "mountpoint source fstype device size_bytes used_bytes container".split(' ') {
+            assert!(mounts.iter().all(|row| row.get(field).is_some()), "mount.{field}");
+        }
+        assert!(mounts.iter().any(|row| row["used_bytes"].is_u64()), "no file system told of its use");
     }
 
     #[test]

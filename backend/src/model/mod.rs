@@ -9,6 +9,7 @@ pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod join;
 pub(crate) mod mount;
+pub(crate) mod mount_use;
 pub(crate) mod names;
 pub(crate) mod namespace;
 pub(crate) mod nat;

@@ -18,6 +18,7 @@ mod finding;
 mod flow;
 mod host;
 mod mount;
+mod mount_use;
 mod namespace;
 mod nat;
 mod network;
@@ -109,6 +110,11 @@ const CASES: &[Case] = &[
     ("mount::what_lies_beneath_another_is_told", mount::overmounted),
     ("mount::what_of_the_host_is_mounted_in_is_told_and_whether_writable", mount::from_host),
     ("mount::an_ordinary_user_sees_the_mounts_of_containers", mount::without_rights),
+    ("mount_use::figures_are_those_of_df", mount_use::as_df),
+    ("mount_use::those_of_other_namespaces_are_told_too", mount_use::elsewhere),
+    ("mount_use::growth_is_what_was_written", mount_use::growth),
+    ("mount_use::one_that_hangs_stalls_nothing", mount_use::hung),
+    ("mount_use::one_that_hangs_while_watched_stops_no_tick", mount_use::hung_while_watched),
     ("finding::raised_for_exactly_those_the_scene_makes_so", finding::exactly_those),
     ("finding::level_and_container_choose_and_the_exit_code_says_so", finding::exit_codes),
     ("finding::an_ordinary_user_finds_less_and_is_told_so", finding::without_rights),

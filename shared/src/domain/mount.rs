@@ -1,6 +1,6 @@
 //! Mounts, in each mount namespace. Source: `/proc/PID/mountinfo`; what lies beneath what, and what of the host is mounted
-//! in, is joined by `model::mount`. How full its file system is will stand in a table
-//! of its own under the same key, since asking for it may hang.
+//! in, is joined by `model::mount`. How full its file system is stands in a table of its own under the same key, since asking
+//! for it may hang: `model::mount_use`.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,4 +108,31 @@ pub struct Mount {
     pub origin: MountOrigin,
     /// What of the host it shows; `None` when it shows nothing of the host's mounts, or those cannot be read. Derived.
     pub from_host: Option<FromHost>,
+}
+
+/// How full the file system of a mount is, as `df` has it. All mounts of one file system tell the same; those of the kernel's
+/// own that hold no data (proc, sysfs, cgroup…) have no row. Source: `fstatvfs(2)`, each ten seconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MountUse {
+    /// Size; `None` when the file system counts none (a tmpfs without limit) or has told nothing yet. Source: `f_blocks`.
+    pub size_bytes: Option<u64>,
+    /// What is in use; `None` as `size_bytes`. Source: `f_blocks - f_bfree`.
+    pub used_bytes: Option<u64>,
+    /// What others than root may still write; `None` as `size_bytes`. Source: `f_bavail`.
+    pub available_bytes: Option<u64>,
+    /// Inodes there are; `None` where their number is not fixed (btrfs) or nothing was told yet. Source: `f_files`.
+    pub inodes: Option<u64>,
+    /// Inodes in use; `None` as `inodes`. Source: `f_files - f_ffree`.
+    pub inodes_used: Option<u64>,
+    /// How fast the used bytes grow, over the last minute of looks; negative when they shrink; `None` until two looks were
+    /// answered, and while the last one was not.
+    pub growth_bytes_per_sec: Option<f32>,
+    /// When nothing is available any more at this pace; `None` when it does not grow.
+    pub full_in_secs: Option<f32>,
+    /// Instant of the look that these figures are from, nanoseconds since the epoch; `None` when none was answered.
+    pub asked_at: Option<u64>,
+    /// The last look hangs in the kernel: it is not asked again before that one comes back.
+    pub hung: bool,
+    /// Why the last look brought nothing, the figures being older then; `None` when it was answered.
+    pub failure: Option<String>,
 }

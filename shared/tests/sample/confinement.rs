@@ -1,10 +1,10 @@
-//! Representative rows of what confines a container, and of a mount.
+//! Representative rows of what confines a container, of a mount and its use.
 
 use glasshull_shared::domain::confinement::{
     Aspect, CapSet, Capabilities, Confinement, Declared, DeclaredMount, DeviceControl, Difference, Effective,
     Rlimit, Seccomp,
 };
-use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, MountOrigin, Overlay};
+use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, MountOrigin, MountUse, Overlay};
 
 use super::ID;
 
@@ -118,5 +118,20 @@ pub(super) fn mount() -> Mount {
         overmounted: true,
         origin: MountOrigin::HostPath,
         from_host: Some(FromHost { path: "/srv/data".into(), writable: true }),
+    }
+}
+
+pub(super) fn mount_use() -> MountUse {
+    MountUse {
+        size_bytes: Some(10 << 30),
+        used_bytes: Some(9 << 30),
+        available_bytes: Some(1 << 29),
+        inodes: Some(655_360),
+        inodes_used: Some(12_000),
+        growth_bytes_per_sec: Some(1_048_576.0),
+        full_in_secs: Some(512.0),
+        asked_at: Some(super::AT),
+        hung: true,
+        failure: Some("no answer".into()),
     }
 }

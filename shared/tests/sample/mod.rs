@@ -81,6 +81,7 @@ pub(crate) fn snapshot() -> Snapshot {
         process_io: [(process_key(), Arc::new(process_io()))].into(),
         device: [(device::key(), Arc::new(device::row()))].into(),
         device_stat: [(device::key(), Arc::new(device::stat()))].into(),
+        mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
     }
 }
 

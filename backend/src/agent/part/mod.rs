@@ -12,6 +12,7 @@ pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod host;
 pub(crate) mod mount;
+pub(crate) mod mount_use;
 pub(crate) mod namespace;
 pub(crate) mod nat;
 pub(crate) mod network;

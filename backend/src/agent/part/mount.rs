@@ -1,4 +1,4 @@
-//! Mounts: fills `mount`.
+//! Mounts: fills `mount`, and by way of its part `mount_use`.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,12 @@ use glasshull_shared::domain::confinement::Declared;
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::domain::source::SourceState;
-use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::snapshot::{Snapshot, TopicSet};
 
 use super::confinement::inits;
 use super::container::ContainerPart;
 use super::keep_rows;
+use super::mount_use::MountUsePart;
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::mount::{MountReader, MountReading};
@@ -25,6 +26,10 @@ pub(crate) struct MountPart {
     sees_all: bool,
     reader: Option<MountReader>,
     joined: Joined,
+    /// Another one whenever the table has been made anew.
+    generation: u64,
+    /// How full they are.
+    pub(crate) usage: MountUsePart,
 }
 
 /// What the last join went by.
@@ -38,16 +43,36 @@ struct Joined {
 impl MountPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(root: Root, sees_all: bool) -> Self {
-        Self { root, sees_all, reader: None, joined: Joined::default() }
+        let usage = MountUsePart::new(root.clone());
+        Self { root, sees_all, reader: None, joined: Joined::default(), generation: 0, usage }
     }
 
     /// Forgets what was read and holds no descriptor any more.
     pub(crate) fn release(&mut self) {
-        *self = Self::new(self.root.clone(), self.sees_all);
+        (self.reader, self.joined) = (None, Joined::default());
+        self.usage.release();
     }
 
-    /// Reads the namespaces in which something changed; `next` must have its processes and containers joined already.
+    /// Reads the namespaces in which something changed, and how full they are when somebody wants it; `next` must have its
+    /// processes and containers joined already. `now` is monotonic.
     pub(crate) fn read(
+        &mut self,
+        processes: &Table<ProcessKey, Process>,
+        container: &ContainerPart,
+        next: &mut Snapshot,
+        (demand, now): (TopicSet, u64),
+        troubles: &mut Troubles,
+    ) {
+        self.read_mounts(processes, container, next, troubles);
+        match &self.reader {
+            Some(reader) if collect::MOUNT_USE.needed(demand) => {
+                self.usage.read((reader, self.generation), next, now, troubles);
+            }
+            Some(_) | None => self.usage.release(),
+        }
+    }
+
+    fn read_mounts(
         &mut self,
         processes: &Table<ProcessKey, Process>,
         container: &ContainerPart,
@@ -71,6 +96,7 @@ impl MountPart {
         let mut mounts = reader.mounts();
         join_mounts(&mut mounts, &next.process, container.declared());
         next.mount = keep_rows(mounts, &next.mount);
+        self.generation += 1;
         self.joined = Joined { whose, declared: container.declared().clone() };
     }
 }

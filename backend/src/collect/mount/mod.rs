@@ -5,6 +5,9 @@
 //! is hidden is only which processes share a namespace: containers are then read through their init alone. Ids of mounts are
 //! unique on the host, by which a namespace read twice is recognised.
 
+mod apart;
+mod crew;
+mod look;
 mod place;
 mod row;
 mod watch;
@@ -16,6 +19,9 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::mount::{Mount, MountKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 
+pub(crate) use self::apart::{APART, answer as answer_apart};
+pub(crate) use self::crew::{Crew, News, Told};
+pub(crate) use self::look::{FaultKind, Figures, Job, Passage};
 use self::place::{Place, Way};
 use self::watch::Watch;
 use crate::sys::root::Root;
@@ -113,6 +119,13 @@ impl MountReader {
     /// All mounts as of the last reading; those of a namespace that could not be read then are as before.
     pub(crate) fn mounts(&self) -> Table<MountKey, Mount> {
         self.shown().flat_map(|place| place.mounts.iter().cloned()).take(ALL_AT_MOST).collect()
+    }
+
+    /// The mountpoint of a mount as the kernel has it.
+    pub(crate) fn path<'a>(&'a self, key: &MountKey, row: &'a Mount) -> &'a [u8] {
+        let way = key.mntns.map_or(Way::Process(row.pid), Way::Namespace);
+        let odd = self.places.get(&way).and_then(|place| place.odd_paths.get(&key.mount));
+        odd.map_or(row.mountpoint.as_bytes(), Vec::as_slice)
     }
 
     /// Each namespace once.

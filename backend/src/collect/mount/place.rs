@@ -1,5 +1,6 @@
 //! A mount namespace as it was last read, and the way to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use glasshull_shared::domain::mount::{Mount, MountKey};
@@ -39,6 +40,8 @@ pub(super) struct Place {
     /// In the kernel's order.
     pub(super) mounts: Vec<(MountKey, Arc<Mount>)>,
     pub(super) left_out: usize,
+    /// Mountpoints as the kernel has them, of mounts whose row shows them otherwise: made safe, or cut.
+    pub(super) odd_paths: HashMap<u32, Vec<u8>>,
     /// It is the host's.
     pub(super) host: bool,
     /// Another place is the same namespace.
@@ -69,14 +72,21 @@ impl Place {
             return false;
         }
         self.process = Some(process);
+        let mut odd_paths = HashMap::new();
         let mounts: Vec<_> = lines
             .by_ref()
             .take(MOUNTS_AT_MOST)
             .map(|line| {
                 let key = MountKey { mntns: way.inode(), mount: line.id };
-                (key, Arc::new(row::mount(&line, process.pid, self.host)))
+                let row = row::mount(&line, process.pid, self.host);
+                let path = mountinfo::unescape(line.mountpoint);
+                if path != row.mountpoint.as_bytes() {
+                    odd_paths.insert(line.id, path);
+                }
+                (key, Arc::new(row))
             })
             .collect();
+        self.odd_paths = odd_paths;
         self.left_out = lines.count();
         let changed = mounts != self.mounts;
         if changed {
