@@ -42,7 +42,7 @@ const DEEPEST: usize = 256;
 /// How to ask a file system.
 #[derive(Debug, Default)]
 pub(crate) struct Target<'a> {
-    /// Mounts that lead to it, the best first.
+    /// Mounts that lead to it, the best first; none when other mounts lie over all of them.
     pub(crate) ways: Vec<(&'a MountKey, &'a Mount)>,
     /// On each of these ways something may hang for good.
     pub(crate) apart: bool,
@@ -55,9 +55,7 @@ pub(crate) fn targets(mounts: &Table<MountKey, Mount>) -> BTreeMap<&str, Target<
     let mut ranked: BTreeMap<&str, Vec<Ranked<'_>>> = BTreeMap::new();
     let mut risks = HashMap::new();
     for (key, row) in mounts.iter().filter(|(_, row)| !WITHOUT_DATA.contains(&row.fstype.as_str())) {
-        // What lies beneath others is not reached, and who tries passes what lies over it.
-        let apart = row.overmounted || may_hang(mounts, key, &mut risks);
-        let rank = (apart, row.overmounted, !row.host, row.mountpoint.len());
+        let rank = (row.overmounted, may_hang(mounts, key, &mut risks), !row.host, row.mountpoint.len());
         ranked.entry(&row.device).or_default().push((rank, key, row));
     }
     ranked.into_iter().map(|(device, all)| (device, target(all))).collect()
@@ -68,10 +66,12 @@ type Ranked<'a> = ((bool, bool, bool, usize), &'a MountKey, &'a Mount);
 
 fn target(mut all: Vec<Ranked<'_>>) -> Target<'_> {
     all.sort_by_key(|(rank, key, _)| (*rank, **key));
-    let apart = all.first().is_some_and(|((apart, ..), ..)| *apart);
+    let apart = all.first().is_some_and(|((_, apart, ..), ..)| *apart);
     // One of each namespace: who may not enter there need not try another mount.
     let mut tried = BTreeSet::new();
-    let good = all.iter().filter(|((risky, ..), _, row)| *risky == apart && tried.insert(row.pid));
+    let good = all
+        .iter()
+        .filter(|((covered, risky, ..), _, row)| !covered && *risky == apart && tried.insert(row.pid));
     Target {
         ways: good.take(WAYS_AT_MOST).map(|(_, key, row)| (*key, *row)).collect(),
         apart,
@@ -236,11 +236,13 @@ mod tests {
             "2 31 30 8:1 ext4 /etc/hosts",
             "2 32 30 8:2 xfs /volume",
             "2 33 30 0:45 tmpfs /dev",
+            "2 34 33 0:46 tmpfs /dev/shm beneath",
         ]);
         let targets = targets(&mounts);
-        assert_eq!(targets.keys().copied().collect::<Vec<_>>(), ["0:44", "0:45", "8:1", "8:2"]);
+        assert_eq!(targets.keys().copied().collect::<Vec<_>>(), ["0:44", "0:45", "0:46", "8:1", "8:2"]);
+        assert!(targets["0:46"].ways.is_empty() && targets["0:46"].mounts.len() == 1);
         assert_eq!(ways(&targets, "8:1"), (vec!["/", "/etc/hosts"], false));
-        assert_eq!(ways(&targets, "8:2"), (vec!["/volume"], false), "what lies beneath is the last way");
+        assert_eq!(ways(&targets, "8:2"), (vec!["/volume"], false), "what lies beneath is no way");
         assert_eq!(targets["8:2"].mounts.len(), 2);
     }
 
@@ -256,10 +258,9 @@ mod tests {
             "2 32 30 8:1 ext4 /etc/hosts",
             "3 40 41 0:55 ext4 /a",
             "3 41 40 0:56 ext4 /b",
-            "3 42 41 0:57 tmpfs /c beneath",
         ]);
         let targets = targets(&mounts);
-        for device in ["0:50", "0:51", "0:52", "0:53", "0:54", "0:57"] {
+        for device in ["0:50", "0:51", "0:52", "0:53", "0:54"] {
             assert!(targets[device].apart, "{device}");
         }
         assert_eq!(ways(&targets, "8:1"), (vec!["/"], false), "not through the container's root");

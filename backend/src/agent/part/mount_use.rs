@@ -30,6 +30,8 @@ pub(crate) struct MountUsePart {
     looked: Option<(u64, u64)>,
     /// The generation of mounts that the rows are for.
     mounts: Option<u64>,
+    /// Which of those to be asked apart begins, when they are too many for one time.
+    turn: usize,
     /// Of each file system that does not tell, whether a permission lacks.
     silent: BTreeMap<String, bool>,
 }
@@ -42,6 +44,7 @@ impl MountUsePart {
             known: BTreeMap::new(),
             looked: None,
             mounts: None,
+            turn: 0,
             silent: BTreeMap::new(),
         }
     }
@@ -105,35 +108,45 @@ impl MountUsePart {
         self.silent.retain(|device, _| targets.contains_key(device.as_str()));
         let (mut jobs, mut apart) = (Vec::new(), Vec::new());
         for (device, target) in targets {
+            if target.ways.is_empty() {
+                let mut covered = History::of(target.mounts);
+                covered.failed("other mounts lie over it".into(), false);
+                self.known.insert(device.to_owned(), covered);
+                self.silent.remove(device);
+                continue;
+            }
             let known = self.known.get_mut(device).is_some_and(|known| known.follow(&target.mounts));
             if known && !all {
                 continue;
             }
-            let asked = self.known.get(device).and_then(|known| known.row()?.asked_at);
             let job = job(device, &target, reader);
             if !known {
                 self.known.insert(device.to_owned(), History::of(target.mounts));
             }
             match job.apart {
-                true => apart.push((asked, job)),
+                true => apart.push(job),
                 false => jobs.push(job),
             }
         }
-        // Who was asked longest ago goes first; what may hang comes after all that does not.
-        apart.sort_by_key(|(asked, _)| *asked);
-        jobs.extend(apart.into_iter().take(APART_AT_MOST).map(|(_, job)| job));
+        // Of many each has its turn; what may hang comes after all that does not.
+        if apart.len() > APART_AT_MOST {
+            let begin = self.turn % apart.len();
+            apart.rotate_left(begin);
+            self.turn = begin + APART_AT_MOST;
+        }
+        jobs.extend(apart.into_iter().take(APART_AT_MOST));
         jobs
     }
 
-    fn hear(&mut self, News { device, at, asked_at, told }: News) {
+    fn hear(&mut self, News { device, told }: News) {
         let Some(known) = self.known.get_mut(&device) else { return };
         self.silent.remove(&device);
         match told {
-            Told::Answered(Ok(figures)) => {
+            Told::Figures { at, asked_at, figures } => {
                 let identity = figures.identity;
                 known.answered(Answer { at, identity, figures: row(figures, asked_at) });
             }
-            Told::Answered(Err(fault)) => {
+            Told::Failed(fault) => {
                 known.failed(fault.text, false);
                 // What nobody reaches is no trouble.
                 if fault.kind != FaultKind::Covered {

@@ -23,7 +23,16 @@ const HUNG_OF_ONE: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     /// The look came back.
-    Answered(Result<Figures, Fault>),
+    Figures {
+        /// Monotonic instant when it did.
+        at: u64,
+        /// The same, since the epoch.
+        asked_at: u64,
+        /// What it brought.
+        figures: Figures,
+    },
+    /// It came back with nothing.
+    Failed(Fault),
     /// It did not in time; what it brings is told when it does.
     Hung,
     /// It was not begun, since too many others hang.
@@ -35,11 +44,7 @@ pub(crate) enum Told {
 pub(crate) struct News {
     /// Which.
     pub(crate) device: String,
-    /// Monotonic instant of its look.
-    pub(crate) at: u64,
-    /// The same, since the epoch.
-    pub(crate) asked_at: u64,
-    /// What came of it.
+    /// What of it.
     pub(crate) told: Told,
 }
 
@@ -67,8 +72,8 @@ struct Running {
     ticket: u64,
     device: String,
     place: Option<u64>,
+    /// Monotonic instant when it began.
     at: u64,
-    asked_at: u64,
     /// It hangs; its thread takes no more jobs.
     written_off: bool,
 }
@@ -118,7 +123,7 @@ impl Crew {
             one.written_off = true;
             *hands = hands.saturating_sub(1);
             let device = one.device.clone();
-            news.push(News { device, at: one.at, asked_at: one.asked_at, told: Told::Hung });
+            news.push(News { device, told: Told::Hung });
         }
         let news = std::mem::take(news);
         let manned = self.man(&mut state);
@@ -164,17 +169,16 @@ impl State {
     /// The next look; the thread that asks has ended when there is none.
     fn begin(&mut self) -> Option<(u64, Job)> {
         while let Some(job) = self.waiting.pop_front() {
-            let (at, asked_at) = (clock::monotonic(), clock::now_nanos());
             let device = job.device.clone();
             let hung = || self.running.iter().filter(|one| one.written_off);
             let of_one = hung().filter(|one| one.place == job.place).count();
             if of_one >= HUNG_OF_ONE || hung().count() >= HUNG_AT_MOST {
-                self.news.push(News { device, at, asked_at, told: Told::NotAsked });
+                self.news.push(News { device, told: Told::NotAsked });
                 continue;
             }
             self.next += 1;
             let (ticket, place) = (self.next, job.place);
-            self.running.push(Running { ticket, device, place, at, asked_at, written_off: false });
+            self.running.push(Running { ticket, device, place, at: clock::monotonic(), written_off: false });
             return Some((ticket, job));
         }
         self.hands = self.hands.saturating_sub(1);
@@ -184,8 +188,10 @@ impl State {
     /// Takes what a look brought; whether its thread may go on.
     fn end(&mut self, ticket: u64, told: Result<Figures, Fault>) -> bool {
         let Some(index) = self.running.iter().position(|one| one.ticket == ticket) else { return false };
-        let Running { device, at, asked_at, written_off, .. } = self.running.swap_remove(index);
-        self.news.push(News { device, at, asked_at, told: Told::Answered(told) });
+        let Running { device, written_off, .. } = self.running.swap_remove(index);
+        let (at, asked_at) = (clock::monotonic(), clock::now_nanos());
+        let told = told.map_or_else(Told::Failed, |figures| Told::Figures { at, asked_at, figures });
+        self.news.push(News { device, told });
         !written_off
     }
 }
@@ -274,7 +280,7 @@ mod tests {
         assert!(crew.take(too_late()).0.is_empty() && lock(&crew.shared).running.len() == 2 * AT_ONCE);
         door.open();
         let told = take(&crew, in_time, |told| told.len() == 2 * AT_ONCE);
-        assert!(told.values().all(|told| matches!(told, Told::Answered(Ok(_)))), "{told:?}");
+        assert!(told.values().all(|told| matches!(told, Told::Figures { .. })), "{told:?}");
         assert!(lock(&crew.shared).running.is_empty());
         crew.order(dead).unwrap();
         assert_eq!(hung(&take(&crew, in_time, |told| told.len() == 2 * AT_ONCE)), 0);
@@ -286,7 +292,7 @@ mod tests {
         let crew = door.crew();
         let of_one = (0..30).map(|n| job(&format!("dead{n}"), 1));
         crew.order(of_one.chain([job("good", 1), job("other", 2)])).unwrap();
-        let answered = |told: &All| matches!(told.get("other"), Some(Told::Answered(Ok(_))));
+        let answered = |told: &All| matches!(told.get("other"), Some(Told::Figures { .. }));
         let told = take(&crew, too_late, |told| told.len() == 32 && answered(told));
         let hung = lock(&crew.shared).running.len();
         assert!((HUNG_OF_ONE..HUNG_OF_ONE + AT_ONCE).contains(&hung), "{hung} hang");
