@@ -179,6 +179,8 @@ tables! {
     device_stat / DeviceStat: DeviceKey => DeviceStat,
     /// How full the file systems of mounts are.
     mount_use / MountUse: MountKey => MountUse,
+    /// What the processes of each container ask of files and wait for.
+    container_io / ContainerIo: ContainerKey => ContainerIo,
 }
 
 impl Topic {

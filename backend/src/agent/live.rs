@@ -35,6 +35,7 @@ use crate::collect;
 use crate::collect::cgroup::CgroupReader;
 use crate::collect::container::Engines;
 use crate::config::Common;
+use crate::model;
 use crate::sys::root::Root;
 use crate::sys::{clock, heap};
 
@@ -259,6 +260,7 @@ impl Live {
         }
         if collect::PROCESS_IO.needed(demand) {
             self.process.read_io(next, troubles);
+            next.container_io = model::io::by_container(&next.process, &next.process_stat, &next.process_io);
         }
         self.container.take_engines(self.process.rows(), next);
         if collect::CGROUP.needed(demand) {

@@ -85,6 +85,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Resolver,
         Topic::DnsName,
         Topic::ProcessIo,
+        Topic::ContainerIo,
         Topic::MountUse,
     ],
     misses: Some(
@@ -111,8 +112,8 @@ pub(crate) const THREAD: Collector = Collector {
 /// I/O of processes beyond what storage sees: `/proc/PID/io`, block delays of `/proc/PID/stat`, `ioprio_get`.
 pub(crate) const PROCESS_IO: Collector = Collector {
     name: "process_io",
-    fills: &[Topic::ProcessIo],
-    needed_by: &[Topic::ProcessIo],
+    fills: &[Topic::ProcessIo, Topic::ContainerIo],
+    needed_by: &[Topic::ProcessIo, Topic::ContainerIo],
     misses: Some(
         "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
     ),

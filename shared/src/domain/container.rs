@@ -236,6 +236,27 @@ pub struct ContainerStat {
     pub short_lived_per_sec: Option<f32>,
 }
 
+/// What the processes of a container ask of files and disks now, added up: also where its control group counts nothing (v1 does so
+/// only where a limit is set, since Linux 6.10). Collected only while somebody looks at I/O. Source: [`super::process::ProcessIo`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ContainerIo {
+    /// Processes that were added up.
+    pub processes: u32,
+    /// Of them those that wait uninterruptibly (state D).
+    pub waiting: u32,
+    /// From storage; `None` on the first sample or when not permitted.
+    pub read_bytes_per_sec: Option<f32>,
+    /// To storage; as above.
+    pub write_bytes_per_sec: Option<f32>,
+    /// Through system calls; as above.
+    pub rchar_bytes_per_sec: Option<f32>,
+    /// Through system calls; as above.
+    pub wchar_bytes_per_sec: Option<f32>,
+    /// Shares of time its processes waited for block devices, added up: 2.0 is two processes that did nothing else; `None` also
+    /// while delay accounting is off.
+    pub block_wait_ratio: Option<f32>,
+}
+
 impl ContainerStat {
     /// Used share of its CPU limit; `None` without a limit and on the first sample.
     pub fn cpu_fill(&self) -> Option<f32> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::cgroup::{CgroupKey, OomKillKey};
 use glasshull_shared::domain::container::{
-    Container, ContainerKey, ContainerStat, ContainerState, Health, KnownFrom, Port, Runtime,
+    Container, ContainerIo, ContainerKey, ContainerStat, ContainerState, Health, KnownFrom, Port, Runtime,
 };
 use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use glasshull_shared::domain::event::{Event, EventKey, EventKind};
@@ -81,6 +81,7 @@ pub(crate) fn snapshot() -> Snapshot {
         process_io: [(process_key(), Arc::new(process_io()))].into(),
         device: [(device::key(), Arc::new(device::row()))].into(),
         device_stat: [(device::key(), Arc::new(device::stat()))].into(),
+        container_io: [(ContainerKey { id: ID.into() }, Arc::new(container_io()))].into(),
         mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
     }
 }
@@ -287,6 +288,18 @@ fn container() -> Container {
         pod: Some("pod-1".into()),
         parent: Some("kind".into()),
         known_from: vec![KnownFrom::Engine, KnownFrom::State],
+    }
+}
+
+fn container_io() -> ContainerIo {
+    ContainerIo {
+        processes: 7,
+        waiting: 2,
+        read_bytes_per_sec: Some(1.5),
+        write_bytes_per_sec: Some(2.5),
+        rchar_bytes_per_sec: Some(3.5),
+        wchar_bytes_per_sec: Some(4.5),
+        block_wait_ratio: Some(0.75),
     }
 }
 

@@ -67,8 +67,8 @@ pub(crate) struct DnsPart {
     resolvers: Table<ResolverKey, Resolver>,
     plans: BTreeMap<String, Plan>,
     answered: Table<DnsNameKey, DnsName>,
-    /// When each container was asked last, and what.
-    asked: BTreeMap<String, (u64, Vec<Ask>)>,
+    /// When each container was asked last, and by which plan: with another address for a name the answer may be another.
+    asked: BTreeMap<String, (u64, Plan)>,
     worker: Option<Worker>,
     refused: Option<String>,
 }
@@ -224,9 +224,7 @@ impl DnsPart {
         let mut count = 0;
         for (container, plan) in &self.plans {
             let asked = self.asked.get(container);
-            let fresh = asked.is_some_and(|(at, questions)| {
-                now.saturating_sub(*at) < FRESH_NANOS && *questions == plan.questions
-            });
+            let fresh = asked.is_some_and(|(at, by)| now.saturating_sub(*at) < FRESH_NANOS && by == plan);
             let key = ResolverKey { container: container.clone() };
             let Some(resolver) = self.resolvers.get(&key).filter(|_| !fresh && !plan.questions.is_empty())
             else {
@@ -237,7 +235,7 @@ impl DnsPart {
                 break;
             }
             jobs.extend(Job::new(container, resolver, plan.questions.clone()));
-            self.asked.insert(container.clone(), (now, plan.questions.clone()));
+            self.asked.insert(container.clone(), (now, plan.clone()));
         }
         if jobs.is_empty() {
             return;

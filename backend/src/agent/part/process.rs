@@ -24,7 +24,8 @@ const RETRY_TICKS: u64 = 30;
 /// Ticks between two readings of processes while nobody looks at processes themselves.
 const MEMBERS_TICKS: u64 = 5;
 /// Tables that show processes.
-const PROCESS_TABLES: [Topic; 4] = [Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::ProcessIo];
+const PROCESS_TABLES: [Topic; 5] =
+    [Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::ProcessIo, Topic::ContainerIo];
 
 /// What the part needs to know of the host once and for all.
 #[derive(Debug, Clone)]

@@ -243,7 +243,9 @@ fn blkio(text: &str) -> (Option<u64>, Option<u64>) {
             })
             .fold(0_u64, u64::saturating_add)
     };
-    (Some(sum("Read")), Some(sum("Write")))
+    // Without a line of a device nothing is counted: since Linux 6.10 only where a limit is set.
+    let counts = text.lines().any(|line| line.contains(':'));
+    (counts.then(|| sum("Read")), counts.then(|| sum("Write")))
 }
 
 /// `8:0 rbytes=1 wbytes=2 rios=…` lines, summed over devices.
@@ -369,5 +371,11 @@ mod tests {
             assert_eq!((stat, more), Default::default(), "{text}");
         }
         assert_eq!(keyed("oom_kill_disable 1\n", "oom_kill"), None);
+    }
+
+    #[test]
+    fn where_nothing_is_counted_zero_is_not_said() {
+        assert_eq!(blkio("Total 0\n"), (None, None));
+        assert_eq!(blkio("8:0 Write 10\n8:0 Total 10\nTotal 10\n"), (Some(0), Some(10)));
     }
 }

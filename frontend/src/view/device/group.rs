@@ -1,6 +1,6 @@
-//! Containers by what passes block devices for them, by their control groups.
+//! Containers by I/O: their processes' added up, and what their control groups count of block devices.
 
-use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::container::{ContainerIo, ContainerKey, ContainerStat};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -15,69 +15,96 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "containers",
     title: "Containers by I/O",
     noun: "containers that run",
-    placeholder: "db  written>1M  project:shop",
+    placeholder: "db  written>1M  waiting>0  project:shop",
     empty: "No container runs.",
-    topics: &[Topic::ContainerStat, Topic::Container],
+    topics: &[Topic::ContainerIo, Topic::ContainerStat, Topic::Container],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("storage", true),
-    keys,
+    keys: |s| s.container_io.keys().map(|key| LineKey::Container(key.id.clone())).collect(),
     datum,
 };
 
-static COLUMNS: [Column; 9] = [
-    Column::text("name", "Name", 170, "the engine's name").narrow(120).grow(),
-    Column::text("project", "Project", 110, "compose project").spare(2),
-    Column::number("storage", "Disk", 100, "bytes per second from and to block devices together").narrow(82),
-    Column::number("read", "Read", 100, "from block devices: blkio.throttle.io_service_bytes or io.stat")
-        .narrow(82),
-    Column::number("written", "Written", 100, "to block devices: as above").narrow(82),
+static COLUMNS: [Column; 13] = [
+    Column::text("name", "Name", 160, "the engine's name").narrow(120).grow(),
+    Column::text("project", "Project", 110, "compose project").spare(3),
+    Column::number("storage", "Disk", 96, "its processes, from and to storage together").narrow(82),
+    Column::number("read", "Read", 96, "its processes, from storage: /proc/PID/io read_bytes").narrow(82),
+    Column::number("written", "Written", 96, "its processes, to storage: write_bytes").narrow(82),
+    Column::number("rchar", "read()", 96, "through system calls, from caches and pipes too").spare(4),
+    Column::number("wchar", "write()", 96, "through system calls").spare(5),
+    Column::number("waiting", "In D", 60, "processes that wait uninterruptibly now"),
+    Column::number("waits", "Waits %", 80, "share of time for block devices, added up: delay accounting"),
     Column::number(
         "pressure",
         "Pressure %",
         92,
         "share of the last 10 s some task of it waited for I/O: io.pressure",
     )
-    .spare(4),
-    Column::number("read_total", "Read, total", 104, "since its control group was made").spare(1),
-    Column::number("written_total", "Written, total", 114, "since its control group was made").spare(1),
-    Column::text("image", "Image", 160, "as the engine names it").spare(3),
+    .spare(2),
+    Column::number(
+        "read_total",
+        "Read, group",
+        104,
+        "counted by its control group since it was made: blkio.throttle, io.stat",
+    )
+    .spare(6),
+    Column::number("written_total", "Written, group", 114, "as above").spare(7),
+    Column::number("processes", "Processes", 84, "that were added up").spare(8),
 ];
 
-const FIELDS: [Field; 6] = [
+const FIELDS: [Field; 7] = [
     Field { name: "name", kind: Is::Text, help: "the engine's name" },
     Field { name: "project", kind: Is::Text, help: "compose project" },
-    Field { name: "image", kind: Is::Text, help: "image" },
     Field { name: "storage", kind: Is::Rate, help: "read and written together" },
-    Field { name: "read", kind: Is::Rate, help: "from block devices" },
-    Field { name: "written", kind: Is::Rate, help: "to block devices" },
+    Field { name: "read", kind: Is::Rate, help: "from storage" },
+    Field { name: "written", kind: Is::Rate, help: "to storage" },
+    Field { name: "waiting", kind: Is::Number, help: "processes in D" },
+    Field { name: "waits", kind: Is::Percent, help: "share of time" },
 ];
-
-fn keys(s: &Snapshot) -> Vec<LineKey> {
-    s.container_stat.keys().map(|key| LineKey::Container(key.id.clone())).collect()
-}
 
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Container(id) = key else { return Datum::default() };
     let key = ContainerKey { id: id.clone() };
     let row = s.container.get(&key);
-    let Some(stat) = s.container_stat.get(&key) else { return Datum::default() };
-    let total = |n: Option<u64>| {
-        n.map_or_else(|| Datum::unknown("not counted"), |n| Datum::measure(n as f64, unit::bytes(n)))
-    };
     match column {
         "name" => Datum::text(unit::printable(&container_name(s, id))).tone("strong").title(id),
         "project" => Datum::maybe(row.and_then(|row| row.compose_project.as_deref()).map(unit::printable)),
-        "image" => Datum::maybe(row.and_then(|row| row.image.as_deref()).map(unit::printable)),
-        "storage" => {
-            let both =
-                stat.read_bytes_per_sec.zip(stat.write_bytes_per_sec).map(|(read, write)| read + write);
-            measure(both, unit::bytes_per_sec)
+        "pressure" | "read_total" | "written_total" => {
+            s.container_stat.get(&key).map_or_else(Datum::default, |stat| counted(stat, column))
         }
-        "read" => measure(stat.read_bytes_per_sec, unit::bytes_per_sec),
-        "written" => measure(stat.write_bytes_per_sec, unit::bytes_per_sec),
-        "read_total" => total(stat.read_bytes),
-        "written_total" => total(stat.write_bytes),
+        _ => s.container_io.get(&key).map_or_else(Datum::default, |io| summed(io, column)),
+    }
+}
+
+/// Of its processes.
+fn summed(io: &ContainerIo, column: &str) -> Datum {
+    let bytes = |rate: Option<f32>| measure(rate, unit::bytes_per_sec);
+    match column {
+        "storage" => {
+            bytes(io.read_bytes_per_sec.zip(io.write_bytes_per_sec).map(|(read, written)| read + written))
+        }
+        "read" => bytes(io.read_bytes_per_sec),
+        "written" => bytes(io.write_bytes_per_sec),
+        "rchar" => bytes(io.rchar_bytes_per_sec),
+        "wchar" => bytes(io.wchar_bytes_per_sec),
+        "waiting" => {
+            let datum = Datum::count(io.waiting as usize);
+            if io.waiting > 0 { datum.tone("attention") } else { datum }
+        }
+        "waits" => measure(io.block_wait_ratio, unit::percent_figure),
+        "processes" => Datum::count(io.processes as usize),
+        _ => Datum::default(),
+    }
+}
+
+/// By its control group.
+fn counted(stat: &ContainerStat, column: &str) -> Datum {
+    let total = |n: Option<u64>| {
+        let why = "its control group counts nothing: v1 does so only where a limit is set, since Linux 6.10";
+        n.map_or_else(|| Datum::unknown(why), |n| Datum::measure(n as f64, unit::bytes(n)))
+    };
+    match column {
         "pressure" => {
             let some = stat.psi_io.map(|psi| psi.some.avg10_ratio);
             some.map_or_else(
@@ -85,6 +112,8 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
                 |share| measure(Some(share), unit::percent_figure),
             )
         }
+        "read_total" => total(stat.read_bytes),
+        "written_total" => total(stat.write_bytes),
         _ => Datum::default(),
     }
 }

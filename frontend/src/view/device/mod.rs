@@ -2,6 +2,7 @@
 
 mod block;
 mod group;
+mod mount;
 mod process;
 mod stack;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::device::DeviceKey;
+use glasshull_shared::domain::mount::MountKey;
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::domain::source::Source;
 use glasshull_shared::snapshot::{Snapshot, Topic};
@@ -23,8 +25,9 @@ use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
-static SHEETS: [&Sheet<LineKey>; 3] = [&process::SHEET, &group::SHEET, &block::SHEET];
-const NAMES: &[(&str, &str)] = &[("", "Processes"), ("containers", "Containers"), ("devices", "Devices")];
+static SHEETS: [&Sheet<LineKey>; 4] = [&process::SHEET, &group::SHEET, &mount::SHEET, &block::SHEET];
+const NAMES: &[(&str, &str)] =
+    &[("", "Processes"), ("containers", "Containers"), ("mounts", "File systems"), ("devices", "Devices")];
 
 /// What a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,14 +35,24 @@ pub(super) enum LineKey {
     Device(DeviceKey),
     Process(ProcessKey),
     Container(String),
+    Mount(MountKey),
 }
 
 impl LineKey {
-    fn selection(&self) -> Selection {
+    /// What the inspector shows of it: of a mount its container, else the device it is on, if there is one.
+    fn selection(&self, s: &Snapshot) -> Option<Selection> {
         match self {
-            Self::Device(key) => Selection::Device(key.clone()),
-            Self::Process(key) => Selection::Process(*key),
-            Self::Container(id) => Selection::Container(id.clone()),
+            Self::Device(key) => Some(Selection::Device(key.clone())),
+            Self::Process(key) => Some(Selection::Process(*key)),
+            Self::Container(id) => Some(Selection::Container(id.clone())),
+            Self::Mount(key) => {
+                let row = s.mount.get(key)?;
+                let device = DeviceKey { major_minor: row.device.clone() };
+                match &row.container {
+                    Some(id) => Some(Selection::Container(id.clone())),
+                    None => s.device.contains_key(&device).then_some(Selection::Device(device)),
+                }
+            }
         }
     }
 
@@ -105,11 +118,17 @@ fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
             choice.set_sort(Some(Sort { column, descending }))
         }),
         selected: Signal::derive(move || choice.selected.get().and_then(LineKey::of)),
-        on_select: Callback::new(move |key: LineKey| choice.select(Some(key.selection()))),
+        on_select: Callback::new(move |key: LineKey| {
+            if let Some(selection) = store.with(|s| key.selection(s)) {
+                choice.select(Some(selection));
+            }
+        }),
         on_cursor: Callback::new(move |key: LineKey| {
             // With the inspector open it follows the cursor; closed, it stays closed.
-            if choice.selected.with_untracked(Option::is_some) {
-                choice.move_selection(key.selection());
+            if choice.selected.with_untracked(Option::is_some)
+                && let Some(selection) = store.with(|s| key.selection(s))
+            {
+                choice.move_selection(selection);
             }
         }),
         on_fold: Callback::new(|_| {}),

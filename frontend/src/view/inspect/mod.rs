@@ -17,6 +17,7 @@ mod namespace;
 mod network;
 mod process;
 mod process_detail;
+mod process_files;
 
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use super::confinement::of_process;
 use super::mount::mounts_of_process;
 use super::process_detail::{file_facts, memory_facts, namespaces_table};
+use super::process_files::files;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::{ancestors, container, container_name, state_of};
 use crate::store::shell::for_process;
@@ -21,6 +22,7 @@ pub(super) const INSPECT: Inspect = Inspect {
     heading,
     tabs: &[
         Tab { id: "overview", title: "Overview", render: overview },
+        Tab { id: "files", title: "Files", render: files },
         Tab { id: "memory", title: "Memory", render: memory },
         Tab { id: "namespaces", title: "Namespaces", render: namespaces },
         Tab { id: "confinement", title: "Confinement", render: confinement },
