@@ -5,7 +5,8 @@ import { realpathSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { Grid } from './support/grid';
-import { Inspector } from './support/inspector';
+import { Inspector, processSelection } from './support/inspector';
+import { stat } from './support/lab';
 import { OUT } from './support/stage';
 import { type Locator, type Page, expect, test } from './support/test';
 
@@ -98,6 +99,38 @@ test('containers are told by what passes block devices for them', { tag: '@lab' 
   expect((await grid.find('Name', 'db'))!.cells['Processes']).toBe(String(lab.pids('db').length));
   await grid.row('db').click();
   await expect(page).toHaveURL(new RegExp(`sel=c:${lab.inspect('db').Id}`));
+});
+
+test('file systems are as full as df says, on the host and in containers', { tag: '@lab' }, async ({ page }) => {
+  await page.goto('?view=disk&table=mounts&f=container%3Dhost&cols=at,container,size,used,available');
+  const grid = new Grid(page, 'File systems');
+  await expect.poll(async () => (await grid.find('Mounted on', '/'))?.cells['Used %']).toMatch(/\d/);
+  const row = (await grid.find('Mounted on', '/'))!;
+  const df = execFileSync('df', ['--output=pcent', '/'], { encoding: 'utf8' });
+  // df rounds up to whole per cent.
+  expect(Math.abs(Number(/(\d+)%/.exec(df)![1]) - Number.parseFloat(row.cells['Used %']!))).toBeLessThanOrEqual(1.1);
+  await grid.row('/').click();
+  await expect(new Inspector(page).fact('name')).toHaveText(/^\/dev\//);
+  await page.goto('?view=disk&table=mounts&f=container:db+at%3D/data');
+  await expect.poll(async () => (await grid.find('Mounted on', '/data'))?.cells['In'] ?? (await grid.rows()).length).toBe(0);
+});
+
+test('what a process holds open is followed: what grows, and what is deleted but takes space', { tag: '@lab' }, async ({ page }) => {
+  const file = path.join(OUT, 'unseen.log');
+  const writer = spawn('sh', ['-c', `exec 9>'${file}'; rm '${file}'; while :; do head -c 100000 /dev/zero >&9; sleep 0.1; done`], {
+    stdio: 'ignore',
+  });
+  try {
+    await expect.poll(() => stat(writer.pid!) !== null).toBe(true);
+    await page.goto(`?view=processes&sel=${processSelection(writer.pid!)}&tab=files`);
+    const line = new Inspector(page).root.getByRole('listitem').filter({ hasText: 'unseen.log' });
+    await expect(line).toContainText('9w');
+    await expect(line).toContainText('deleted: its space is free when the last holder closes it');
+    await expect(line).toContainText(/grows \+[1-9].*B\/s/);
+    await expect(new Inspector(page).root.getByRole('status')).toContainText(/1 deleted but open, holding [1-9]/);
+  } finally {
+    writer.kill('SIGKILL');
+  }
 });
 
 test('filter, order and table stand in the address, and what fails a filter is said', { tag: '@lab' }, async ({ page }) => {

@@ -34,7 +34,7 @@ pub(super) fn palette() -> impl IntoView {
         if !open.get() {
             return Vec::new();
         }
-        query.with(|q| store.read(&[Topic::Container, Topic::Process], |s| find(s, VIEWS, q)))
+        query.with(|q| store.read(&[Topic::Container, Topic::Process, Topic::Finding], |s| find(s, VIEWS, q)))
     });
     let palette = Palette {
         store,
@@ -54,7 +54,7 @@ pub(super) fn palette() -> impl IntoView {
                 type="search"
                 role="combobox"
                 placeholder="/ search"
-                title="A pid, process, container, image or view"
+                title="A pid, process, container, image, finding or view"
                 aria-label="Search"
                 aria-autocomplete="list"
                 aria-expanded=move || open.get().to_string()

@@ -1,12 +1,14 @@
-//! What the search box finds: views, containers, links, processes. Pure: a snapshot and words in, hits out.
+//! What the search box finds: views, containers, links, processes, findings. Pure: a snapshot and words in, hits out.
 
 use glasshull_shared::domain::container::{Container, ContainerKey};
+use glasshull_shared::domain::finding::{Finding, FindingKey};
 use glasshull_shared::domain::network::{Link, LinkKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 
 use crate::store::Selection;
+use crate::store::finding::selection;
 use crate::store::network::netns_name;
 use crate::view::View;
 
@@ -61,6 +63,7 @@ pub(super) fn find(snapshot: &Snapshot, views: &'static [View], query: &str) -> 
         snapshot.container.iter().for_each(|(key, row)| add(container(&words, key, row)));
         snapshot.link.iter().for_each(|(key, row)| add(link(snapshot, &words, *key, row)));
         snapshot.process.iter().for_each(|(key, row)| add(process(snapshot, &words, *key, row)));
+        snapshot.finding.iter().for_each(|(key, row)| add(finding(&words, key, row)));
     }
     hits.into_iter().flatten().take(HITS).collect()
 }
@@ -107,6 +110,15 @@ fn process(snapshot: &Snapshot, words: &[String], key: ProcessKey, row: &Process
     Some((fit, Hit { target: Target::Select(Selection::Process(key)), kind: "process", name, detail }))
 }
 
+/// By its rule and whom it was met by; leads to whom, or to all findings.
+fn finding(words: &[String], key: &FindingKey, row: &Finding) -> Option<(Fit, Hit)> {
+    let text = key.rule.text();
+    let fit = fit(words, &[text.name, text.title], &[&row.name, row.severity.name(), "finding"])?;
+    let target = selection(&key.subject).map_or(Target::View("findings"), Target::Select);
+    let detail = format!("{} {}", key.subject.kind(), row.name);
+    Some((fit, Hit { target, kind: "finding", name: text.title.into(), detail }))
+}
+
 /// How well the words fit: each must occur somewhere, the worst of them counts.
 fn fit(words: &[String], names: &[&str], details: &[&str]) -> Option<Fit> {
     let mut worst = Fit::Exact;
@@ -141,6 +153,8 @@ fn contains(text: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use glasshull_shared::domain::finding::{Rule, Severity, Subject};
 
     use super::*;
     use crate::view::VIEWS;
@@ -180,6 +194,19 @@ mod tests {
     fn containers_are_found_by_name_id_and_image() {
         for query in ["web-1", "8a3fac", "NGINX:1.27"] {
             assert_eq!(names(query).first().map(String::as_str), Some("web-1"), "{query}");
+        }
+    }
+
+    #[test]
+    fn findings_are_found_by_rule_and_by_whom_they_met() {
+        let mut s = snapshot();
+        let key = FindingKey { rule: Rule::HostLike, subject: Subject::Container { id: "8a3f".into() } };
+        let row = Finding { name: "web-1".into(), severity: Severity::Trouble, ..Finding::default() };
+        s.finding.insert(key, Arc::new(row));
+        for query in [Rule::HostLike.text().name, "finding web-1", "trouble"] {
+            let hits = find(&s, VIEWS, query);
+            let hit = hits.iter().find(|hit| hit.kind == "finding").unwrap();
+            assert_eq!(hit.target, Target::Select(Selection::Container("8a3f".into())), "{query}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Findings as several views need them: how many, of what, and where a subject is shown. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity, Subject};
@@ -9,6 +9,7 @@ use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::Selection;
+use super::filter::{Field, Kind, Query, Record, Value};
 
 /// How many of trouble, attention and info.
 pub fn counts<'a>(rows: impl Iterator<Item = &'a Finding>) -> [usize; 3] {
@@ -33,9 +34,10 @@ pub fn sign(severity: Severity) -> (&'static str, &'static str) {
     }
 }
 
-/// What is shown together: the gravest first, then in the order of the catalogue.
-pub fn groups(snapshot: &Snapshot) -> Vec<(Severity, Rule)> {
-    let mut groups: Vec<_> = snapshot.finding.iter().map(|(key, row)| (row.severity, key.rule)).collect();
+/// What is shown together of these: the gravest first, then in the order of the catalogue.
+pub fn groups(snapshot: &Snapshot, some: &BTreeSet<FindingKey>) -> Vec<(Severity, Rule)> {
+    let shown = snapshot.finding.iter().filter(|(key, _)| some.contains(key));
+    let mut groups: Vec<_> = shown.map(|(key, row)| (row.severity, key.rule)).collect();
     groups.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     groups.dedup();
     groups
@@ -47,6 +49,51 @@ pub fn of_group(snapshot: &Snapshot, (severity, rule): (Severity, Rule)) -> Vec<
     let mut own: Vec<_> = own.map(|(key, row)| (key.clone(), Finding::clone(row))).collect();
     own.sort_by(|a, b| a.1.name.cmp(&b.1.name));
     own
+}
+
+/// What the filter box of findings understands.
+pub const FIELDS: [Field; 5] = [
+    Field { name: "rule", kind: Kind::Text, help: "name or title of the rule" },
+    Field { name: "severity", kind: Kind::Word, help: "trouble attention info" },
+    Field { name: "name", kind: Kind::Text, help: "whom it was met by" },
+    Field { name: "kind", kind: Kind::Word, help: "host container process link namespace engine" },
+    Field { name: "evidence", kind: Kind::Text, help: "what it rests on" },
+];
+
+/// A finding as the filter sees it.
+struct Sought<'a> {
+    key: &'a FindingKey,
+    row: &'a Finding,
+    evidence: String,
+}
+
+impl Record for Sought<'_> {
+    fn value(&self, field: &str) -> Value<'_> {
+        let text = self.key.rule.text();
+        match field {
+            "rule" => Value::Text(format!("{} {}", text.name, text.title).into()),
+            "severity" => Value::Text(self.row.severity.name().into()),
+            "name" => Value::Text(self.row.name.as_str().into()),
+            "kind" => Value::Text(self.key.subject.kind().into()),
+            "evidence" => Value::Text(self.evidence.as_str().into()),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let text = self.key.rule.text();
+        [text.name, text.title, &self.row.name, &self.evidence].into_iter()
+    }
+}
+
+/// Those that pass a filter.
+pub fn passing(snapshot: &Snapshot, query: &Query) -> BTreeSet<FindingKey> {
+    let passes = |key: &FindingKey, row: &Finding| {
+        let evidence = row.evidence.iter().map(|one| format!("{} {}", one.label, one.value));
+        query.matches(&Sought { key, row, evidence: evidence.collect::<Vec<_>>().join(" ") })
+    };
+    let own = snapshot.finding.iter().filter(|(key, row)| passes(key, row));
+    own.map(|(key, _)| key.clone()).collect()
 }
 
 /// What is selected to see a subject; `None` for what the inspector does not show.
@@ -149,12 +196,31 @@ mod tests {
     #[test]
     fn the_gravest_stand_first() {
         let s = snapshot();
-        let rules: Vec<_> = groups(&s).into_iter().map(|(_, rule)| rule).collect();
+        let all = passing(&s, &Query::parse("", &FIELDS).0);
+        let rules: Vec<_> = groups(&s, &all).into_iter().map(|(_, rule)| rule).collect();
         assert_eq!(rules, [Rule::HostLike, Rule::Throttled, Rule::NoMemoryLimit, Rule::EmptyNamespace]);
         assert_eq!(counts(s.finding.values().map(|row| &**row)), [1, 1, 2]);
         let own = of_selection(&s, &Selection::Container("w".into()));
         assert_eq!(own.len(), 3);
         assert_eq!(own[0].0.rule, Rule::HostLike);
+    }
+
+    #[test]
+    fn a_filter_finds_by_rule_severity_kind_and_words() {
+        let s = snapshot();
+        let found = |text: &str| {
+            let (query, problems) = Query::parse(text, &FIELDS);
+            assert!(problems.is_empty(), "{text}");
+            passing(&s, &query).into_iter().map(|key| key.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(found("severity:trouble"), [Rule::HostLike]);
+        assert_eq!(found("kind:namespace"), [Rule::EmptyNamespace]);
+        assert_eq!(found(Rule::Throttled.text().name), [Rule::Throttled]);
+        assert_eq!(
+            found(&format!("rule:{} severity:info", Rule::NoMemoryLimit.text().name)),
+            [Rule::NoMemoryLimit]
+        );
+        assert!(found("nothing-like-that").is_empty());
     }
 
     #[test]

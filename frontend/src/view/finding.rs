@@ -1,25 +1,45 @@
 //! Findings: what somebody should know about this host, the gravest first, each rule with what it means, how it is checked by hand
 //! and how it is mended.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity};
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use crate::store::finding::{counts, groups, of_group, selection, sign, unseen};
+use super::filter_box;
+use crate::store::filter::Query;
+use crate::store::finding::{FIELDS, counts, groups, of_group, passing, selection, sign, unseen};
 use crate::store::{Store, use_choice, use_store};
 use crate::widget::copy::CopyButton;
 use crate::widget::measure::zone_offset_nanos;
 
+/// The findings that pass the filter.
+type Shown = Memo<Arc<BTreeSet<FindingKey>>>;
+
 /// The view.
 pub(super) fn render() -> AnyView {
-    let store = use_store();
-    let all = Memo::new(move |_| store.read(&[Topic::Finding], groups));
+    let (store, choice) = (use_store(), use_choice());
+    let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, &FIELDS)));
+    let shown: Shown = Memo::new(move |_| {
+        query.with(|(query, _)| store.read(&[Topic::Finding], |s| Arc::new(passing(s, query))))
+    });
+    let all = Memo::new(move |_| store.read(&[Topic::Finding], |s| shown.with(|shown| groups(s, shown))));
+    let none = move || {
+        let some = store.read(&[Topic::Finding], |s| !s.finding.is_empty());
+        (some && all.with(Vec::is_empty)).then_some("Nothing passes the filter. Esc in its box empties it.")
+    };
     view! {
         <div class="view findings">
+            <div class="toolbar">
+                {filter_box(choice, "severity:trouble  kind:container  web  rule:capab", &FIELDS, query)}
+            </div>
             <div class="findings-body">
                 {summary(store)}
-                <For each=move || all.get() key=|group| *group children=move |group| rule(store, group) />
+                <For each=move || all.get() key=|group| *group children=move |group| rule(store, shown, group) />
+                <p class="dim">{none}</p>
                 {blind(store)}
             </div>
         </div>
@@ -47,11 +67,15 @@ fn summary(store: Store) -> impl IntoView {
 }
 
 /// A rule and whom it was met by.
-fn rule(store: Store, (severity, rule): (Severity, Rule)) -> impl IntoView {
+fn rule(store: Store, shown: Shown, (severity, rule): (Severity, Rule)) -> impl IntoView {
     let choice = use_choice();
     let text = rule.text();
     let (shape, tone) = sign(severity);
-    let rows = Memo::new(move |_| store.read(&[Topic::Finding], |s| of_group(s, (severity, rule))));
+    let rows = Memo::new(move |_| {
+        let mut rows = store.read(&[Topic::Finding], |s| of_group(s, (severity, rule)));
+        shown.with(|shown| rows.retain(|(key, _)| shown.contains(key)));
+        rows
+    });
     let asked = choice.param("rule");
     let is_asked = move || asked.with(|asked| asked.as_deref() == Some(text.name));
     // What is merely good to know opens when it is asked for.
