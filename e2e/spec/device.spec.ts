@@ -1,7 +1,7 @@
 // Disk: block devices against lsblk and a loop device that dd writes to, and who writes.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { realpathSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { Grid } from './support/grid';
@@ -131,6 +131,19 @@ test('what a process holds open is followed: what grows, and what is deleted but
   } finally {
     writer.kill('SIGKILL');
   }
+});
+
+test('who waits uninterruptibly has a strip, with what it waits in', { tag: '@lab' }, async ({ page, lab }) => {
+  const pid = lab.pidOf('dstate', 'vfork-parent', 'D');
+  await page.goto('?view=disk&table=waits');
+  const line = page.getByRole('region', { name: 'Who waits' }).getByRole('listitem').filter({ hasText: `vfork-parent ${pid}` });
+  await expect(line).toContainText('waits now');
+  await expect(line).toContainText('dstate');
+  await expect(line).toContainText(readFileSync(`/proc/${pid}/wchan`, 'utf8'));
+  // Each second a bar of full height.
+  await expect.poll(async () => (await line.locator('path.waits').getAttribute('d'))?.match(/v-9\.0/g)?.length ?? 0).toBeGreaterThan(2);
+  await line.getByRole('link').click();
+  await expect(new Inspector(page).root.getByRole('heading', { name: 'vfork-parent' })).toBeVisible();
 });
 
 test('filter, order and table stand in the address, and what fails a filter is said', { tag: '@lab' }, async ({ page }) => {

@@ -181,6 +181,8 @@ tables! {
     mount_use / MountUse: MountKey => MountUse,
     /// What the processes of each container ask of files and wait for.
     container_io / ContainerIo: ContainerKey => ContainerIo,
+    /// Who waited uninterruptibly in the last minutes.
+    waiter / Waiter: ProcessKey => Waiter,
 }
 
 impl Topic {

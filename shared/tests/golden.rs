@@ -197,6 +197,7 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::ProcessIo), fields(&sample.process_io));
     assert_eq!(merged(Topic::Device), fields(&sample.device));
     assert_eq!(merged(Topic::DeviceStat), fields(&sample.device_stat));
+    assert_eq!(merged(Topic::Waiter), fields(&sample.waiter));
     assert_eq!(merged(Topic::ContainerIo), fields(&sample.container_io));
     assert_eq!(merged(Topic::MountUse), fields(&sample.mount_use));
 }

@@ -262,6 +262,11 @@ impl Live {
             self.process.read_io(next, troubles);
             next.container_io = model::io::by_container(&next.process, &next.process_stat, &next.process_io);
         }
+        if collect::WAITER.needed(demand) {
+            self.process.read_waiters(next, troubles);
+        } else {
+            self.process.stop_waiters();
+        }
         self.container.take_engines(self.process.rows(), next);
         if collect::CGROUP.needed(demand) {
             let more = demand.contains(Topic::LimitStat);

@@ -86,6 +86,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::DnsName,
         Topic::ProcessIo,
         Topic::ContainerIo,
+        Topic::Waiter,
         Topic::MountUse,
     ],
     misses: Some(
@@ -116,6 +117,16 @@ pub(crate) const PROCESS_IO: Collector = Collector {
     needed_by: &[Topic::ProcessIo, Topic::ContainerIo],
     misses: Some(
         "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
+    ),
+};
+
+/// Who waits uninterruptibly: `/proc/PID/stat` several times a second, of those in D `wchan` and `stack`.
+pub(crate) const WAITER: Collector = Collector {
+    name: "waiter",
+    fills: &[Topic::Waiter],
+    needed_by: &[Topic::Waiter],
+    misses: Some(
+        "waits between two looks (200 ms); threads other than the first; what was before somebody watched",
     ),
 };
 
@@ -346,6 +357,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     PROCESS,
     THREAD,
     PROCESS_IO,
+    WAITER,
     ENGINE,
     RUNTIME,
     CGROUP,

@@ -27,6 +27,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("process_io", &[Topic::ProcessIo]),
     ("device", &[Topic::Device, Topic::DeviceStat]),
     ("exited_process", &[Topic::ExitedProcess]),
+    ("waiter", &[Topic::Waiter]),
     ("container_io", &[Topic::ContainerIo]),
     ("container", &[Topic::Container, Topic::ContainerStat]),
     ("cpu", &[Topic::Cpu]),

@@ -2,9 +2,11 @@
 //! ended ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`]).
 
 mod io;
+mod waiter;
 
 pub use io::{IoClass, IoPriority, ProcessIo};
 use serde::{Deserialize, Serialize};
+pub use waiter::{ABSENT, LOOKS_PER_SEC, STRIP_SECS, Waiter};
 
 use super::confinement::Effective;
 use super::file::HostFile;

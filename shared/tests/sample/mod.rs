@@ -29,7 +29,7 @@ use glasshull_shared::domain::host::{
 use glasshull_shared::domain::network::{ClosedSocketKey, NetnsKey};
 use glasshull_shared::domain::process::{
     ExitKey, ExitedProcess, IoClass, IoPriority, MemoryDetail, NamespaceLink, Process, ProcessDetail,
-    ProcessIo, ProcessKey, ProcessStat, ProcessState, Thread, ThreadKey,
+    ProcessIo, ProcessKey, ProcessStat, ProcessState, Thread, ThreadKey, Waiter,
 };
 use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::Snapshot;
@@ -81,6 +81,7 @@ pub(crate) fn snapshot() -> Snapshot {
         process_io: [(process_key(), Arc::new(process_io()))].into(),
         device: [(device::key(), Arc::new(device::row()))].into(),
         device_stat: [(device::key(), Arc::new(device::stat()))].into(),
+        waiter: [(process_key(), Arc::new(waiter()))].into(),
         container_io: [(ContainerKey { id: ID.into() }, Arc::new(container_io()))].into(),
         mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
     }
@@ -288,6 +289,19 @@ fn container() -> Container {
         pod: Some("pod-1".into()),
         parent: Some("kind".into()),
         known_from: vec![KnownFrom::Engine, KnownFrom::State],
+    }
+}
+
+fn waiter() -> Waiter {
+    Waiter {
+        comm: "jbd2/vda-8".into(),
+        container: Some(ID.into()),
+        ended: true,
+        waits: true,
+        since_secs: 1_700_000_000,
+        strip: vec![0, 5, 255],
+        channels: vec![("io_schedule".into(), 7)],
+        stack: vec!["folio_wait_bit".into()],
     }
 }
 

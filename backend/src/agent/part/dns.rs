@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::dns_export::is_host_name;
-use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsStatus, Resolver, ResolverKey};
+use glasshull_shared::domain::dns::{
+    DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsStatus, Resolver, ResolverKey,
+};
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
@@ -26,6 +28,10 @@ use crate::sys::root::Root;
 
 /// An answer older than this is asked for again, whatever its time to live: engines give 600 s to names that change at any moment.
 const FRESH_NANOS: u64 = 30_000_000_000;
+/// The same for what contradicts the engine: as a container goes, its resolver's answer may be a moment behind the engine's word.
+const DOUBTED_NANOS: u64 = 2_000_000_000;
+/// How often in a row that is done.
+const DOUBTS: u8 = 3;
 /// Questions handed over at once; those of more containers wait for the next tick.
 const QUESTIONS_PER_TICK: usize = 2000;
 /// Readings after which the files of a container are looked at again: no event tells of them.
@@ -36,6 +42,14 @@ const AGAIN_NANOS: u64 = 2_000_000_000;
 
 /// A name and the record wanted of it.
 type Ask = (String, DnsRecord);
+
+/// When a container was asked, and what for.
+struct Asked {
+    at: u64,
+    by: Plan,
+    /// Times in a row because the answers contradicted the engine.
+    doubts: u8,
+}
 
 /// Names to ask once; takes seconds where a resolver is silent.
 pub(crate) struct Inquiry {
@@ -68,7 +82,9 @@ pub(crate) struct DnsPart {
     plans: BTreeMap<String, Plan>,
     answered: Table<DnsNameKey, DnsName>,
     /// When each container was asked last, and by which plan: with another address for a name the answer may be another.
-    asked: BTreeMap<String, (u64, Plan)>,
+    asked: BTreeMap<String, Asked>,
+    /// Containers that get something else than their engine says.
+    doubted: BTreeSet<String>,
     worker: Option<Worker>,
     refused: Option<String>,
 }
@@ -85,6 +101,7 @@ impl DnsPart {
             plans: BTreeMap::new(),
             answered: Table::new(),
             asked: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             worker: None,
             refused: None,
         }
@@ -113,7 +130,7 @@ impl DnsPart {
             return Answer::Failed("nobody watches names: nothing is asked".into());
         }
         let now = clock::monotonic();
-        self.asked.retain(|_, (at, _)| now.saturating_sub(*at) < AGAIN_NANOS);
+        self.asked.retain(|_, asked| now.saturating_sub(asked.at) < AGAIN_NANOS);
         self.wake.notify_one();
         Answer::Done("asked again".into())
     }
@@ -161,6 +178,9 @@ impl DnsPart {
         }
         if changed || came {
             let rows = relate(self.known(container, next), &self.plans, &self.answered);
+            let stale = |row: &DnsName| row.marks.iter().any(|mark| mark.oddity == DnsOddity::Stale);
+            let doubted = rows.iter().filter(|(_, row)| stale(row)).map(|(key, _)| key.container.clone());
+            self.doubted = doubted.collect();
             next.dns_name = keep_rows(rows, &next.dns_name);
         }
         self.tell(troubles);
@@ -223,8 +243,10 @@ impl DnsPart {
         let mut jobs: Vec<Job> = Vec::new();
         let mut count = 0;
         for (container, plan) in &self.plans {
-            let asked = self.asked.get(container);
-            let fresh = asked.is_some_and(|(at, by)| now.saturating_sub(*at) < FRESH_NANOS && by == plan);
+            let before = self.asked.get(container).filter(|asked| asked.by == *plan);
+            let doubts = before.filter(|_| self.doubted.contains(container)).map(|asked| asked.doubts);
+            let lasts = if doubts.is_some_and(|n| n < DOUBTS) { DOUBTED_NANOS } else { FRESH_NANOS };
+            let fresh = before.is_some_and(|asked| now.saturating_sub(asked.at) < lasts);
             let key = ResolverKey { container: container.clone() };
             let Some(resolver) = self.resolvers.get(&key).filter(|_| !fresh && !plan.questions.is_empty())
             else {
@@ -235,7 +257,8 @@ impl DnsPart {
                 break;
             }
             jobs.extend(Job::new(container, resolver, plan.questions.clone()));
-            self.asked.insert(container.clone(), (now, plan.clone()));
+            let doubts = doubts.map_or(0, |n| n.saturating_add(1));
+            self.asked.insert(container.clone(), Asked { at: now, by: plan.clone(), doubts });
         }
         if jobs.is_empty() {
             return;

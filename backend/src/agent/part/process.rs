@@ -7,10 +7,10 @@ use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessS
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
-use super::{Raw, sees_all};
+use super::{Raw, keep_rows, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
-use crate::collect::process::{ProcessReader, Scale, account, thread};
+use crate::collect::process::{ProcessReader, Scale, account, thread, waiter};
 use crate::collect::process_events::ProcessEvents;
 use crate::model::exit::Exits;
 use crate::model::rate;
@@ -73,6 +73,7 @@ pub(crate) struct ProcessPart {
     stat: Raw<ProcessKey, ProcessStat>,
     thread: Raw<ThreadKey, Thread>,
     io: Raw<ProcessKey, ProcessIo>,
+    waiters: Option<waiter::Watch>,
 }
 
 impl ProcessPart {
@@ -90,6 +91,7 @@ impl ProcessPart {
             stat: Raw::default(),
             thread: Raw::default(),
             io: Raw::default(),
+            waiters: None,
         }
     }
 
@@ -227,6 +229,27 @@ impl ProcessPart {
         } else {
             troubles.none(collect::PROCESS_IO);
         }
+    }
+
+    /// Takes over who was seen waiting; the first call starts to look. `next` must have its containers joined.
+    pub(crate) fn read_waiters(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
+        if self.waiters.is_none() {
+            match waiter::Watch::start(self.setting.root.clone()) {
+                Ok(watch) => self.waiters = Some(watch),
+                Err(error) => {
+                    return troubles.stale(collect::WAITER, format!("no thread to look on: {error}"));
+                }
+            }
+        }
+        if let Some(watch) = &mut self.waiters {
+            next.waiter = keep_rows(watch.rows(&next.process), &next.waiter);
+            troubles.none(collect::WAITER);
+        }
+    }
+
+    /// Nobody wants to know who waits.
+    pub(crate) fn stop_waiters(&mut self) {
+        self.waiters = None;
     }
 }
 

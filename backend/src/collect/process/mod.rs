@@ -13,6 +13,7 @@ mod sleeper;
 mod stat;
 pub(crate) mod thread;
 mod user;
+pub(crate) mod waiter;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;

@@ -5,6 +5,7 @@ mod group;
 mod mount;
 mod process;
 mod stack;
+mod wait;
 
 use std::sync::Arc;
 
@@ -26,8 +27,13 @@ use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
 
 static SHEETS: [&Sheet<LineKey>; 4] = [&process::SHEET, &group::SHEET, &mount::SHEET, &block::SHEET];
-const NAMES: &[(&str, &str)] =
-    &[("", "Processes"), ("containers", "Containers"), ("mounts", "File systems"), ("devices", "Devices")];
+const NAMES: &[(&str, &str)] = &[
+    ("", "Processes"),
+    ("containers", "Containers"),
+    ("waits", "Who waits"),
+    ("mounts", "File systems"),
+    ("devices", "Devices"),
+];
 
 /// What a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,14 +77,32 @@ type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 /// The view.
 pub(super) fn render() -> AnyView {
     let table = use_choice().param("table");
-    let chosen = move || table.with(|t| SHEETS.iter().position(|s| Some(s.id) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| SHEETS.get(at).map(|sheet| untrack(|| page(sheet)));
+    let chosen = move || table.with(|t| NAMES.iter().position(|n| Some(n.0) == t.as_deref()).unwrap_or(0));
+    let draw = |at: usize| untrack(|| drawn(NAMES.get(at).map_or("", |name| name.0)));
     view! {
         <div class="view disk">
             <For each=move || [chosen()] key=|at| *at children=draw />
         </div>
     }
     .into_any()
+}
+
+fn drawn(id: &'static str) -> AnyView {
+    match SHEETS.iter().find(|sheet| sheet.id == id) {
+        Some(sheet) => page(sheet),
+        None => view! {
+            <div class="toolbar">{tables(use_choice(), id)}</div>
+            {stack::panel()}
+            {wait::page()}
+        }
+        .into_any(),
+    }
+}
+
+/// Which of the tables.
+fn tables(choice: Choice, id: &'static str) -> impl IntoView {
+    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
+    view! { <Segments label="Table" options=NAMES value=Signal::stored(id.to_owned()) on_choose=Callback::new(choose) /> }
 }
 
 /// One table with what belongs to it.
@@ -144,16 +168,10 @@ fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
 }
 
 fn toolbar(choice: Choice, sheet: &'static Sheet<LineKey>, query: Memo<Parsed>) -> impl IntoView {
-    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
     view! {
         <div class="toolbar">
             {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            <Segments
-                label="Table"
-                options=NAMES
-                value=Signal::stored(sheet.id.to_owned())
-                on_choose=Callback::new(choose)
-            />
+            {tables(choice, sheet.id)}
             <ColumnChooser
                 all=sheet.columns
                 chosen=choice.columns

@@ -69,7 +69,8 @@ fn follow(store: Store, key: ProcessKey, looks: RwSignal<Option<Result<OpenFiles
     let replayed = move || store.origin().with(|origin| *origin != Origin::Live);
     let beat = Memo::new(move |_| if replayed() { 0 } else { store.live_tick().get().at / BEAT });
     let answer = Memo::new(move |_| {
-        beat.track();
+        // Not `track`: a memo that is never read never runs.
+        beat.get();
         untrack(|| store.ask(Question::Files(key)))
     });
     Effect::new(move |_| match answer.get().get() {
