@@ -14,6 +14,8 @@ use glasshull_shared::domain::event::{Event, EventKey, EventKind};
 const KEPT: usize = 200;
 /// What is told of one container within this time is the same kill: counters are read once a tick, engines are slow.
 const SAME: u64 = 15_000_000_000;
+/// An event, an inspection and a file tell of one end with instants that lie this far apart at most.
+const SAME_END: u64 = 1_000_000_000;
 /// An engine gets this long to tell of a kill before we mark it on the timeline ourselves.
 const PATIENCE: u64 = 4_000_000_000;
 
@@ -27,8 +29,10 @@ pub(crate) struct OomHistory {
     event: u64,
     /// Events that we made of kills ourselves.
     own: BTreeSet<u64>,
-    /// Ends (container, instant) whose `OOMKilled` is taken in.
-    ends: BTreeSet<(String, u64)>,
+    /// Events of engines that are taken in for a kill known here: an engine tells of none twice.
+    events_of: BTreeMap<OomKillKey, u32>,
+    /// The last end of each container whose `OOMKilled` is taken in.
+    ends: BTreeMap<String, u64>,
     /// Kills already on the timeline, or never to be.
     marked: BTreeSet<OomKillKey>,
 }
@@ -49,17 +53,27 @@ impl OomHistory {
             let faster =
                 self.near(container.as_deref(), at).find(|(_, row)| row.pid.is_none()).map(|(key, _)| key);
             match faster.and_then(|key| Some((key, self.rows.get_mut(&key)?))) {
-                Some((_, row)) if row.count > 1 => {
+                Some((key, row)) if row.count > 1 => {
                     let row = Arc::make_mut(row);
                     row.count -= 1;
                     kill.sources.extend(row.sources.iter().copied());
-                    self.add(settled(kill));
+                    let left = row.count;
+                    let new = self.add(settled(kill));
+                    // Events that were of all of them are of each.
+                    let events = self.events_of.get(&key).copied().unwrap_or(0);
+                    self.events_of.insert(key, events.min(left));
+                    self.events_of.insert(new, events.saturating_sub(left));
+                    if self.marked.contains(&key) {
+                        self.marked.insert(new);
+                    }
                 }
                 Some((_, row)) => {
                     kill.sources.extend(row.sources.iter().copied());
                     *row = Arc::new(settled(kill));
                 }
-                None => self.add(kill),
+                None => {
+                    self.add(kill);
+                }
             }
         }
     }
@@ -88,25 +102,42 @@ impl OomHistory {
                 continue;
             }
             let Some(container) = event.container.as_deref() else { continue };
-            if self.confirm(container, event.at, OomSource::EngineEvent, u32::MAX) == 0 {
-                self.add(told(container, event.at, OomSource::EngineEvent, 1));
-            }
+            // One event may stand for several kills, but no two for the same.
+            self.confirm(container, event.at, OomSource::EngineEvent, u32::MAX);
+            let waits = self
+                .near(Some(container), event.at)
+                .find(|(key, row)| self.events_of.get(key).copied().unwrap_or(0) < row.count);
+            let of = match waits.map(|(key, _)| key) {
+                Some(key) => key,
+                None => self.add(told(container, event.at, OomSource::EngineEvent, 1)),
+            };
+            *self.events_of.entry(of).or_default() += 1;
             let on_timeline: Vec<_> = self.near(Some(container), event.at).map(|(key, _)| key).collect();
             self.marked.extend(on_timeline);
         }
     }
 
-    /// Takes in what engines say of containers that ended.
+    /// Takes in what engines say of containers that ended. `OOMKilled` tells of any kill since the start, also of one long
+    /// before the end that ended a child alone.
     pub(crate) fn take_ends(&mut self, containers: &Table<ContainerKey, Container>) {
-        let ended = |row: &Container| row.finished_at.filter(|_| row.oom_killed == Some(true));
-        let ends: BTreeSet<_> =
-            containers.iter().filter_map(|(key, row)| Some((key.id.clone(), ended(row)?))).collect();
-        for (container, at) in ends.difference(&self.ends.clone()) {
-            if self.confirm(container, *at, OomSource::OomKilled, u32::MAX) == 0 {
-                self.add(told(container, *at, OomSource::OomKilled, 1));
+        for (key, row) in containers.iter().filter(|(_, row)| row.oom_killed == Some(true)) {
+            let Some(at) = row.finished_at else { continue };
+            let taken = self.ends.get(&key.id).is_some_and(|known| match row.started_at {
+                Some(started_at) => started_at <= *known,
+                None => known.abs_diff(at) <= SAME_END,
+            });
+            if taken {
+                continue;
+            }
+            self.ends.insert(key.id.clone(), at);
+            let earliest = at.saturating_sub(SAME);
+            let since = row.started_at.map_or(earliest, |started_at| started_at.min(earliest));
+            if self.confirm_since(&key.id, since, at, OomSource::OomKilled, u32::MAX) == 0 {
+                self.add(told(&key.id, at, OomSource::OomKilled, 1));
             }
         }
-        self.ends = ends;
+        // Also while it runs again, or its engine is silent: the same end may be told once more.
+        self.ends.retain(|id, _| containers.contains_key(&ContainerKey { id: id.clone() }));
     }
 
     /// Kills in containers that no engine told of in time: to be marked on the timeline, each once. Those before `since`
@@ -119,6 +150,7 @@ impl OomHistory {
         self.marked.extend(due.iter().map(|(key, _)| *key));
         let rows = &self.rows;
         self.marked.retain(|key| rows.contains_key(key));
+        self.events_of.retain(|key, _| rows.contains_key(key));
         due.into_iter().map(|(_, row)| row).filter(|row| row.at >= since).collect()
     }
 
@@ -128,16 +160,31 @@ impl OomHistory {
     }
 
     fn near(&self, container: Option<&str>, at: u64) -> impl Iterator<Item = (OomKillKey, &OomKill)> {
+        self.between(container, at.saturating_sub(SAME), at)
+    }
+
+    /// Kills in a container since an instant, and up to what may still be the same as one at `at`.
+    fn between(
+        &self,
+        container: Option<&str>,
+        since: u64,
+        at: u64,
+    ) -> impl Iterator<Item = (OomKillKey, &OomKill)> {
         let same = move |row: &OomKill| container.is_some() && row.container.as_deref() == container;
-        let near = self.rows.iter().filter(move |(_, row)| same(row) && row.at.abs_diff(at) <= SAME);
-        near.map(|(key, row)| (*key, &**row))
+        let when = since..=at.saturating_add(SAME);
+        let rows = self.rows.iter().filter(move |(_, row)| same(row) && when.contains(&row.at));
+        rows.map(|(key, row)| (*key, &**row))
     }
 
     /// Adds who told to the rows of that time, `most` kills; says how many those stand for.
     fn confirm(&mut self, container: &str, at: u64, source: OomSource, most: u32) -> u32 {
+        self.confirm_since(container, at.saturating_sub(SAME), at, source, most)
+    }
+
+    fn confirm_since(&mut self, container: &str, since: u64, at: u64, source: OomSource, most: u32) -> u32 {
         let open = |row: &OomKill| !row.sources.contains(&source);
-        let keys: Vec<_> =
-            self.near(Some(container), at).filter(|(_, row)| open(row)).map(|(key, _)| key).collect();
+        let found = self.between(Some(container), since, at).filter(|(_, row)| open(row));
+        let keys: Vec<_> = found.map(|(key, _)| key).collect();
         let mut known = 0;
         for key in keys {
             if known >= most {
@@ -153,12 +200,14 @@ impl OomHistory {
         known.min(most)
     }
 
-    fn add(&mut self, kill: OomKill) {
+    fn add(&mut self, kill: OomKill) -> OomKillKey {
         self.sequence += 1;
-        self.rows.insert(OomKillKey { sequence: self.sequence }, Arc::new(kill));
+        let key = OomKillKey { sequence: self.sequence };
+        self.rows.insert(key, Arc::new(kill));
         while self.rows.len() > KEPT {
             self.rows.pop_first();
         }
+        key
     }
 }
 
@@ -201,8 +250,12 @@ mod tests {
     }
 
     fn ended(at: u64) -> Table<ContainerKey, Container> {
-        let row = Container { finished_at: Some(at), oom_killed: Some(true), ..Container::default() };
-        [(ContainerKey { id: ID.into() }, Arc::new(row))].into()
+        run(None, at)
+    }
+
+    fn run(started_at: Option<u64>, at: u64) -> Table<ContainerKey, Container> {
+        let ended = Container { finished_at: Some(at), oom_killed: Some(true), ..Container::default() };
+        [(ContainerKey { id: ID.into() }, Arc::new(Container { started_at, ..ended }))].into()
     }
 
     fn shown(history: &OomHistory) -> Vec<(Option<u32>, u32, usize)> {
@@ -232,6 +285,67 @@ mod tests {
             assert_eq!(row.sources, [KernelLog, Counter, EngineEvent, OomKilled]);
             assert_eq!((row.container.as_deref(), row.at), (Some(ID), AT));
             assert!(history.unmarked(AT + SAME, 0).is_empty(), "the engine's event is its mark");
+        }
+    }
+
+    #[test]
+    fn one_end_is_one_kill_however_often_and_by_whom_it_is_told() {
+        for started_at in [None, Some(AT - 1)] {
+            let mut history = OomHistory::default();
+            // The inspection, the event `die`, a moment without the engine, the inspection again.
+            for at in [AT, AT + 3_000_000, AT] {
+                history.take_ends(&run(started_at, at));
+                history.take_ends(&[(ContainerKey { id: ID.into() }, Arc::default())].into());
+            }
+            assert_eq!(shown(&history), [(None, 1, 1)], "{started_at:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_run_that_ends_soon_is_a_second_kill() {
+        let mut history = OomHistory::default();
+        history.take_ends(&run(Some(AT), AT + 100));
+        history.take_ends(&run(Some(AT + 200), AT + 300));
+        assert_eq!(shown(&history), [(None, 1, 1), (None, 1, 1)]);
+        history.take_events(&event(1, AT + 101));
+        history.take_events(&event(2, AT + 301));
+        history.take_log(vec![line(7, AT + 99), line(8, AT + 299)], |_| None);
+        assert_eq!(shown(&history), [(Some(7), 1, 3), (Some(8), 1, 3)]);
+    }
+
+    #[test]
+    fn the_engine_s_word_at_an_end_is_of_the_child_that_was_killed_long_before() {
+        let mut history = OomHistory::default();
+        let end = AT + 10 * SAME;
+        history.take_log(vec![line(7, AT)], |_| None);
+        history.take_ends(&run(Some(AT - 1), end));
+        assert_eq!(shown(&history), [(Some(7), 1, 2)]);
+        // In a later run nothing was known of a kill.
+        history.take_ends(&run(Some(end + 1), end + 2 * SAME));
+        assert_eq!(shown(&history), [(Some(7), 1, 2), (None, 1, 1)]);
+    }
+
+    #[test]
+    fn each_of_two_kills_at_once_has_its_event() {
+        let both = || vec![line(7, AT), line(8, AT + 5)];
+        for turn in 0..3 {
+            let mut history = OomHistory::default();
+            history.take_counters(&counter(0), AT - 1);
+            for step in 0..3 {
+                match (turn + step) % 3 {
+                    0 => history.take_log(both(), |_| None),
+                    1 => history.take_counters(&counter(2), AT + 900_000_000),
+                    _ => {
+                        history.take_events(&event(1, AT + 1));
+                        history.take_events(&event(2, AT + 6));
+                    }
+                }
+            }
+            assert_eq!(history.rows().len(), 2, "{turn}: {:?}", shown(&history));
+            assert!(history.unmarked(AT + SAME, 0).is_empty());
+            // The third is one that is not known yet.
+            history.take_events(&event(3, AT + 7));
+            assert_eq!(history.rows().len(), 3, "{turn}");
         }
     }
 

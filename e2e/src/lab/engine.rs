@@ -142,7 +142,8 @@ pub(super) fn docker<S: AsRef<std::ffi::OsStr>>(layout: &Layout, args: &[S]) -> 
     let output = command.output().context("run docker")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}", shown(args), said.trim().lines().next().unwrap_or("(no word)"));
+        let why = said.trim().lines().find(|line| !line.starts_with("WARNING"));
+        bail!("{}: {}", shown(args), why.unwrap_or("(no word)"));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -18,14 +18,14 @@ const TABLES: [&str; 4] =
     ["--tables", "nat_rule,published_port,translation,netns,link,container,source", "--interval", "500ms"];
 
 /// A router between a client and a server, each a named namespace; gone when dropped.
-struct Router {
+pub(crate) struct Router {
     names: [String; 3],
     server: Option<Child>,
 }
 
 impl Router {
     /// 10.79.1.2 (client) – 10.79.1.1 router 10.79.2.1 – 10.79.2.2 (server).
-    fn lay() -> Result<Self> {
+    pub(crate) fn lay() -> Result<Self> {
         let id = std::process::id();
         let router = Self { names: ["r", "c", "s"].map(|end| format!("gh{id}nat{end}")), server: None };
         for name in &router.names {
@@ -46,18 +46,21 @@ impl Router {
         Ok(router)
     }
 
-    fn inside(&self, at: usize, words: &[&str]) -> Result<String> {
+    /// Runs a command in one of them; 0 is the router.
+    pub(crate) fn inside(&self, at: usize, words: &[&str]) -> Result<String> {
         let output = Command::new("ip").args(["netns", "exec", &self.names[at]]).args(words).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {}", words.join(" "), said.trim());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn netns(&self) -> Result<u64> {
+    /// Inode of the router's.
+    pub(crate) fn netns(&self) -> Result<u64> {
         inode(&format!("/run/netns/{}", self.names[0]))
     }
 
-    fn publish(&self, program: &str, port: &str, to: &str) -> Result<()> {
+    /// Has a TCP port of the router lead elsewhere.
+    pub(crate) fn publish(&self, program: &str, port: &str, to: &str) -> Result<()> {
         let rule = ["-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", port, "-j", "DNAT"];
         self.inside(0, &[&[program][..], &rule, &["--to-destination", to]].concat()).map(drop)
     }

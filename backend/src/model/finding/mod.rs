@@ -106,8 +106,10 @@ impl Draft {
         draft.container = Some(key.id.clone());
         draft = draft.blank("id", quote(short_id(&key.id)));
         let Some(row) = row else { return draft };
-        let engine = row.engine.as_deref().map(|endpoint| format!("docker -H {}", quote(endpoint)));
-        draft = draft.blank("docker", engine.unwrap_or_else(|| "docker".to_owned()));
+        for (name, option) in [("docker", "-H"), ("glasshull", "--engine")] {
+            let asks = row.engine.as_deref().map(|endpoint| format!("{name} {option} {}", quote(endpoint)));
+            draft = draft.blank(name, asks.unwrap_or_else(|| name.to_owned()));
+        }
         if let Some(pid) = row.init_pid {
             draft = draft.blank("pid", pid.to_string());
         }

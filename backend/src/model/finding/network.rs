@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::finding::{Evidence, Severity, Subject};
 use glasshull_shared::domain::namespace::HolderKind;
-use glasshull_shared::domain::network::{LinkKey, NeighbourKey, NeighbourState, Netns, NetnsKey};
+use glasshull_shared::domain::network::{Link, LinkKey, NeighbourKey, NeighbourState, Netns, NetnsKey};
 use glasshull_shared::domain::source::{SourceKey, SourceState};
 use glasshull_shared::shell::quote;
 use glasshull_shared::snapshot::Snapshot;
@@ -72,7 +72,7 @@ pub(super) fn forwarding_off(facts: &Facts<'_>) -> Vec<Draft> {
     let still = s.netns.iter().filter(|(_, row)| row.ip_forward == Some(false));
     let rows = still.filter_map(|(key, _)| {
         let here = LinkKey { netns: key.netns, ifindex: 0 }..=LinkKey { netns: key.netns, ifindex: u32::MAX };
-        let of_containers = |row: &&glasshull_shared::domain::network::Link| row.container.is_some();
+        let of_containers = |row: &&Link| row.container.is_some();
         let masters: BTreeSet<u32> = s
             .link
             .range(here.clone())
@@ -96,11 +96,12 @@ pub(super) fn forwarding_off(facts: &Facts<'_>) -> Vec<Draft> {
     rows.collect()
 }
 
-/// A gateway that does not answer, a MAC that changed, a MAC of two containers.
+/// A gateway that does not answer, a MAC that changed, a MAC that answers for two containers.
 pub(super) fn neighbour_trouble(facts: &Facts<'_>) -> Vec<Draft> {
     let s = facts.snapshot;
     let gateways: BTreeSet<(u64, &str)> =
         s.route.keys().filter_map(|key| Some((key.netns, key.gateway.as_deref()?))).collect();
+    let owners = owners(s);
     let mut of_mac: BTreeMap<(LinkKey, &str), BTreeSet<&str>> = BTreeMap::new();
     let mut told: BTreeMap<LinkKey, Vec<Evidence>> = BTreeMap::new();
     for (key, row) in &s.neighbour {
@@ -110,21 +111,50 @@ pub(super) fn neighbour_trouble(facts: &Facts<'_>) -> Vec<Draft> {
             let one = evidence(format!("gateway {address}"), "FAILED: nobody answers", "RTM_GETNEIGH");
             told.entry(link).or_default().push(one);
         }
-        if let (Some(before), Some(mac)) = (&row.mac_before, &row.mac) {
+        let Some(mac) = &row.mac else { continue };
+        if let Some(before) = &row.mac_before {
             let one = evidence(format!("{address} changed"), format!("{before} → {mac}"), "RTM_GETNEIGH");
             told.entry(link).or_default().push(one);
         }
-        if let (Some(mac), Some(id)) = (&row.mac, &row.container) {
-            of_mac.entry((link, mac)).or_default().insert(id);
-        }
+        let ids = of_mac.entry((link, mac)).or_default();
+        ids.extend(row.container.as_deref());
+        let of_address = bridge_of(s, link).and_then(|bridge| owners.get(&(bridge, key.address.as_str())));
+        ids.extend(of_address.into_iter().flatten());
     }
     for ((link, mac), ids) in of_mac.into_iter().filter(|(_, ids)| ids.len() > 1) {
         let names: Vec<String> = ids.into_iter().map(|id| container_name(s, id)).collect();
-        // Containers that share a namespace have one address between them, which names one of them.
-        let one = evidence(format!("{mac} is of"), names.join(", "), "RTM_GETNEIGH");
+        let one = evidence(format!("{mac} answers for"), names.join(", "), "RTM_GETNEIGH, RTM_GETADDR");
         told.entry(link).or_default().push(one);
     }
     told.into_iter().filter_map(|(link, told)| of_link(facts, link, Severity::Attention, told)).collect()
+}
+
+/// The bridge that a link is, or that it or its other end is a port of: who is on the same hears the same.
+fn bridge_of(s: &Snapshot, key: LinkKey) -> Option<LinkKey> {
+    let row = s.link.get(&key)?;
+    if row.kind == "bridge" {
+        return Some(key);
+    }
+    let master = |key: LinkKey, row: &Link| row.master.map(|ifindex| LinkKey { ifindex, ..key });
+    let across = || {
+        let peer = LinkKey { netns: row.peer_netns?, ifindex: row.peer_ifindex? };
+        master(peer, s.link.get(&peer)?)
+    };
+    master(key, row).or_else(across)
+}
+
+/// Whose an address is on a bridge. Containers that share a namespace have one address between them, which is the first
+/// one's; those on an ipvlan share a MAC as they should.
+fn owners(s: &Snapshot) -> BTreeMap<(LinkKey, &str), BTreeSet<&str>> {
+    let mut owners: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for (key, row) in s.link.iter().filter(|(_, row)| row.kind != "ipvlan") {
+        let Some((id, bridge)) = row.container.as_deref().zip(bridge_of(s, *key)) else { continue };
+        for address in &row.addresses {
+            let address = address.split('/').next().unwrap_or_default();
+            owners.entry((bridge, address)).or_default().insert(id);
+        }
+    }
+    owners
 }
 
 fn link_of(key: &NeighbourKey) -> LinkKey {

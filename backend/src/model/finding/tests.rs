@@ -210,11 +210,39 @@ fn root_without_userns() {
 #[test]
 fn not_as_declared() {
     let mut s = plain();
-    for (looser, expected) in [(true, Severity::Attention), (false, Severity::Info)] {
-        let differences = vec![Difference { looser, ..Difference::default() }];
-        s.confinement.insert(web(), Arc::new(Confinement { differences, ..Confinement::default() }));
-        assert_eq!(severity(&judge(&s), Rule::NotAsDeclared), Some(expected));
+    let one = |looser| Difference { looser, ..Difference::default() };
+    for (differences, expected) in [
+        (vec![], None),
+        (vec![one(true)], Some(Severity::Attention)),
+        (vec![one(false), one(true)], Some(Severity::Attention)),
+        (vec![one(false)], Some(Severity::Info)),
+    ] {
+        let declared = Some(Declared { privileged: Some(false), ..Declared::default() });
+        let row = Confinement { declared, differences, ..Confinement::default() };
+        s.confinement.insert(web(), Arc::new(row));
+        assert_eq!(severity(&judge(&s), Rule::NotAsDeclared), expected);
     }
+    // What has ended is confined by nothing.
+    let ended = Container { init_pid: None, ..Container::clone(&s.container[&web()]) };
+    s.container.insert(web(), Arc::new(ended));
+    assert_eq!(severity(&judge(&s), Rule::NotAsDeclared), None);
+}
+
+#[test]
+fn lines_ask_the_engine_the_container_is_of() {
+    let mut s = plain();
+    let differences = vec![Difference::default()];
+    s.confinement.insert(web(), Arc::new(Confinement { differences, ..Confinement::default() }));
+    let check = |s: &Snapshot| {
+        let found = judge(s);
+        let (key, row) = found.iter().find(|(key, _)| key.rule == Rule::NotAsDeclared).unwrap();
+        row.check(key.rule)
+    };
+    assert_eq!(check(&s), format!("glasshull confinement {}", web().id));
+    let engine = Some("unix:///srv/my lab/docker.sock".to_owned());
+    s.container.insert(web(), Arc::new(Container { engine, ..Container::clone(&s.container[&web()]) }));
+    let asked = "glasshull --engine 'unix:///srv/my lab/docker.sock' confinement";
+    assert_eq!(check(&s), format!("{asked} {}", web().id));
 }
 
 #[test]

@@ -109,7 +109,7 @@ rules! {
     NotAsDeclared "not_as_declared" {
         "is not confined as its engine was told", Attention, [Container, Confinement],
         meaning: "What docker inspect says is not what the kernel holds. Where it is freer than declared, whoever relies on the declaration is wrong; where it is tighter, the program gave something up itself, or the engine has other defaults.",
-        check: "glasshull confinement {id}",
+        check: "{glasshull} confinement {id}",
         mend: "Look which of the two is meant; create the container anew so that both are the same."
     }
     /// Nothing bounds its memory.
@@ -191,7 +191,7 @@ rules! {
     }
     /// A gateway that does not answer, an address that changed its MAC, one address of two containers.
     NeighbourTrouble "neighbour_trouble" {
-        "has neighbours that cannot be right", Attention, [Netns, Neighbour, Route],
+        "has neighbours that cannot be right", Attention, [Netns, Link, Neighbour, Route],
         meaning: "A gateway that answers no ARP or neighbour solicitation takes all that is beyond it away. An address whose MAC changed, or one MAC for two containers, means a container that was made anew, or two machines with one address, or somebody who puts himself between.",
         check: "{enter}ip -s neighbour show dev {link}",
         mend: "See who has the address (glasshull veth ADDRESS); {enter}ip neighbour flush dev {link} makes the kernel ask again."

@@ -66,12 +66,57 @@ fn neighbour_trouble() {
     s.route.insert(route, Arc::default());
     assert_eq!(neighbour(&mut s, "10.0.0.9", failed()), Some(Severity::Attention));
     let mut s = bridged(Some(true), true);
-    assert_eq!(neighbour(&mut s, "10.0.0.2", of("aa", "w")), None);
-    assert_eq!(neighbour(&mut s, "10.0.0.3", of("aa", "w")), None, "two addresses of one container");
-    assert_eq!(neighbour(&mut s, "10.0.0.4", of("aa", "x")), Some(Severity::Attention));
-    let mut s = bridged(Some(true), true);
     let changed = Neighbour { mac_before: Some("aa".into()), ..of("bb", "w") };
     assert_eq!(neighbour(&mut s, "10.0.0.2", changed), Some(Severity::Attention));
+}
+
+/// Containers x and y on the bridge, with the hardware addresses `xx` and `yy`.
+fn two_on_the_bridge(kind: &str) -> Snapshot {
+    let mut s = bridged(Some(true), true);
+    for (netns, id, host_end) in [(8, "x", 6), (9, "y", 7)] {
+        let inside = Link {
+            kind: kind.into(),
+            container: Some(id.into()),
+            addresses: vec![format!("172.18.0.{netns}/16")],
+            peer_netns: Some(1),
+            peer_ifindex: Some(host_end),
+            ..Link::default()
+        };
+        let outside = Link { kind: "veth".into(), container: Some(id.into()), ..Link::default() };
+        s.link.insert(LinkKey { netns, ifindex: 2 }, Arc::new(inside));
+        s.link.insert(LinkKey { netns: 1, ifindex: host_end }, Arc::new(Link { master: Some(4), ..outside }));
+    }
+    s
+}
+
+#[test]
+fn a_mac_that_answers_for_two_containers() {
+    // As `model::network` marks them: whose a MAC is says one container of each.
+    let of = |mac: &str, id: Option<&str>| Neighbour {
+        mac: Some(mac.into()),
+        container: id.map(str::to_owned),
+        ..Neighbour::default()
+    };
+    let judged = |kind: &str, ifindex: u32, rows: &[(&str, Neighbour)]| {
+        let mut s = two_on_the_bridge(kind);
+        for (address, row) in rows {
+            let key = NeighbourKey { netns: 1, ifindex, address: (*address).into() };
+            s.neighbour.insert(key, Arc::new(row.clone()));
+        }
+        severity(&judge(&s), Rule::NeighbourTrouble)
+    };
+    let (x, y) = ("172.18.0.8", "172.18.0.9");
+    let right = [(x, of("xx", Some("x"))), (y, of("yy", Some("y")))];
+    assert_eq!(judged("veth", 4, &right), None);
+    let more = [(x, of("xx", Some("x"))), ("172.18.0.20", of("xx", Some("x")))];
+    assert_eq!(judged("veth", 4, &more), None, "two addresses of one container");
+    let both = [(x, of("xx", Some("x"))), (y, of("xx", Some("x")))];
+    assert_eq!(judged("veth", 4, &both), Some(Severity::Attention));
+    assert_eq!(judged("veth", 4, &both[1..]), Some(Severity::Attention), "x answers for y");
+    let nobody = [(x, of("zz", None)), (y, of("zz", None))];
+    assert_eq!(judged("veth", 4, &nobody), Some(Severity::Attention), "whoever it is");
+    assert_eq!(judged("veth", 3, &both), None, "another network with such addresses");
+    assert_eq!(judged("ipvlan", 4, &nobody), None, "there one MAC is of all");
 }
 
 #[test]

@@ -15,10 +15,31 @@ fn zombies() {
     let mut s = plain();
     run(&mut s, 42, 1, ProcessState::S);
     let mut watch = Watch::default();
+    let lie = |s: &Snapshot, watch: &Watch| severity(&judge_with(s, watch, &BTreeMap::new()), Rule::Zombies);
+    for pid in 50..54 {
+        run(&mut s, pid, 42, ProcessState::T);
+    }
+    watch.look(&s, NOW - 60 * SEC);
+    watch.look(&s, NOW);
+    assert_eq!(lie(&s, &watch), None, "children that live");
     for pid in 50..54 {
         run(&mut s, pid, 42, ProcessState::Z);
     }
-    assert_eq!(severity(&judge(&s), Rule::Zombies), None, "a few, for a moment");
+    watch.look(&s, NOW - 19 * SEC);
+    watch.look(&s, NOW);
+    assert_eq!(lie(&s, &watch), None, "a few, for a moment");
+    // Waited for, and others have ended since: no one lies for long.
+    let mut watch = Watch::default();
+    watch.look(&s, NOW - 30 * SEC);
+    for pid in 50..54 {
+        let ended = ProcessKey { pid, start_time: 9 };
+        s.process.remove(&ended);
+        s.process_stat.remove(&ended);
+        run(&mut s, pid + 100, 42, ProcessState::Z);
+    }
+    watch.look(&s, NOW - 10 * SEC);
+    assert_eq!(lie(&s, &watch), None, "each for a moment");
+    let mut watch = Watch::default();
     watch.look(&s, NOW - 21 * SEC);
     watch.look(&s, NOW);
     assert_eq!(severity(&judge_with(&s, &watch, &BTreeMap::new()), Rule::Zombies), Some(Severity::Info));

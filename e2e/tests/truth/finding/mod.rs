@@ -1,4 +1,12 @@
 //! Findings: raised for those containers of the lab that are made to meet a rule, and for no other; the exit code says so.
+//! Of rules that the lab does not meet, each has a case that makes a scene of its own, sees it raised, mends it, and sees it
+//! cleared.
+
+pub(crate) mod confined;
+pub(crate) mod container;
+pub(crate) mod engine;
+mod judged;
+pub(crate) mod network;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,0 +1,85 @@
+//! Rules about what runs in a container: zombies, too many tasks, one that is started again and again.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::lab::process::{ProcessRef, wait_until};
+use glasshull_shared::domain::finding::{Rule, Severity};
+use rustix::process::Signal;
+
+use super::judged::{Judged, Own, of_container};
+use crate::runner::Context;
+
+/// Six children at a time, and it waits for them.
+const FORKS: &str = "while :; do for i in 1 2 3 4 5 6; do sleep 2 & done; wait; done";
+const CHILDREN: usize = 6;
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn is_zombie(pid: &u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+}
+
+/// A parent that stands still lets its children lie until it goes on; a single one counts when it lies for long.
+pub(crate) fn zombies(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let own = Own::run(context, "forker", &["--network", "none"], &["sh", "-c", FORKS])?;
+    let by = of_container(&own.id);
+    judged.quiet(Rule::Zombies, &by)?;
+    let parent = ProcessRef::of(own.init()?).context("the parent has ended")?;
+    let full = wait_until(Duration::from_secs(10), || children(parent.pid).len() == CHILDREN);
+    ensure!(full, "it has no {CHILDREN} children");
+    parent.signal(Signal::STOP)?;
+    let lie = || children(parent.pid).iter().filter(|pid| is_zombie(pid)).count();
+    ensure!(wait_until(Duration::from_secs(10), || lie() == CHILDREN), "{} zombies", lie());
+    let told =
+        judged.raised(Rule::Zombies, &|key, row| by(key, row) && row.severity == Severity::Attention)?;
+    judged.wait("all of them", |tables| {
+        tables.finding.get(&told.key).is_some_and(|row| row.evidence[0].value == CHILDREN.to_string())
+    })?;
+    ensure!(told.row.name.contains("in forker"), "it is called {}", told.row.name);
+    parent.signal(Signal::CONT)?;
+    judged.cleared(&told)?;
+    // The lab has a parent with one child that it never waits for.
+    let scene = of_container(&context.lab.container("zombie")?.id);
+    let told = judged.raised(Rule::Zombies, &scene)?.is(Severity::Info)?;
+    ensure!(told.value("zombies")? == "1", "{:?}", told.row.evidence);
+    judged.quiet(Rule::Zombies, &by)
+}
+
+/// As many tasks as it may have; then it may have more.
+pub(crate) fn pids(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let options = ["--network", "none", "--pids-limit", "20"];
+    let own = Own::run(context, "crowded", &options, &["sleep", "600"])?;
+    let by = of_container(&own.id);
+    judged.quiet(Rule::PidsNearLimit, &by)?;
+    let fill = "for i in $(seq 17); do sleep 600 & done; wait";
+    context.lab.docker(&["exec", "--detach", own.name, "sh", "-c", fill])?;
+    let told = judged.raised(Rule::PidsNearLimit, &by)?;
+    judged.wait("the last of them", |tables| {
+        tables.finding.get(&told.key).is_some_and(|row| row.evidence[0].value == "19 of 20")
+    })?;
+    context.lab.docker(&["update", "--pids-limit", "40", own.name])?;
+    judged.cleared(&told)
+}
+
+/// Its command fails at once, and its policy starts it again; then the policy is taken away.
+pub(crate) fn restart_loop(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let options = ["--network", "none", "--restart", "on-failure"];
+    let settled = Own::run(context, "settled", &options, &["sleep", "600"])?;
+    let own = Own::run(context, "restless", &options, &["sh", "-c", "exit 7"])?;
+    let told = judged.raised(Rule::RestartLoop, &of_container(&own.id))?.is(Severity::Trouble)?;
+    let restarts = context.lab.inspect(own.name)?["RestartCount"].as_u64().context("RestartCount")?;
+    let counted: u64 = told.value("restarts")?.parse()?;
+    ensure!((3..=restarts).contains(&counted), "{counted} restarts, docker says {restarts}");
+    judged.quiet(Rule::RestartLoop, &of_container(&settled.id))?;
+    context.lab.docker(&["update", "--restart", "no", own.name])?;
+    judged.cleared(&told)
+}
