@@ -8,6 +8,7 @@
     reason = "netlink attributes are open sets: what we do not read is left out"
 )]
 
+mod descriptor;
 pub(crate) mod flow;
 mod link;
 pub(crate) mod listen;
