@@ -20,5 +20,5 @@ mod summary;
 mod tap;
 
 pub(crate) use look::{Known, look};
-pub(crate) use save::{Labels, save};
+pub(crate) use save::{Labels, Reader, save};
 pub(crate) use tap::IsOwn;
