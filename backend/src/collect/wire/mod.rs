@@ -15,6 +15,7 @@ mod packet;
 mod pcapng;
 mod place;
 mod save;
+mod secret;
 mod stream;
 mod summary;
 mod tap;
