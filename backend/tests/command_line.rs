@@ -114,6 +114,48 @@ fn a_look_into_a_wire_ends_with_its_reader() {
     }
 }
 
+/// Kinds of the blocks of a pcapng file.
+///
+/// # Panics
+/// When one is cut off.
+fn blocks(mut file: &[u8]) -> Vec<u32> {
+    let number = |bytes: &[u8]| u32::from_le_bytes(*bytes.first_chunk().unwrap());
+    let mut kinds = Vec::new();
+    while !file.is_empty() {
+        let (block, rest) = file.split_at(number(&file[4..]) as usize);
+        assert_eq!(number(&block[block.len() - 4..]) as usize, block.len());
+        kinds.push(number(block));
+        file = rest;
+    }
+    kinds
+}
+
+#[test]
+fn a_file_of_packets_is_whole_when_it_is_stopped_and_says_how_many_there_are() {
+    const ENHANCED_PACKET: u32 = 6;
+    const INTERFACE_STATISTICS: u32 = 5;
+    let folder = tempfile::tempdir().unwrap();
+    for signal in ["INT", "TERM"] {
+        let file = folder.path().join(signal);
+        let stopped = wire(&["-w", file.to_str().unwrap()], |look| {
+            // Some have been written, others wait to be.
+            let written = || std::fs::metadata(&file).is_ok_and(|meta| meta.len() > 2000);
+            while !written() && look.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let pid = look.id().to_string();
+            Command::new("kill").args(["-s", signal, &pid]).stderr(Stdio::null()).status().unwrap();
+        });
+        let Some(stopped) = stopped else { return };
+        let told = error(&stopped);
+        assert_eq!(stopped.status.code(), Some(0), "{told}");
+        let kinds = blocks(&std::fs::read(&file).unwrap());
+        let packets = kinds.iter().filter(|kind| **kind == ENHANCED_PACKET).count();
+        assert!(told.replace(',', "").starts_with(&format!("glasshull: {packets} packets ")), "{told}");
+        assert_eq!(kinds.last(), Some(&INTERFACE_STATISTICS), "the last block tells what was lost");
+    }
+}
+
 #[test]
 fn a_log_that_nobody_reads_takes_no_task_along() {
     let mut serve = glasshull(&["--bind", "127.0.0.1:0"]);

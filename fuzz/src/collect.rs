@@ -1,3 +1,4 @@
 //! `backend/src/collect`, as far as it is needed.
 
 pub(crate) mod network;
+pub(crate) mod wire;

@@ -6,3 +6,5 @@ mod collect;
 mod sys;
 
 pub use collect::network::netlink_dump;
+pub use collect::wire::packets::{Seen, wire_packet};
+pub use collect::wire::segments::{Told, wire_stream};

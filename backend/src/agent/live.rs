@@ -295,7 +295,8 @@ impl Live {
             self.nat.read(&self.network.found().targets, next, (demand, ticks), troubles);
         }
         if collect::FLOW.needed(demand) {
-            self.flow.read(next, collect::SOCKET.needed(demand), troubles);
+            let with_sockets = collect::SOCKET.needed(demand);
+            self.flow.read(self.network.found(), next, with_sockets, troubles);
         } else {
             self.flow.rest(next);
         }

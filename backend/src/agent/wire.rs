@@ -10,7 +10,7 @@ use glasshull_shared::unit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use crate::collect::wire::{IsOwn, Known, Labels, look, save};
+use crate::collect::wire::{IsOwn, Known, Labels, Reader, look, save};
 use crate::model::wire::{Scene, scene};
 use crate::serve::hub::Hub;
 use crate::serve::wire::Wanted;
@@ -56,7 +56,12 @@ async fn answer(wanted: Wanted, permit: OwnedSemaphorePermit, hub: Arc<Hub>, hos
             let (begun, has_begun) = oneshot::channel();
             let name = file_name(&scene);
             let labels = Labels { host, links: scene.links, names: scene.names };
-            on_thread(permit, move || save(&start, labels, is_own, begun, &file));
+            // A browser ends a download by leaving.
+            let (_, stop) = oneshot::channel();
+            let reader = Reader { told: begun, file, stop };
+            on_thread(permit, move || {
+                let _ = save(&start, labels, is_own, reader); // the browser counts for itself
+            });
             let result = has_begun.await.unwrap_or_else(|_| Err(Refusal::Failed("no thread for it".into())));
             // Whoever has gone does not miss it.
             drop(told.send(result.map(|()| name)));

@@ -16,7 +16,7 @@ use super::{still_read, stop_signal, tell};
 use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::agent::wire::{TOPICS, known};
-use crate::collect::wire::{IsOwn, Labels, look, save};
+use crate::collect::wire::{IsOwn, Labels, Reader, look, save};
 use crate::config::{Common, Wire};
 use crate::model::wire::{Scene, find, scene};
 
@@ -101,12 +101,7 @@ async fn print(start: Start, scene: Scene, json: bool) -> Result<()> {
             ) => {}
         }
     }
-    tell(&format!(
-        "{} packets, {} on the wire, {} dropped by the kernel",
-        unit::count(stat.packets.into()),
-        unit::bytes(stat.wire_bytes),
-        unit::count(stat.dropped)
-    ));
+    tell(&counted(&stat));
     Ok(())
 }
 
@@ -114,8 +109,10 @@ async fn write(start: Start, scene: Scene, host: String, path: &Path) -> Result<
     let stop = stop_signal()?;
     let (begun, has_begun) = oneshot::channel();
     let (parts, mut written) = mpsc::channel(8);
+    let (order, ordered) = oneshot::channel();
     let labels = Labels { host, links: scene.links, names: scene.names };
-    std::thread::spawn(move || save(&start, labels, nothing_is_own(), begun, &parts));
+    let reader = Reader { told: begun, file: parts, stop: ordered };
+    let thread = std::thread::spawn(move || save(&start, labels, nothing_is_own(), reader));
     has_begun.await.context("the look ended at once")?.map_err(|refusal| told(&refusal))?;
     // Only now: a wrong filter leaves no empty file.
     let mut file = match path.to_str() {
@@ -125,24 +122,38 @@ async fn write(start: Start, scene: Scene, host: String, path: &Path) -> Result<
         }
     };
     tokio::pin!(stop);
+    let mut order = Some(order);
     loop {
         let part: Option<bytes::Bytes> = tokio::select! {
-            () = &mut stop => None,
+            // What was taken until then is written all the same.
+            () = &mut stop, if order.is_some() => {
+                let _ = order.take().map(|order| order.send(()));
+                continue;
+            },
             part = written.recv() => part,
         };
-        match part {
-            Some(part) => {
-                if let Some(file) = &mut file {
-                    file.write_all(&part).with_context(|| format!("writing {}", path.display()))?;
-                } else if !still_read(
-                    std::io::stdout().write_all(&part).and_then(|()| std::io::stdout().flush()),
-                )? {
-                    return Ok(());
-                }
-            }
-            None => return Ok(()),
+        let Some(part) = part else { break };
+        if let Some(file) = &mut file {
+            file.write_all(&part).with_context(|| format!("writing {}", path.display()))?;
+        } else if !still_read(std::io::stdout().write_all(&part).and_then(|()| std::io::stdout().flush()))? {
+            return Ok(());
         }
     }
+    match thread.join() {
+        Ok(Some(stat)) => tell(&counted(&stat)),
+        Ok(None) | Err(_) => bail!("the packets broke off"),
+    }
+    Ok(())
+}
+
+/// How much was seen.
+fn counted(stat: &WireStat) -> String {
+    format!(
+        "{} packets, {} on the wire, {} dropped by the kernel",
+        unit::count(stat.packets.into()),
+        unit::bytes(stat.wire_bytes),
+        unit::count(stat.dropped)
+    )
 }
 
 /// `02:15:30.123456 eth0 Out 10.0.0.1:9 > 10.0.0.2:80: Flags …`

@@ -6,7 +6,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -233,18 +233,30 @@ impl Stop {
     }
 }
 
-/// Waits until one of the captures has something, `stop` is asked for, or the time is over.
+impl AsFd for PacketCapture {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+}
+
+/// Waits until one of the captures has something, one of `ends` is readable, `stop` is asked for, or the time is over. True when it
+/// was one of `ends`.
 ///
 /// # Errors
 /// As `poll(2)`.
 pub(crate) fn wait<'a>(
     captures: impl Iterator<Item = &'a PacketCapture>,
-    stop: &Stop,
+    ends: &[BorrowedFd<'a>],
+    stop: &'a Stop,
     timeout: Option<Duration>,
-) -> io::Result<()> {
-    let mut fds: Vec<PollFd<'_>> =
-        captures.map(|c| PollFd::from_borrowed_fd(c.handle.as_fd(), PollFlags::IN)).collect();
-    fds.push(PollFd::new(&*stop.bell, PollFlags::IN));
+) -> io::Result<bool> {
+    let mut fds: Vec<PollFd<'_>> = ends
+        .iter()
+        .copied()
+        .chain(captures.map(AsFd::as_fd))
+        .chain(std::iter::once(stop.bell.as_fd()))
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -253,7 +265,7 @@ pub(crate) fn wait<'a>(
     if !stop.asked() {
         let _ = rustix::io::read(&*stop.bell, &mut [0_u8; 8]);
     }
-    Ok(())
+    Ok(fds.iter().take(ends.len()).any(|fd| !fd.revents().is_empty()))
 }
 
 /// Names by which libpcap opens other things than links; a container may call a link so.
@@ -331,7 +343,7 @@ mod tests {
         let stop = Stop::new().unwrap();
         let mut seen = Vec::new();
         for _ in 0..100 {
-            wait([&capture].into_iter(), &stop, Some(Duration::from_millis(50))).unwrap();
+            wait([&capture].into_iter(), &[], &stop, Some(Duration::from_millis(50))).unwrap();
             capture.drain(10, |packet| seen.push((packet.len, packet.data.to_vec()))).unwrap();
             if !seen.is_empty() {
                 break;
@@ -370,8 +382,8 @@ mod tests {
         let stop = Stop::new().unwrap();
         assert!(!stop.asked());
         stop.ask();
-        wait(std::iter::empty(), &stop, None).unwrap();
-        wait(std::iter::empty(), &stop, None).unwrap();
+        wait(std::iter::empty(), &[], &stop, None).unwrap();
+        wait(std::iter::empty(), &[], &stop, None).unwrap();
         assert!(stop.asked());
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct NetfilterSocket {
 struct Progress {
     done: bool,
     interrupted: bool,
+    /// Whoever takes has enough: the rest is not read.
+    enough: bool,
 }
 
 impl NetfilterSocket {
@@ -49,15 +51,15 @@ impl NetfilterSocket {
         Ok(Self { socket, buffer: vec![0; RECEIVE_BYTES] })
     }
 
-    /// Asks for a whole table of all families and gives family and attributes of each entry to `take`, which begins anew
-    /// from [`Default`] when the table changed meanwhile.
+    /// Asks for a table of all families and gives family and attributes of each entry to `take` until that returns false. It
+    /// begins anew from [`Default`] when the table changed meanwhile. The socket goes with it: what was not read is in there.
     ///
     /// # Errors
     /// What the kernel answers: `EPERM` without CAP_NET_ADMIN, `EINVAL` or `EOPNOTSUPP` for what it does not have.
     pub(crate) fn dump<T: Default>(
-        &mut self,
+        mut self,
         request: u16,
-        mut take: impl FnMut(&mut T, u8, &[u8]),
+        mut take: impl FnMut(&mut T, u8, &[u8]) -> bool,
     ) -> io::Result<T> {
         let mut all = T::default();
         for _attempt in 0..ATTEMPTS {
@@ -69,8 +71,8 @@ impl NetfilterSocket {
         Ok(all)
     }
 
-    /// True when the table changed meanwhile.
-    fn ask(&mut self, request: u16, take: &mut impl FnMut(u8, &[u8])) -> io::Result<bool> {
+    /// True when the table changed before all was taken.
+    fn ask(&mut self, request: u16, take: &mut impl FnMut(u8, &[u8]) -> bool) -> io::Result<bool> {
         let mut message = [0_u8; HEAD_BYTES + NETFILTER_HEAD_BYTES];
         let length = (HEAD_BYTES + NETFILTER_HEAD_BYTES) as u32;
         for (at, byte) in length.to_ne_bytes().iter().chain(&request.to_ne_bytes()).enumerate() {
@@ -82,6 +84,9 @@ impl NetfilterSocket {
         loop {
             let n = self.socket.recv(&mut &mut self.buffer[..], 0)?;
             let progress = entries(self.buffer.get(..n).unwrap_or_default(), take)?;
+            if progress.enough {
+                return Ok(false);
+            }
             interrupted |= progress.interrupted;
             if progress.done {
                 return Ok(interrupted);
@@ -90,8 +95,8 @@ impl NetfilterSocket {
     }
 }
 
-/// Takes the entries of one datagram.
-fn entries(mut bytes: &[u8], take: &mut impl FnMut(u8, &[u8])) -> io::Result<Progress> {
+/// Takes the entries of one datagram, as far as they are wanted.
+fn entries(mut bytes: &[u8], take: &mut impl FnMut(u8, &[u8]) -> bool) -> io::Result<Progress> {
     let mut progress = Progress::default();
     while let Some(head) = bytes.first_chunk::<HEAD_BYTES>() {
         let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
@@ -108,8 +113,11 @@ fn entries(mut bytes: &[u8], take: &mut impl FnMut(u8, &[u8])) -> io::Result<Pro
                 return Ok(progress);
             }
             _ => {
-                if let Some((head, attributes)) = body.split_first_chunk::<NETFILTER_HEAD_BYTES>() {
-                    take(head[0], attributes);
+                if let Some((head, attributes)) = body.split_first_chunk::<NETFILTER_HEAD_BYTES>()
+                    && !take(head[0], attributes)
+                {
+                    progress.enough = true;
+                    return Ok(progress);
                 }
             }
         }
@@ -158,16 +166,29 @@ mod tests {
         let mut seen = Vec::new();
         let progress = entries(&bytes, &mut |family, attributes| {
             seen.push((family, attribute(attributes, 1).map(<[u8]>::to_vec)));
+            true
         });
         assert!(progress.unwrap().done);
         assert_eq!(seen, [(2, Some(b"x".to_vec()))]);
     }
 
     #[test]
+    fn who_has_enough_is_given_no_more() {
+        let bytes = message(0x0100, &[2, 0, 0, 0]).repeat(5);
+        let mut seen = 0;
+        let progress = entries(&bytes, &mut |_, _| {
+            seen += 1;
+            seen < 3
+        });
+        let progress = progress.unwrap();
+        assert_eq!((seen, progress.enough, progress.done), (3, true, false));
+    }
+
+    #[test]
     fn a_refusal_is_an_error() {
         for kind in [NLMSG_ERROR, NLMSG_DONE] {
             let bytes = message(kind, &(-libc::EPERM).to_ne_bytes());
-            let error = entries(&bytes, &mut |_, _| {}).unwrap_err();
+            let error = entries(&bytes, &mut |_, _| true).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EPERM));
         }
     }
@@ -181,7 +202,7 @@ mod tests {
             framed[..4].copy_from_slice(&length.to_ne_bytes());
             framed[4..6].copy_from_slice(&kind.to_ne_bytes());
             // A length of nothing must not be read for ever.
-            let _ = entries(&framed, &mut |_, _| {});
+            let _ = entries(&framed, &mut |_, _| true);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
@@ -285,4 +285,40 @@ pub(crate) fn ends(context: &mut Context) -> Result<()> {
         "a namespace outlived its end"
     );
     Ok(())
+}
+
+/// Between two readings, which are far apart here, a namespace ends with its last process all the same.
+pub(crate) fn ends_at_once(context: &mut Context) -> Result<()> {
+    let link = format!("gh{}o", std::process::id());
+    let mut somebody = Ended(Command::new("unshare").args(["--net", "sleep", "600"]).spawn()?);
+    let pid = somebody.0.id().to_string();
+    let own = fs::read_link("/proc/self/ns/net")?;
+    let moved = || fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|there| there != own);
+    ensure!(wait_until(Duration::from_secs(10), moved), "no namespace of its own");
+    let inside = |words: &[&str]| {
+        let done = Command::new("nsenter").args(["--net", "--target", &pid, "ip"]).args(words).output()?;
+        ensure!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(done.stdout)
+    };
+    inside(&["link", "set", "lo", "up"])?;
+    let laid = Command::new("ip")
+        .args(["link", "add", &link, "type", "veth", "peer", "name", "v9", "netns", &pid])
+        .output()?;
+    ensure!(laid.status.success(), "{}", String::from_utf8_lossy(&laid.stderr));
+    let open = || {
+        let packets = fs::read_to_string(format!("/proc/{pid}/net/packet")).unwrap_or_default();
+        packets.lines().count() > 1
+    };
+    let shown = || Command::new("ip").args(["link", "show", "dev", &link]).output();
+    let began = Instant::now();
+    captured(context, "20s", open, || {
+        somebody.0.kill()?;
+        somebody.0.wait()?;
+        // The near end of its link goes when nothing holds the namespace any longer.
+        let gone = wait_until(Duration::from_secs(9), || shown().is_ok_and(|o| !o.status.success()));
+        ensure!(gone, "a capture outlived the last process of its namespace");
+        ensure!(began.elapsed() < Duration::from_secs(19), "the second reading may have closed it");
+        Ok(())
+    })
+    .map(drop)
 }

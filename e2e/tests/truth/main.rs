@@ -85,6 +85,7 @@ const CASES: &[Case] = &[
     ("flow::a_flood_is_bounded_and_what_is_missed_is_said", flow::flood),
     ("flow::without_cap_net_raw_it_says_so", flow::without_net_raw),
     ("flow::a_capture_ends_with_its_namespace", flow::ends),
+    ("flow::a_capture_ends_with_the_last_process_not_at_the_next_tick", flow::ends_at_once),
     ("wire::the_stream_is_the_file_that_was_sent", wire::stream),
     ("wire::the_file_is_what_tshark_reads", wire::tshark),
     ("wire::without_payload_no_byte_of_it_leaves", wire::headers_only),

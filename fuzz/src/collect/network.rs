@@ -1,5 +1,7 @@
 //! `backend/src/collect/network`: what a reading makes of the kernel's answers.
 
+#[path = "../../../backend/src/collect/network/flow/decode.rs"]
+mod decode;
 #[path = "../../../backend/src/collect/network/link.rs"]
 mod link;
 #[path = "../../../backend/src/collect/network/neighbour.rs"]
@@ -30,4 +32,9 @@ pub fn netlink_dump(bytes: &[u8]) -> (usize, usize) {
     let neighbours = neighbour::rows(&dump.messages, 1);
     let routes = route::rows(&dump.messages, 1);
     (links.len() + neighbours.len() + routes.len(), dump.unknown)
+}
+
+/// Whether one packet is in a flow.
+pub(super) fn flow_packet(link_type: i32, bytes: &[u8], length: u32, loopback: bool) -> bool {
+    decode::decode(link_type, bytes, length, loopback).is_some()
 }

@@ -7,6 +7,7 @@ use glasshull_shared::domain::network::{Capture, FlowKey, FlowStat};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::Snapshot;
 
+use super::network::Found;
 use super::{Raw, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
@@ -54,11 +55,17 @@ impl FlowPart {
 
     /// Reads the accounts; `next` must have its namespaces, links, containers and translations already, and its sockets when
     /// they are read at all.
-    pub(crate) fn read(&mut self, next: &mut Snapshot, with_sockets: bool, troubles: &mut Troubles) {
+    pub(crate) fn read(
+        &mut self,
+        found: &Found,
+        next: &mut Snapshot,
+        with_sockets: bool,
+        troubles: &mut Troubles,
+    ) {
         let reader = self.reader.get_or_insert_with(|| FlowReader::new(self.root.clone(), self.served_at));
         let now = clock::monotonic();
         let at = clock::now_nanos();
-        let reading = match reader.read(&next.netns, &next.link) {
+        let reading = match reader.read(&next.netns, &next.link, &found.members) {
             Ok(reading) => reading,
             Err(error) => {
                 // Its threads are of no use any longer.

@@ -10,7 +10,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use super::{keep_of, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
-use crate::collect::network::nat::{Ask, Listener, NatReader, NatReading, Want};
+use crate::collect::network::nat::{Ask, Listener, NatReader, NatReading, Unread, Want};
 use crate::model::nat::{
     Known, Listening, Places, Wanted, join_ports, join_rules, join_translations, wanted,
 };
@@ -127,6 +127,7 @@ fn trouble(reading: &NatReading) -> Option<Trouble> {
     if reading.translations_left_out > 0 {
         reasons.push(format!("{} more translations are left out", reading.translations_left_out));
     }
+    reasons.extend(unread(&reading.unread));
     (!reasons.is_empty()).then(|| Trouble {
         state: SourceState::Limited,
         reason: reasons.join("; "),
@@ -134,4 +135,38 @@ fn trouble(reading: &NatReading) -> Option<Trouble> {
         remedy: lacks.map(grant),
         collected_at: None,
     })
+}
+
+/// How many connections were not looked at, in all namespaces together.
+fn unread(all: &[Unread]) -> Option<String> {
+    let counted = |one: &Unread| match one {
+        Unread::Counted(more) => Some(*more),
+        Unread::Unknown => None,
+    };
+    let more = all.iter().filter_map(counted).fold(0_u64, u64::saturating_add);
+    let uncounted = all.iter().filter(|one| counted(one).is_none()).count();
+    match (more, uncounted) {
+        (0, 0) => None,
+        (0, _) => Some(format!("connections of {uncounted} network namespaces are not all looked at")),
+        (more, 0) => Some(format!("{more} more connections are tracked than are looked at")),
+        (more, _) => Some(format!("more than {more} more connections are tracked than are looked at")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_are_not_looked_at_are_told() {
+        let told = |unread: &[Unread]| {
+            let reading = NatReading { unread: unread.to_vec(), ..NatReading::default() };
+            trouble(&reading).map(|trouble| trouble.reason)
+        };
+        assert_eq!(told(&[]), None);
+        let counted = [Unread::Counted(5), Unread::Counted(7)];
+        assert_eq!(told(&counted).unwrap(), "12 more connections are tracked than are looked at");
+        assert!(told(&[Unread::Unknown]).unwrap().contains("not all looked at"));
+        assert!(told(&[counted[0], Unread::Unknown]).unwrap().starts_with("more than 5 more"));
+    }
 }

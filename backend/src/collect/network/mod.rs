@@ -1,19 +1,21 @@
 //! The network, from rtnetlink inside each network namespace. Fills `netns`, `link`, `link_stat`, `neighbour`, `route`, all
 //! without relations; whose namespace and which peer is joined by `model::network`.
 //!
-//! Namespaces are entered by a short-lived thread; nothing is kept open in between (but by [`socket`], which sees to its end),
-//! so none outlives its last process on our account. The agent's own namespace needs no permission; others need CAP_SYS_ADMIN, and CAP_SYS_PTRACE to be found.
+//! Namespaces are entered by a short-lived thread; nothing is kept open in between (but by [`socket`] and [`flow`], which
+//! watch for its end), so none outlives its last process on our account. The agent's own namespace needs no permission; others need CAP_SYS_ADMIN, and CAP_SYS_PTRACE to be found.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "netlink attributes are open sets: what we do not read is left out"
 )]
 
+mod descriptor;
 pub(crate) mod flow;
 mod link;
 pub(crate) mod listen;
 mod namespace;
 pub(crate) mod nat;
 mod neighbour;
+mod presence;
 mod route;
 pub(crate) mod socket;
 #[cfg(test)]

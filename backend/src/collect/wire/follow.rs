@@ -205,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_masked_wherever_two_packets_cut_it_and_in_whichever_order_they_come() {
+        let request = b"GET / HTTP/1.1\r\nCookie: secret\r\nX: y\r\n\r\n";
+        let masked = b"GET / HTTP/1.1\r\nCookie:*******\r\nX: y\r\n\r\n";
+        let told = |packets: &[(bool, u32, &str, &[u8])]| {
+            let data = |piece| if let Piece::Data(data) = piece { data } else { Vec::new() };
+            follow(packets).into_iter().flat_map(|(_, piece)| data(piece)).collect::<Vec<u8>>()
+        };
+        for cut in 1..request.len() {
+            let (first, second) = request.split_at(cut);
+            let (opening, first) = ((true, 99, "S", &b""[..]), (true, 100, "", first));
+            let second = (true, 100 + cut as u32, "", second);
+            assert_eq!(told(&[opening, first, second]), masked, "cut at {cut}");
+            assert_eq!(told(&[opening, second, first, second]), masked, "cut at {cut}");
+        }
+    }
+
+    #[test]
     fn a_reset_and_a_gap_are_marked() {
         let told = follow(&[(true, 99, "S", b""), (true, 103, "", b"de"), (true, 105, "R", b"")]);
         let pieces: Vec<_> = told.into_iter().map(|(_, piece)| piece).collect();

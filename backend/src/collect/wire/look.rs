@@ -14,9 +14,9 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use super::conversation::{Conversations, Mark, Place};
 use super::detail;
 use super::follow::Follow;
-use super::http::Mask;
 use super::keep::{Kept, Stored};
 use super::packet::Packet;
+use super::secret;
 use super::summary;
 use super::tap::{IsOwn, Step, Taken, Tap};
 use crate::sys::clock;
@@ -183,7 +183,9 @@ impl Look {
     fn detail(&self, number: u32, stored: Stored<'_>) -> Option<PacketDetail> {
         let packet = stored.packet()?;
         let layers = detail::layers(&packet, self.payload);
-        let bytes = self.payload.then(|| masked(&packet));
+        let conversation = stored.place.map(|place| place.conversation);
+        let kept = conversation.into_iter().flat_map(|conversation| self.kept.of(conversation));
+        let bytes = self.payload.then(|| secret::masked(&packet, stored.place, kept));
         Some(PacketDetail { number, length: stored.length, layers, bytes })
     }
 
@@ -252,15 +254,4 @@ fn ends_of(packet: &Packet<'_>, place: Place) -> Option<[String; 2]> {
         Side::First => [source, destination],
         Side::Second => [destination, source],
     })
-}
-
-/// The bytes of a packet with the secrets in what it carries masked.
-fn masked(packet: &Packet<'_>) -> Vec<u8> {
-    let mut bytes = packet.bytes.to_vec();
-    let carried = packet.payload().len();
-    let at = packet.headers_length();
-    if let Some(payload) = bytes.get_mut(at..at + carried) {
-        Mask::default().apply(payload);
-    }
-    bytes
 }

@@ -15,10 +15,11 @@ mod packet;
 mod pcapng;
 mod place;
 mod save;
+mod secret;
 mod stream;
 mod summary;
 mod tap;
 
 pub(crate) use look::{Known, look};
-pub(crate) use save::{Labels, save};
+pub(crate) use save::{Labels, Reader, save};
 pub(crate) use tap::IsOwn;

@@ -1,11 +1,11 @@
-//! The packets of one look as a pcapng file, sent while it grows. On a thread of its own, until a limit or until nobody takes
-//! it any more.
+//! The packets of one look as a pcapng file, sent while it grows. On a thread of its own, until a limit, until it is stopped or
+//! until nobody takes it any more.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use glasshull_shared::domain::wire::{Refusal, Start};
+use glasshull_shared::domain::wire::{Refusal, Start, WireStat};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -35,20 +35,28 @@ pub(crate) struct Labels {
     pub names: Vec<(IpAddr, String)>,
 }
 
-/// Writes as `start` says. `told` learns whether it has begun; dropping the other end of `file` ends it.
-pub(crate) fn save(
-    start: &Start,
-    labels: Labels,
-    is_own: IsOwn,
-    told: oneshot::Sender<Result<(), Refusal>>,
-    file: &Sender<Bytes>,
-) {
+/// Who is told of a file, and who may end it.
+pub(crate) struct Reader {
+    /// Learns whether it has begun.
+    pub told: oneshot::Sender<Result<(), Refusal>>,
+    /// Gets the file; dropping the other end ends it there, without its last block.
+    pub file: Sender<Bytes>,
+    /// A word here ends it as a limit would; that nobody can say it any more changes nothing.
+    pub stop: oneshot::Receiver<()>,
+}
+
+/// Writes as `start` says; tells how much that was, once the file is whole.
+pub(crate) fn save(start: &Start, labels: Labels, is_own: IsOwn, reader: Reader) -> Option<WireStat> {
+    let Reader { told, file, mut stop } = reader;
     let mut tap = match Tap::open(start, &labels.links, is_own) {
         Ok(tap) => tap,
-        Err(refusal) => return drop(told.send(Err(refusal))),
+        Err(refusal) => {
+            drop(told.send(Err(refusal)));
+            return None;
+        }
     };
     if told.send(Ok(())).is_err() {
-        return;
+        return None;
     }
     let mut pcapng = Pcapng::new(tap.form(), tap.snaplen(), &start.filter, labels.links);
     let mut part = pcapng.begin(&labels.host, &labels.names);
@@ -72,7 +80,7 @@ pub(crate) fn save(
             while let Some(ready) = waiting.take() {
                 match file.try_send(ready) {
                     Ok(()) => {}
-                    Err(TrySendError::Closed(_)) => return,
+                    Err(TrySendError::Closed(_)) => return None,
                     Err(TrySendError::Full(back)) if tap.ended(clock::monotonic()).is_some() => {
                         part = back.to_vec();
                         break 'look;
@@ -84,16 +92,15 @@ pub(crate) fn save(
                 }
             }
         } else if file.is_closed() {
-            return;
+            return None;
         }
-        if let Step::Ended(_) = step {
+        if step != Step::On || stop.try_recv().is_ok() {
             break;
         }
     }
-    let counts = tap.counts();
+    let (counts, stat) = (tap.counts(), tap.stat());
     // From here on the namespace may end.
     drop(tap);
     part.extend(pcapng.end(began, clock::now_nanos(), counts));
-    // Whoever has gone does not miss it.
-    let _ = file.blocking_send(part.into());
+    file.blocking_send(part.into()).is_ok().then_some(stat)
 }

@@ -108,6 +108,9 @@ impl Half {
 
     /// Nothing more will come: what is held is told with its gaps.
     pub(super) fn finish(&mut self, out: &mut Vec<Piece>) {
+        if self.closed {
+            return;
+        }
         while let Some(first) = self.held.keys().next().copied() {
             self.lose(first, out);
             self.drain(out);
@@ -168,6 +171,9 @@ impl Half {
         if self.end.is_some_and(|end| self.at >= end) && !self.closed {
             self.closed = true;
             out.push(Piece::Fin);
+            // What came early for places behind the end is of no stream.
+            self.held.clear();
+            self.held_bytes = 0;
         }
     }
 

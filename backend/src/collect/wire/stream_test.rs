@@ -121,6 +121,12 @@ fn a_reset_ends_it_and_what_is_held_is_told_before() {
 }
 
 #[test]
+fn behind_the_end_there_is_nothing() {
+    let late = [syn(9), data(30, b"no"), fin(12), data(10, b"ab"), data(12, b"no")];
+    assert_eq!(text(&told(&late)), "ab$");
+}
+
+#[test]
 fn a_keepalive_and_a_number_from_nowhere_change_nothing() {
     assert_eq!(text(&told(&[syn(9), data(10, b"ab"), data(11, b"?"), data(11, b""), data(12, b"c")])), "abc");
     let far = data(10u32.wrapping_add(FAR as u32), b"x");

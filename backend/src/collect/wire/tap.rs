@@ -157,9 +157,9 @@ impl Tap {
         if let Some(ended) = self.ended(clock::monotonic()) {
             return Step::Ended(ended);
         }
-        let waited = capture::wait(std::iter::once(&self.capture), &self.stop, Some(PATIENCE));
+        let waited = capture::wait(std::iter::once(&self.capture), &[], &self.stop, Some(PATIENCE));
         let Self { capture, stat, limits, full, form, payload, at_home, is_own, .. } = self;
-        let taken = waited.map_err(|error| CaptureError::Failed(error.to_string())).and_then(|()| {
+        let taken = waited.map_err(|error| CaptureError::Failed(error.to_string())).and_then(|_| {
             capture.drain(TURN, |seen| {
                 let Some(packet) = Packet::parse(*form, seen.data, seen.len) else { return };
                 if packet.ends().is_some_and(|ends| is_dashboards(&ends, *at_home, is_own)) {

@@ -2,12 +2,13 @@
 //! other end: `lo` and macvlans of containers. Fills `flow`, `flow_stat` and `capture`, without who the ends are; that is joined
 //! by `model::flow`.
 //!
-//! Captures are open while somebody looks at flows. They pin their namespace, so those of one without processes are closed at
-//! the next tick. Needs CAP_NET_RAW; in other namespaces also CAP_SYS_ADMIN, and CAP_SYS_PTRACE to find them.
+//! Captures are open while somebody looks at flows. They pin their namespace, so those of one are closed the moment its last
+//! process ends. Needs CAP_NET_RAW; in other namespaces also CAP_SYS_ADMIN, and CAP_SYS_PTRACE to find them.
 
 mod decode;
 mod ledger;
 mod reader;
+mod row;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,16 +18,17 @@ use std::time::Duration;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::{
-    Capture, Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey, OperState, Protocol,
+    Capture, Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey, OperState,
 };
+use glasshull_shared::domain::process::ProcessKey;
 
+use super::presence::told;
 use crate::sys::capture::{CaptureError, Device, Options, PacketCapture};
 use crate::sys::clock;
 use crate::sys::netns::Target;
 use crate::sys::root::Root;
-use decode::{End, Family};
-use ledger::{Account, Pair};
 use reader::{Own, Reader, Taken, Tap};
+use row::{busiest, rows};
 
 /// Bytes of each packet that are looked at: heads of the link, IPv6 with extensions, TCP.
 const SNAPLEN: u32 = 128;
@@ -44,10 +46,6 @@ const LINKS_AT_MOST: usize = 128;
 const OWN_FLOWS: usize = 57_344;
 /// Flows known in all others: as above, of 16,384.
 const INSIDE_FLOWS: usize = 14_336;
-/// Rows of the table: more can be neither read nor sent each second.
-const ROWS_AT_MOST: usize = 8_192;
-/// A flow that was silent for longer gives its row to others first.
-const LATELY_NANOS: u64 = 5_000_000_000;
 
 /// One reading.
 #[derive(Debug, Default)]
@@ -72,6 +70,8 @@ pub(crate) struct FlowReader {
     inside: Option<Reader>,
     /// Links with a capture inside other namespaces.
     open: Vec<LinkKey>,
+    /// Captures were closed since, because nobody was in their namespaces any more.
+    left: bool,
     since_at: u64,
     /// Why links inside other namespaces are not captured.
     failed: BTreeMap<LinkKey, String>,
@@ -87,12 +87,14 @@ impl FlowReader {
             host: None,
             inside: None,
             open: Vec::new(),
+            left: false,
             since_at: 0,
             failed: BTreeMap::new(),
         }
     }
 
-    /// Opens and closes captures as namespaces and links come and go, and reads the accounts.
+    /// Opens and closes captures as namespaces and links come and go, and reads the accounts. `members` are the processes in
+    /// each namespace.
     ///
     /// # Errors
     /// When a capturing thread fails; flows begin afresh then.
@@ -100,6 +102,7 @@ impl FlowReader {
         &mut self,
         netns: &Table<NetnsKey, Netns>,
         links: &Table<LinkKey, Link>,
+        members: &BTreeMap<u64, Vec<ProcessKey>>,
     ) -> io::Result<FlowReading> {
         let Some(host) = netns.iter().find(|(_, row)| row.host).map(|(key, _)| key.netns) else {
             return Err(io::Error::other("the agent's own network namespace is not known yet"));
@@ -109,6 +112,9 @@ impl FlowReader {
         reading.refused = error == Some(CaptureError::Refused);
         if !reading.refused {
             reading.capture.links_left_out = self.open_inside(host, netns, links)?;
+        }
+        if let Some(inside) = &self.inside {
+            inside.members(members.iter().map(|(netns, members)| (*netns, told(members))).collect())?;
         }
         let mut all = Taken::default();
         for reader in [&self.host, &self.inside].into_iter().flatten() {
@@ -123,6 +129,8 @@ impl FlowReader {
                 self.failed.insert(key, why);
             }
         }
+        self.left |= !all.left.is_empty();
+        self.open.retain(|key| !all.left.contains(key));
         self.failed.retain(|key, _| links.contains_key(key));
         self.tell(&mut reading, host, all, error);
         Ok(reading)
@@ -193,7 +201,7 @@ impl FlowReader {
         wanted.sort_by_key(|key| (!self.open.contains(key), *key));
         let left_out = wanted.len().saturating_sub(LINKS_AT_MOST);
         wanted.truncate(LINKS_AT_MOST);
-        let gone = self.open.iter().any(|key| !wanted.contains(key));
+        let gone = std::mem::take(&mut self.left) || self.open.iter().any(|key| !wanted.contains(key));
         let new: Vec<LinkKey> = wanted.iter().filter(|key| !self.open.contains(key)).copied().collect();
         if !gone && new.is_empty() {
             return Ok(u32::try_from(left_out).unwrap_or(u32::MAX));
@@ -282,61 +290,7 @@ fn add(all: &mut Taken, taken: Taken) {
     all.left_out += taken.left_out;
     all.dropped += taken.dropped;
     all.closed.extend(taken.closed);
-}
-
-/// As many as the table holds: those that talk, the largest first.
-fn busiest(mut flows: Vec<(Pair, Account)>) -> Vec<(Pair, Account)> {
-    if flows.len() > ROWS_AT_MOST {
-        let last = flows.iter().map(|(_, account)| account.last_at).max().unwrap_or(0);
-        flows.select_nth_unstable_by_key(ROWS_AT_MOST, |(_, account)| {
-            let silent = last.saturating_sub(account.last_at) > LATELY_NANOS;
-            (silent, std::cmp::Reverse(account.bytes[0] + account.bytes[1]))
-        });
-        flows.truncate(ROWS_AT_MOST);
-    }
-    flows
-}
-
-/// A flow as the tables have it, seen from its source.
-fn rows(pair: &Pair, account: &Account) -> (FlowKey, Flow, FlowStat) {
-    let (source, destination) =
-        if account.source_is_high { (pair.high, pair.low) } else { (pair.low, pair.high) };
-    let (sent, received) = if account.source_is_high { (1, 0) } else { (0, 1) };
-    let has_ports = pair.low.port != 0 || pair.high.port != 0;
-    let key = FlowKey {
-        netns: pair.netns,
-        link_ifindex: pair.ifindex,
-        protocol: pair.protocol,
-        source: text(source, pair.family, has_ports),
-        destination: text(destination, pair.family, has_ports),
-    };
-    let flow =
-        Flow { first_seen_at: account.first_at, opening_seen: account.opening_seen, ..Flow::default() };
-    let stat = FlowStat {
-        sent_bytes: account.bytes[sent],
-        received_bytes: account.bytes[received],
-        sent_packets: account.packets[sent],
-        received_packets: account.packets[received],
-        last_seen_at: account.last_at,
-        tcp_flags: account.flags,
-        state: (pair.protocol == Protocol::Tcp).then(|| account.state()),
-        ..FlowStat::default()
-    };
-    (key, flow, stat)
-}
-
-fn text(end: End, family: Family, with_port: bool) -> String {
-    let a = end.address;
-    let address = match family {
-        Family::V4 => IpAddr::from([a[0], a[1], a[2], a[3]]),
-        Family::V6 => IpAddr::from(a),
-        Family::Mac if a == [0; 16] => return String::new(),
-        Family::Mac => {
-            let [a, b, c, d, e, f, ..] = a;
-            return format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-        }
-    };
-    if with_port { SocketAddr::new(address, end.port).to_string() } else { address.to_string() }
+    all.left.extend(taken.left);
 }
 
 #[cfg(test)]
@@ -380,19 +334,5 @@ mod tests {
         let at = |text: &str| own(text.parse().unwrap(), 1, &links());
         assert_eq!(at("127.0.0.2:80"), Own { port: 80, addresses: vec![[127, 0, 0, 2].into()] });
         assert_eq!(at("0.0.0.0:80").addresses.len(), 3);
-    }
-
-    #[test]
-    fn ends_read_as_people_write_them() {
-        let end = |first: &[u8], port| {
-            let mut address = [0; 16];
-            address[..first.len()].copy_from_slice(first);
-            End { address, port }
-        };
-        assert_eq!(text(end(&[10, 0, 0, 2], 80), Family::V4, true), "10.0.0.2:80");
-        assert_eq!(text(end(&[10, 0, 0, 2], 0), Family::V4, false), "10.0.0.2");
-        assert_eq!(text(end(&[0xfe, 0x80], 546), Family::V6, true), "[fe80::]:546");
-        assert_eq!(text(end(&[2, 0, 0, 0, 0, 1], 0), Family::Mac, false), "02:00:00:00:00:01");
-        assert_eq!(text(End::default(), Family::Mac, false), "");
     }
 }

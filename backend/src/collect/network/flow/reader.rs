@@ -1,14 +1,17 @@
 //! A thread that reads packets from its captures into its accounts, and tells them when asked. Nothing is shared: the way of a
-//! packet has no lock.
+//! packet has no lock. In other namespaces it watches who is there, and closes what it has open with the last process.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use glasshull_shared::domain::network::{LinkKey, Protocol};
 
+use super::super::presence::Presence;
 use super::decode::{Decoded, End, Family, decode};
 use super::ledger::{Account, Ledger, Pair};
 use crate::sys::capture::{PacketCapture, Stop, wait};
@@ -62,11 +65,14 @@ pub(super) struct Taken {
     pub(super) dropped: u64,
     /// Captures that ended by themselves, and why.
     pub(super) closed: Vec<(LinkKey, String)>,
+    /// Captures that were closed because nobody is in their namespace any more.
+    pub(super) left: Vec<LinkKey>,
 }
 
 enum Request {
     Take(Sender<Taken>),
     Own(Own),
+    Members(BTreeMap<u64, Vec<u32>>),
 }
 
 /// What the thread works on.
@@ -77,6 +83,9 @@ struct State {
     /// Dropped by captures that are closed.
     dropped: u64,
     closed: Vec<(LinkKey, String)>,
+    /// Who is in the namespaces of `taps`; none for our own, which we are in ourselves.
+    present: BTreeMap<u64, Presence>,
+    left: Vec<LinkKey>,
 }
 
 /// The thread.
@@ -93,7 +102,8 @@ impl Reader {
     /// When there are no descriptors or threads left.
     pub(super) fn start(name: &str, taps: Vec<Tap>, flows: usize, own: Own) -> io::Result<Self> {
         let ledger = Ledger::new(flows);
-        Self::resume(name, State { taps, ledger, own, dropped: 0, closed: Vec::new() })
+        let (closed, present, left) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Self::resume(name, State { taps, ledger, own, dropped: 0, closed, present, left })
     }
 
     fn resume(name: &str, state: State) -> io::Result<Self> {
@@ -151,6 +161,14 @@ impl Reader {
         self.send(Request::Own(own))
     }
 
+    /// Tells which processes are in the namespaces of the captures: with the last of them a capture is closed at once.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(super) fn members(&self, members: BTreeMap<u64, Vec<u32>>) -> io::Result<()> {
+        self.send(Request::Members(members))
+    }
+
     fn send(&self, request: Request) -> io::Result<()> {
         self.requests.send(request).map_err(|_| io::Error::other("the capturing thread has ended"))?;
         self.stop.wake();
@@ -176,21 +194,54 @@ fn run(mut state: State, inbox: &Receiver<Request>, stop: &Stop) -> State {
                 // Who asked may have given up.
                 Request::Take(reply) => drop(reply.send(take(&mut state))),
                 Request::Own(own) => state.own = own,
+                Request::Members(members) => watch(&mut state, members),
             }
         }
         if stop.asked() {
             return state;
         }
-        if !busy && wait(state.taps.iter().map(|tap| &tap.capture), stop, None).is_err() {
-            return state;
+        let ends: Vec<BorrowedFd<'_>> = state.present.values().filter_map(Presence::end).collect();
+        if busy && ends.is_empty() {
+            continue;
+        }
+        // However much comes, an end is not overlooked.
+        let timeout = busy.then_some(Duration::ZERO);
+        match wait(state.taps.iter().map(|tap| &tap.capture), &ends, stop, timeout) {
+            Ok(true) => leave(&mut state),
+            Ok(false) => {}
+            Err(_) => return state,
         }
     }
+}
+
+/// Begins to watch these processes instead of those told before: one may have gone to another namespace.
+fn watch(state: &mut State, mut members: BTreeMap<u64, Vec<u32>>) {
+    let places: BTreeSet<u64> = state.taps.iter().map(|tap| tap.on.netns).collect();
+    let presence = |netns: u64| (netns, Presence::new(members.remove(&netns).unwrap_or_default()));
+    state.present = places.into_iter().map(presence).collect();
+    leave(state);
+}
+
+/// Closes the captures in namespaces that nobody is in any more. What they saw is told until the next change.
+fn leave(state: &mut State) {
+    let State { taps, dropped: lost, left, present, .. } = state;
+    present.retain(|netns, presence| {
+        let lives = presence.lives();
+        if !lives {
+            let gone = |tap: &mut Tap| tap.on.netns == *netns;
+            for mut tap in taps.extract_if(.., gone) {
+                *lost += dropped(&mut tap);
+                left.push(tap.on);
+            }
+        }
+        lives
+    });
 }
 
 /// Takes a batch from each capture; true when one may have more.
 fn read(state: &mut State) -> bool {
     let mut busy = false;
-    let State { taps, ledger, own, dropped: lost, closed } = state;
+    let State { taps, ledger, own, dropped: lost, closed, .. } = state;
     taps.retain_mut(|tap| {
         let (on, loopback, link_type) = (tap.on, tap.loopback, tap.capture.link_type());
         let drained =
@@ -230,6 +281,7 @@ fn take(state: &mut State) -> Taken {
         left_out: ledger.left_out,
         dropped: state.dropped + open,
         closed: std::mem::take(&mut state.closed),
+        left: std::mem::take(&mut state.left),
     }
 }
 
@@ -265,5 +317,58 @@ mod tests {
         assert!(own.is(&packet(end(1, 40000), end(1, 7070))));
         assert!(!own.is(&packet(end(1, 40000), end(2, 7070))));
         assert!(!own.is(&Decoded { protocol: Protocol::Udp, ..packet(end(1, 7070), end(1, 40000)) }));
+    }
+
+    /// A capture in a network namespace that nobody but a process of ours is in; `None` where that is not permitted.
+    fn alone() -> Option<(std::process::Child, Tap)> {
+        use crate::sys::capture::Device;
+        use crate::sys::netns::Target;
+        use std::os::unix::fs::MetadataExt;
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("unshare")
+            .args(["--net", "cat"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let path = std::path::PathBuf::from(format!("/proc/{}/ns/net", child.id()));
+        let inode = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.ino());
+        let own = inode(std::path::Path::new("/proc/self/ns/net"));
+        while inode(&path) == own {
+            if child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let netns = inode(&path);
+        let target = Target { inode: netns, paths: vec![path] };
+        let capture = PacketCapture::open_in(&target, &super::super::options(Device::Any, 512 << 10));
+        let on = LinkKey { netns, ifindex: 1 };
+        match capture {
+            Ok(capture) => Some((child, Tap { on, loopback: true, capture })),
+            Err(_) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_capture_is_closed_with_the_last_process_of_its_namespace_whether_or_not_somebody_asks() {
+        let Some((mut child, tap)) = alone() else {
+            return eprintln!("not run: network namespaces or packets are not permitted here");
+        };
+        let on = tap.on;
+        let reader = Reader::start("flow test", vec![tap], 16, Own::default()).unwrap();
+        reader.members([(on.netns, vec![child.id()])].into()).unwrap();
+        assert!(reader.take().unwrap().left.is_empty(), "somebody is there");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            Some(reader.take().unwrap().left).filter(|left| !left.is_empty())
+        });
+        assert_eq!(left, Some(vec![on]));
     }
 }

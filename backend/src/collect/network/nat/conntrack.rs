@@ -9,6 +9,8 @@ use crate::sys::netfilter::attribute;
 
 /// Translations kept; a busy gateway has hundreds of thousands.
 const KEPT_AT_MOST: usize = 4096;
+/// Connections of a namespace that are looked at, translated or not; the kernel's table may hold millions.
+pub(super) const READ_AT_MOST: usize = 65_536;
 /// `enum tcp_conntrack`.
 const TCP_STATES: [&str; 10] = [
     "NONE",
@@ -29,6 +31,17 @@ pub(super) struct Translations {
     pub(super) rows: Vec<(TranslationKey, Translation)>,
     /// Those beyond the bound.
     pub(super) left_out: usize,
+    /// Connections looked at.
+    pub(super) read: usize,
+}
+
+/// Connections that were not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// So many more by the kernel's own count.
+    Counted(u64),
+    /// The count cannot be read.
+    Unknown,
 }
 
 /// One direction of a connection.
@@ -40,8 +53,36 @@ struct Tuple {
 }
 
 impl Translations {
-    /// Takes one connection of the dump.
-    pub(super) fn take(&mut self, netns: u64, connection: &[u8]) {
+    /// Takes one connection of the dump; false when it was the last that is looked at.
+    pub(super) fn take(&mut self, netns: u64, connection: &[u8]) -> bool {
+        self.enter(netns, connection);
+        self.counts()
+    }
+
+    /// Takes one line of `/proc/net/nf_conntrack`; as [`Self::take`].
+    pub(super) fn take_line(&mut self, netns: u64, line: &str) -> bool {
+        self.enter_line(netns, line);
+        self.counts()
+    }
+
+    /// How many more there are, when the kernel has `all`; `None` when none is left out by what is known.
+    pub(super) fn unread(&self, all: Option<u64>) -> Option<Unread> {
+        if self.read < READ_AT_MOST {
+            return None;
+        }
+        match all.map(|all| all.saturating_sub(self.read as u64)) {
+            Some(0) => None,
+            Some(more) => Some(Unread::Counted(more)),
+            None => Some(Unread::Unknown),
+        }
+    }
+
+    fn counts(&mut self) -> bool {
+        self.read += 1;
+        self.read < READ_AT_MOST
+    }
+
+    fn enter(&mut self, netns: u64, connection: &[u8]) {
         let tuples = attribute(connection, 1).and_then(tuple).zip(attribute(connection, 2).and_then(tuple));
         let Some((original, reply)) = tuples else { return };
         let counters = |kind, field| {
@@ -63,8 +104,7 @@ impl Translations {
         self.put(netns, original, reply, row);
     }
 
-    /// Takes one line of `/proc/net/nf_conntrack`.
-    pub(super) fn take_line(&mut self, netns: u64, line: &str) {
+    fn enter_line(&mut self, netns: u64, line: &str) {
         let mut words = line.split_whitespace().skip(3);
         let number = words.next().and_then(|word| word.parse().ok());
         let timeout_secs = words.next().and_then(|word| word.parse().ok());

@@ -1,10 +1,12 @@
 //! Who listens in a namespace, from `/proc/PID/net/{tcp,tcp6,udp,udp6}` of a process in it, which needs no permission; and
 //! which process has the socket open, looked for once per socket.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::super::descriptor;
 use crate::sys::root::Root;
 
 /// `TCP_LISTEN`, and the state of an UDP socket that is not connected.
@@ -12,6 +14,8 @@ const LISTENS: &str = "0A";
 const UNCONNECTED: &str = "07";
 /// Descriptors of a process that are looked at.
 const DESCRIPTORS_AT_MOST: usize = 4096;
+/// Sockets of a table that are looked at. Who listens stands before all connections in that of TCP.
+const SOCKETS_AT_MOST: usize = 65_536;
 
 /// A socket that takes what comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +46,7 @@ pub(crate) struct Ask {
 /// Finds listeners and remembers whose they are.
 pub(super) struct Finder {
     root: Root,
-    owners: HashMap<u64, Option<u32>>,
+    owners: HashMap<u64, u32>,
 }
 
 impl Finder {
@@ -52,20 +56,21 @@ impl Finder {
 
     /// Listeners on the ports asked about; `None` when the namespace's sockets cannot be read.
     pub(super) fn find(&mut self, asks: &[Ask]) -> HashMap<u64, Vec<Listener>> {
-        let mut all = HashMap::new();
+        let mut all: HashMap<u64, Vec<Listener>> = HashMap::new();
         let mut owners = HashMap::new();
         for ask in asks {
             let Some(found) = sockets(&self.root, ask) else { continue };
-            let mut rows: Vec<Listener> = Vec::with_capacity(found.len());
-            for (mut row, inode) in found {
-                let owner = || owner(&self.root, inode, &ask.candidates);
-                // Nobody then may be somebody now: a server that was just handed the socket.
-                let known = self.owners.get(&inode).copied().flatten();
-                row.pid = known.filter(|pid| ask.candidates.contains(pid)).or_else(owner);
-                owners.insert(inode, row.pid);
-                rows.push(row);
-            }
-            all.insert(ask.netns, rows);
+            let mut whose: HashMap<u64, u32> = HashMap::with_capacity(found.len());
+            let candidates: HashSet<u32> = ask.candidates.iter().copied().collect();
+            let known = |inode| self.owners.get(inode).filter(|pid| candidates.contains(pid));
+            whose.extend(found.iter().filter_map(|(_, inode)| Some((*inode, *known(inode)?))));
+            // Nobody then may be somebody now: a server that was just handed the socket.
+            let unknown = found.iter().map(|(_, inode)| *inode).filter(|inode| !whose.contains_key(inode));
+            let open = |pid| descriptor::sockets(&self.root, pid, DESCRIPTORS_AT_MOST).into_iter().flatten();
+            whose.extend(owners_of(unknown.collect(), &ask.candidates, open));
+            let row = |(row, inode): (Listener, u64)| Listener { pid: whose.get(&inode).copied(), ..row };
+            all.insert(ask.netns, found.into_iter().map(row).collect());
+            owners.extend(whose);
         }
         self.owners = owners;
         all
@@ -73,6 +78,7 @@ impl Finder {
 }
 
 fn sockets(root: &Root, ask: &Ask) -> Option<Vec<(Listener, u64)>> {
+    let wanted: HashSet<(&str, u16)> = ask.ports.iter().map(|(of, port)| (of.as_str(), *port)).collect();
     let mut all = Vec::new();
     for (file, protocol, state) in [
         ("tcp", "tcp", LISTENS),
@@ -83,14 +89,19 @@ fn sockets(root: &Root, ask: &Ask) -> Option<Vec<(Listener, u64)>> {
         if !ask.ports.iter().any(|(wanted, _)| wanted == protocol) {
             continue;
         }
-        match fs::read_to_string(root.proc_path(format!("{}/net/{file}", ask.pid))) {
-            Ok(text) => all.extend(text.lines().skip(1).filter_map(|line| socket(line, protocol, state))),
+        match File::open(root.proc_path(format!("{}/net/{file}", ask.pid))) {
+            Ok(table) => {
+                // Line by line: of a table of any length only who listens there is held.
+                for line in BufReader::new(table).lines().skip(1).take(SOCKETS_AT_MOST) {
+                    let found = socket(&line.ok()?, protocol, state);
+                    all.extend(found.filter(|(row, _)| wanted.contains(&(row.protocol, row.port))));
+                }
+            }
             // Without IPv6 there is no such file.
             Err(_) if file.ends_with('6') => {}
             Err(_) => return None,
         }
     }
-    all.retain(|(row, _)| ask.ports.iter().any(|(p, port)| p == row.protocol && *port == row.port));
     Some(all)
 }
 
@@ -118,14 +129,20 @@ fn socket(line: &str, protocol: &'static str, state: &str) -> Option<(Listener, 
     Some((Listener { protocol, address, port, pid: None }, inode))
 }
 
-fn owner(root: &Root, inode: u64, candidates: &[u32]) -> Option<u32> {
-    let wanted = format!("socket:[{inode}]");
-    let has = |pid: &u32| {
-        let Ok(entries) = fs::read_dir(root.proc_path(format!("{pid}/fd"))) else { return false };
-        let mut links = entries.flatten().take(DESCRIPTORS_AT_MOST);
-        links.any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()))
-    };
-    candidates.iter().copied().find(|pid| has(pid))
+/// Who has these sockets open: the first of the candidates, each of which is looked at once at most.
+fn owners_of<I: Iterator<Item = u64>>(
+    mut wanted: HashSet<u64>,
+    candidates: &[u32],
+    mut open: impl FnMut(u32) -> I,
+) -> HashMap<u64, u32> {
+    let mut owners = HashMap::with_capacity(wanted.len());
+    for pid in candidates {
+        if wanted.is_empty() {
+            break;
+        }
+        owners.extend(open(*pid).filter(|inode| wanted.remove(inode)).map(|inode| (inode, *pid)));
+    }
+    owners
 }
 
 #[cfg(test)]
@@ -152,5 +169,45 @@ mod tests {
         let found = Finder::new(Root::host()).find(&[ask]);
         let row = &found[&1][0];
         assert_eq!((row.address, row.pid), (local.ip(), Some(pid)));
+    }
+
+    #[test]
+    fn each_candidate_is_looked_at_once_for_all_sockets_together() {
+        let mut looked = Vec::new();
+        let mut find = |wanted: std::ops::Range<u64>, candidates: &[u32]| {
+            looked.clear();
+            let open = |pid: u32| {
+                looked.push(pid);
+                // Ten each, and the last of the one before.
+                let first = u64::from(pid) * 10;
+                (first.saturating_sub(1)..first + 10).rev()
+            };
+            (owners_of(wanted.collect(), candidates, open), looked.clone())
+        };
+        let all: Vec<u32> = (0..50).collect();
+        let (owners, looked) = find(0..10_000, &all);
+        assert_eq!((owners.len(), looked.len()), (500, 50));
+        assert!(owners.iter().all(|(inode, pid)| u64::from(*pid) == inode / 10), "the first that has it");
+        let (owners, looked) = find(20..30, &all);
+        assert_eq!((owners.len(), looked), (10, vec![0, 1, 2]), "nobody is asked in vain");
+        assert!(find(0..0, &all).1.is_empty());
+    }
+
+    #[test]
+    fn a_table_that_does_not_end_is_read_to_the_bound() {
+        use std::fmt::Write as _;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("proc/7/net");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut table = String::from("  sl  local_address\n");
+        for n in 0..=SOCKETS_AT_MOST {
+            writeln!(table, "0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0 0 0 {n}").unwrap();
+        }
+        std::fs::write(folder.join("tcp"), table).unwrap();
+        let ask = Ask { netns: 1, pid: 7, ports: vec![("tcp".into(), 8080)], candidates: vec![] };
+        let found = Finder::new(Root::at(dir.path())).find(std::slice::from_ref(&ask));
+        assert_eq!(found[&1].len(), SOCKETS_AT_MOST);
+        std::fs::remove_file(folder.join("tcp")).unwrap();
+        assert!(Finder::new(Root::at(dir.path())).find(&[ask]).is_empty(), "unreadable, not empty");
     }
 }

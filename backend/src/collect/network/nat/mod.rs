@@ -15,12 +15,14 @@ mod xt;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::{NatRule, NatRuleKey, Translation, TranslationKey};
 
+pub(crate) use conntrack::Unread;
 pub(crate) use listener::{Ask, Listener};
 
 use super::has_gone;
@@ -62,6 +64,8 @@ pub(crate) struct NatReading {
     pub closed: usize,
     /// Translated connections beyond what is kept.
     pub translations_left_out: usize,
+    /// Namespaces whose connections were not all looked at, each with how many more there are.
+    pub unread: Vec<Unread>,
     /// What else could not be read, for a person; at most one line per reason.
     pub notices: Vec<String>,
 }
@@ -75,7 +79,10 @@ pub(crate) struct NatReader {
 #[derive(Debug, Default)]
 struct Told {
     rules: Vec<(NatRuleKey, NatRule)>,
+    /// More rules than are looked at.
+    rules_cut: bool,
     translations: Translations,
+    unread: Option<Unread>,
     /// The kernel refused one of them.
     refused: bool,
 }
@@ -124,9 +131,14 @@ impl NatReading {
         self.read.insert(netns);
         if told.rules.len() > RULES_AT_MOST {
             let beyond = told.rules.len() - RULES_AT_MOST;
-            self.notices.push(format!("{beyond} rules of namespace {netns} are left out"));
+            let least = if told.rules_cut { "at least " } else { "" };
+            self.notices.push(format!("{least}{beyond} rules of namespace {netns} are left out"));
             told.rules.truncate(RULES_AT_MOST);
+        } else if told.rules_cut {
+            let most = nft::READ_AT_MOST;
+            self.notices.push(format!("rules of namespace {netns} beyond the first {most} are left out"));
         }
+        self.unread.extend(told.unread);
         self.rules.extend(told.rules.into_iter().map(|(key, row)| (key, Arc::new(row))));
         let room = TRANSLATIONS_AT_MOST.saturating_sub(self.translations.len());
         let mut rows = told.translations.rows;
@@ -140,9 +152,11 @@ impl NatReading {
 fn ask(netns: u64, want: Want) -> io::Result<Told> {
     let mut told = Told::default();
     if want.rules {
-        let mut socket = NetfilterSocket::open()?;
+        let socket = NetfilterSocket::open()?;
         let dump = socket.dump(GET_RULES, |rules: &mut Rules, family, rule| rules.take(netns, family, rule));
-        told.rules = absent_is_empty(dump)?.rows;
+        let rules = absent_is_empty(dump)?;
+        told.rules_cut = rules.read >= nft::READ_AT_MOST;
+        told.rules = rules.rows;
         for (v6, file) in [(false, "ip_tables_names"), (true, "ip6_tables_names")] {
             // Its own view, not that of the process: this thread is elsewhere.
             let names = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
@@ -152,14 +166,14 @@ fn ask(netns: u64, want: Want) -> io::Result<Told> {
         }
     }
     if want.translations {
-        let mut socket = NetfilterSocket::open()?;
-        let dump = socket.dump(GET_CONNECTIONS, |all: &mut Translations, _, connection| {
-            all.take(netns, connection);
-        });
+        let socket = NetfilterSocket::open()?;
+        let dump =
+            socket.dump(GET_CONNECTIONS, |all: &mut Translations, _, connection| all.take(netns, connection));
         told.translations = match absent_is_empty(dump) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => from_file(netns).ok_or(error)?,
             other => other?,
         };
+        told.unread = told.translations.unread(connections());
     }
     Ok(told)
 }
@@ -182,8 +196,17 @@ fn absent_is_empty<T: Default>(dump: io::Result<T>) -> io::Result<T> {
 
 /// Where the capability is missing, a file may still be readable.
 fn from_file(netns: u64) -> Option<Translations> {
-    let text = fs::read_to_string("/proc/thread-self/net/nf_conntrack").ok()?;
+    let file = File::open("/proc/thread-self/net/nf_conntrack").ok()?;
     let mut all = Translations::default();
-    text.lines().for_each(|line| all.take_line(netns, line));
+    for line in BufReader::new(file).lines() {
+        if !all.take_line(netns, &line.ok()?) {
+            break;
+        }
+    }
     Some(all)
+}
+
+/// Connections that the kernel tracks in the namespace of this thread, whose view `/proc/sys/net` is.
+fn connections() -> Option<u64> {
+    fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").ok()?.trim().parse().ok()
 }

@@ -26,10 +26,15 @@ const BASE_NETWORK: u32 = 1;
 const BASE_TRANSPORT: u32 = 2;
 const AF_INET6: u8 = 10;
 
+/// Rules of a namespace that are looked at, translating or not.
+pub(super) const READ_AT_MOST: usize = 65_536;
+
 /// Rules read so far, and how many each chain has.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub(super) rows: Vec<(NatRuleKey, NatRule)>,
+    /// Rules looked at.
+    pub(super) read: usize,
     positions: HashMap<(u8, Vec<u8>, Vec<u8>), u32>,
 }
 
@@ -54,8 +59,14 @@ struct Program {
 }
 
 impl Rules {
-    /// Takes one rule of the dump.
-    pub(super) fn take(&mut self, netns: u64, family: u8, rule: &[u8]) {
+    /// Takes one rule of the dump; false when it was the last that is looked at.
+    pub(super) fn take(&mut self, netns: u64, family: u8, rule: &[u8]) -> bool {
+        self.enter(netns, family, rule);
+        self.read += 1;
+        self.read < READ_AT_MOST
+    }
+
+    fn enter(&mut self, netns: u64, family: u8, rule: &[u8]) {
         let text = |kind| attribute(rule, kind).map(until_nul).unwrap_or_default();
         let (table, chain) = (text(RULE_TABLE), text(RULE_CHAIN));
         let position = self.positions.entry((family, table.to_vec(), chain.to_vec())).or_default();

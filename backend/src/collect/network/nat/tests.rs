@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::conntrack::Translations;
+use super::conntrack::{READ_AT_MOST, Translations, Unread};
 use super::legacy;
 use super::nft::Rules;
 use crate::sys::xtables::{INFO_BYTES, RawTable};
@@ -59,7 +59,7 @@ const LEGACY6_LINES: [&str; 2] = [
 
 fn nft() -> Rules {
     let mut rules = Rules::default();
-    entries(NFT).iter().for_each(|(family, rule)| rules.take(1, *family, rule));
+    entries(NFT).iter().for_each(|(family, rule)| assert!(rules.take(1, *family, rule)));
     rules
 }
 
@@ -87,7 +87,7 @@ fn rules_of_legacy_iptables_are_those_that_were_written() {
 fn translated_connections_are_kept_and_others_are_not() {
     let mut all = Translations::default();
     let recorded = entries(CONNECTIONS);
-    recorded.iter().for_each(|(_, connection)| all.take(1, connection));
+    recorded.iter().for_each(|(_, connection)| assert!(all.take(1, connection)));
     let (key, row) = &all.rows[0];
     assert_eq!((key.protocol.as_str(), key.source.as_str()), ("tcp", "10.99.0.1:40000"));
     assert_eq!((key.destination.as_str(), row.reply_source.as_str()), ("10.99.0.2:8080", "10.98.0.2:80"));
@@ -108,6 +108,27 @@ fn a_line_of_proc_says_the_same() {
     let (key, row) = &all.rows[0];
     assert_eq!((key.source.as_str(), row.reply_source.as_str()), ("10.0.0.1:4000", "172.18.0.2:80"));
     assert_eq!((row.packets, row.bytes, row.timeout_secs), (Some(5), Some(300), Some(431_999)));
+}
+
+#[test]
+fn a_table_of_any_length_is_read_to_the_bound_and_the_rest_counted() {
+    let recorded = entries(CONNECTIONS);
+    let mut endless = recorded.iter().cycle();
+    let mut all = Translations::default();
+    assert_eq!(all.unread(Some(1 << 20)), None, "what came meanwhile is no rest");
+    while all.take(1, &endless.next().unwrap().1) {}
+    assert_eq!(all.read, READ_AT_MOST);
+    assert!(all.rows.len() < READ_AT_MOST / 10 && all.left_out > READ_AT_MOST / 10);
+    assert_eq!(all.unread(Some(1 << 20)), Some(Unread::Counted((1 << 20) - READ_AT_MOST as u64)));
+    assert_eq!(all.unread(Some(READ_AT_MOST as u64)), None, "it ends exactly there");
+    assert_eq!(all.unread(None), Some(Unread::Unknown));
+    let mut lines = Translations::default();
+    while lines.take_line(1, "") {}
+    assert_eq!(lines.read, READ_AT_MOST);
+    let (mut rules, recorded) = (Rules::default(), entries(NFT));
+    let mut endless = recorded.iter().cycle();
+    while endless.next().is_some_and(|(family, rule)| rules.take(1, *family, rule)) {}
+    assert_eq!(rules.read, super::nft::READ_AT_MOST);
 }
 
 proptest! {

@@ -1,11 +1,11 @@
 //! TCP connections that ended, from the kernel's destroy events: a listener per network namespace, read by a thread of its own.
 //!
-//! A listener keeps its namespace alive. So there is one only where a process is, and the thread watches one of these by its
-//! pidfd: when the last has ended the listener is closed there and then, not at the next tick.
+//! A listener keeps its namespace alive. So there is one only where a process is, and the thread watches these ([`Presence`]):
+//! when the last has ended the listener is closed there and then, not at the next tick.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use glasshull_shared::domain::network::ClosedSocket;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::super::presence::Presence;
 use super::inet::{Identity, counts, end_text, identity, info};
 use crate::sys::clock;
 use crate::sys::sock_diag::DestroyListener;
@@ -125,18 +125,7 @@ struct Place {
     listener: DestroyListener,
     /// Messages lost so far.
     lost: u32,
-    /// Processes known to be in it, of which the first that lives is watched.
-    members: Vec<u32>,
-    watched: Watched,
-}
-
-enum Watched {
-    /// Readable when it has ended.
-    Process(OwnedFd),
-    /// The kernel has no pidfds (before 5.3), or no descriptor is free: the next tick tells.
-    Blind,
-    /// Nobody yet, or none that lives.
-    Nobody,
+    presence: Presence,
 }
 
 /// The thread's side.
@@ -178,8 +167,8 @@ impl Ear {
         for (netns, place) in &self.places {
             polled.push(PollFd::new(&place.listener, PollFlags::IN));
             of.push(Some(*netns));
-            if let Watched::Process(process) = &place.watched {
-                polled.push(PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN));
+            if let Some(end) = place.presence.end() {
+                polled.push(PollFd::from_borrowed_fd(end, PollFlags::IN));
                 of.push(Some(*netns));
             }
         }
@@ -202,14 +191,13 @@ impl Ear {
                 Command::Stop => return false,
                 Command::Add(netns, listener, members) => {
                     let lost = listener.lost().unwrap_or_default();
-                    self.places.insert(netns, Place { listener, lost, members, watched: Watched::Nobody });
+                    self.places.insert(netns, Place { listener, lost, presence: Presence::new(members) });
                     self.close_if_empty(netns);
                 }
                 Command::Members(mut members) => {
                     for (netns, place) in &mut self.places {
-                        place.members = members.remove(netns).unwrap_or_default();
-                        // Who is watched may have gone to another namespace.
-                        place.watched = Watched::Nobody;
+                        // Anew: who is watched may have gone to another namespace.
+                        place.presence = Presence::new(members.remove(netns).unwrap_or_default());
                     }
                     let places: Vec<u64> = self.places.keys().copied().collect();
                     places.into_iter().for_each(|netns| self.close_if_empty(netns));
@@ -240,7 +228,7 @@ impl Ear {
     }
 
     fn close_if_empty(&mut self, netns: u64) {
-        if self.places.get_mut(&netns).is_some_and(|place| !place.watch()) {
+        if self.places.get_mut(&netns).is_some_and(|place| !place.presence.lives()) {
             self.close(netns);
         }
     }
@@ -255,41 +243,6 @@ impl Ear {
     fn lock(&self, change: impl FnOnce(&mut Shared)) {
         change(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-impl Place {
-    /// Sees to it that a process of the namespace is watched; false when none lives any more.
-    fn watch(&mut self) -> bool {
-        if let Watched::Process(process) = &self.watched
-            && !has_ended(process)
-        {
-            return true;
-        }
-        self.watched = Watched::Nobody;
-        while let Some(pid) = self.members.first().copied() {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            match pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-                Some(Ok(process)) if !has_ended(&process) => {
-                    self.watched = Watched::Process(process);
-                    return true;
-                }
-                None | Some(Ok(_) | Err(Errno::SRCH)) => {
-                    self.members.remove(0);
-                }
-                Some(Err(_)) => {
-                    self.watched = Watched::Blind;
-                    return true;
-                }
-            }
-        }
-        false
-    }
-}
-
-fn has_ended(process: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(process, PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// An end out of a message; `None` for listeners, which have no other end, and for what we cannot read.

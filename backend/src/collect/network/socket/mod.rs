@@ -18,6 +18,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::{Socket, SocketKey, SocketProtocol, SocketStat, SocketState};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 
+use super::presence::told;
 use crate::sys::netns::{self, Target};
 use crate::sys::root::Root;
 use crate::sys::sock_diag::{DestroyListener, dump};
@@ -33,8 +34,6 @@ const ALL_AT_MOST: usize = 32_768;
 const READ_AT_MOST: usize = 50_000;
 /// Namespaces in which ends of connections are listened for: two descriptors each.
 const LISTENERS_AT_MOST: usize = 512;
-/// Processes told to the thread that watches a namespace, so that it knows another when one ends.
-const MEMBERS_TOLD: usize = 16;
 /// Processes of a hidden namespace through whose `/proc` it is tried to be read.
 const WAYS_AT_MOST: usize = 4;
 
@@ -228,8 +227,7 @@ impl SocketReader {
             }
         }
         let Some(closed) = &self.closed else { return BTreeSet::new() };
-        let pids = |members: &[ProcessKey]| members.iter().take(MEMBERS_TOLD).map(|key| key.pid).collect();
-        closed.members(places.members.iter().map(|(netns, members)| (*netns, pids(members))).collect());
+        closed.members(places.members.iter().map(|(netns, members)| (*netns, told(members))).collect());
         reading.closed = closed.read();
         if let Some(error) = reading.closed.failed.take() {
             reading.notices.push(format!("listening for closed connections: {error}"));
@@ -259,8 +257,7 @@ impl SocketReader {
         match listener {
             Ok(listener) => {
                 let members = places.members.get(&netns).map(Vec::as_slice).unwrap_or_default();
-                let members = members.iter().take(MEMBERS_TOLD).map(|key| key.pid).collect();
-                closed.add(netns, listener, members);
+                closed.add(netns, listener, told(members));
             }
             Err(error) => reading.notices.push(format!("listening for closed connections: {error}")),
         }

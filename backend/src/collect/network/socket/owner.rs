@@ -5,11 +5,11 @@
 //! owner is not always in the namespace: an engine listens in those of its containers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::fs;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::process::{Process, ProcessKey};
 
+use super::super::descriptor;
 use crate::sys::root::Root;
 
 /// Processes whose descriptors are read at one reading.
@@ -44,6 +44,25 @@ struct Search {
     near: VecDeque<ProcessKey>,
     /// Looked at until nothing is wanted any more.
     far: VecDeque<ProcessKey>,
+    /// Times that a socket was compared with those wanted.
+    #[cfg(test)]
+    compared: usize,
+}
+
+impl Search {
+    /// Some are known already: whose they are is told.
+    fn strike_known(&mut self, holders: &HashMap<u64, Vec<ProcessKey>>) {
+        #[cfg(test)]
+        (self.compared += self.wanted.len());
+        self.wanted.retain(|inode| !holders.contains_key(inode));
+    }
+
+    /// Somebody has this one.
+    fn strike(&mut self, inode: u64) {
+        #[cfg(test)]
+        (self.compared += 1);
+        self.wanted.remove(&inode);
+    }
 }
 
 impl Owners {
@@ -83,15 +102,16 @@ impl Owners {
             self.search = self.begin(sockets, members, processes);
         }
         let Some(mut search) = self.search.take() else { return };
+        // Once, not for each process: what one has is struck out below.
+        search.strike_known(&self.holders);
         for _ in 0..PROCESSES_AT_ONCE {
-            search.wanted.retain(|inode| !self.holders.contains_key(inode));
             let next = search.near.pop_front();
             let next = next.or_else(|| if search.wanted.is_empty() { None } else { search.far.pop_front() });
             let Some(process) = next else {
                 self.nobody.extend(search.wanted.iter().map(|inode| (*inode, self.reading)));
                 return;
             };
-            self.look(process, sockets);
+            self.look(process, sockets).into_iter().for_each(|inode| search.strike(inode));
         }
         self.search = Some(search);
     }
@@ -152,34 +172,30 @@ impl Owners {
         Some(search)
     }
 
-    /// Reads the descriptors of one process.
-    fn look(&mut self, process: ProcessKey, sockets: &HashMap<u64, u64>) {
-        let folder = self.root.proc_path(format!("{}/fd", process.pid));
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
+    /// Reads the descriptors of one process; gives the sockets that were not known to be its.
+    fn look(&mut self, process: ProcessKey, sockets: &HashMap<u64, u64>) -> Vec<u64> {
+        let mut found = Vec::new();
+        let open = match descriptor::sockets(&self.root, process.pid, DESCRIPTORS_AT_MOST) {
+            Ok(open) => open,
             Err(error) => {
                 if error.kind() == std::io::ErrorKind::PermissionDenied {
                     self.hidden.insert(process);
                 }
-                return;
+                return found;
             }
         };
         self.hidden.remove(&process);
         self.take_away(process);
-        for entry in entries.flatten().take(DESCRIPTORS_AT_MOST) {
-            let Some(inode) = fs::read_link(entry.path()).ok().and_then(|link| inode_of(link.to_str()?))
-            else {
-                continue;
-            };
-            if sockets.contains_key(&inode) {
-                let holders = self.holders.entry(inode).or_default();
-                if let Err(at) = holders.binary_search_by_key(&age(&process), age) {
-                    holders.insert(at, process);
-                    self.held.entry(process).or_default().push(inode);
-                }
-                self.nobody.remove(&inode);
+        for inode in open.filter(|inode| sockets.contains_key(inode)) {
+            let holders = self.holders.entry(inode).or_default();
+            if let Err(at) = holders.binary_search_by_key(&age(&process), age) {
+                holders.insert(at, process);
+                self.held.entry(process).or_default().push(inode);
+                found.push(inode);
             }
+            self.nobody.remove(&inode);
         }
+        found
     }
 
     /// What it held it holds no more.
@@ -200,14 +216,10 @@ fn age(process: &ProcessKey) -> (u64, u32) {
     (process.start_time, process.pid)
 }
 
-/// `socket:[4711]`.
-fn inode_of(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::sync::Arc;
 
@@ -279,9 +291,24 @@ mod tests {
     }
 
     #[test]
-    fn links_to_other_things_are_no_sockets() {
-        for link in ["socket:[x]", "pipe:[4]", "/tmp/socket:[4]", "socket:[4"] {
-            assert_eq!(inode_of(link), None);
-        }
+    fn each_socket_is_compared_once_however_many_are_wanted() {
+        const PROCESSES: u32 = 40;
+        const EACH: u64 = 5;
+        const NOBODYS: u64 = 3000;
+        let has = |pid: u32| (0..EACH).map(|n| u64::from(pid) * 100 + n).collect::<Vec<u64>>();
+        let inodes: Vec<Vec<u64>> = (1..=PROCESSES).map(has).collect();
+        let open: Vec<(u32, &[u64])> = (1..=PROCESSES).zip(inodes.iter().map(Vec::as_slice)).collect();
+        let (dir, processes) = tree(&open);
+        let mut owners = Owners::new(Root::at(dir.path()));
+        let all: Vec<u64> = inodes.concat().into_iter().chain(1_000_000..1_000_000 + NOBODYS).collect();
+        let (sockets, members) = (sockets(&all), BTreeMap::new());
+        let mut search = owners.begin(&sockets, &members, &processes).unwrap();
+        // Some processes are left for later, or the search is over and forgotten.
+        search.far.extend((0..PROCESSES_AT_ONCE as u32).map(|n| key(1_000_000 + n)));
+        owners.search = Some(search);
+        owners.read(&sockets, &members, &processes);
+        assert_eq!(owners.holders().len(), inodes.concat().len());
+        let compared = owners.search.unwrap().compared;
+        assert_eq!(compared, all.len() + inodes.concat().len());
     }
 }
