@@ -128,7 +128,7 @@ fn answer(ask: Ask, live: &mut Live) {
 pub(crate) fn open_files(key: ProcessKey) -> Result<OpenFiles, String> {
     let root = Root::host();
     let mut look = collect::process::open_file::read(&root, key)?;
-    collect::file::place::fill(&root, key.pid, &mut look.files.rows, &look.links);
+    collect::file::place::fill(&root, key.pid, &mut look.files, &look.links);
     // The mounts must be those of the same process.
     collect::process::open_file::still(&root, key)?;
     Ok(look.files)

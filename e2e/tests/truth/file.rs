@@ -15,8 +15,8 @@ use glasshull_e2e::lab::process::wait_until;
 use glasshull_e2e::traffic::Ended;
 use serde_json::{Value, json};
 
-use crate::agent::{brief, fraction, number, same};
-use crate::host::{child_named, children};
+use crate::agent::{Snapshot, brief, fraction, number, same};
+use crate::host::{child_named, children, only_child};
 use crate::network::run;
 use crate::runner::Context;
 
@@ -29,6 +29,12 @@ const HOLD: &str = "mkfifo pipe; exec 3<. 4</etc/passwd 5>>journal 6>gone 7<>bot
     head -c 33554432 /dev/zero >&6; read line <&4; echo begun >&5; sleep 600";
 /// Has `dd` write 64 KiB some fifty times a second.
 const GROW: &str = "while :; do head -c 65536 /dev/zero; sleep 0.02; done | dd of=grows bs=64k";
+
+/// Opens files on a file system whose server it then stops, directly and below an overlay.
+const DEAD: &str = "mkdir low up work m up2 work2 top; echo hello >low/f; \
+    fuse-overlayfs -f -o lowerdir=low,upperdir=up,workdir=work m >&2 & until [ -e m/f ]; do sleep 0.05; done; \
+    mount -t overlay -o lowerdir=$PWD/m,upperdir=$PWD/up2,workdir=$PWD/work2 overlay top; \
+    exec 3<m/f 4<top/f 5<m 6>>m/new; echo some >&6; sleep 2; kill -STOP $!; echo dead; sleep 600";
 
 /// Processes that hold files: a shell of the host's and one in a container; gone when dropped.
 struct Scene<'a> {
@@ -325,6 +331,42 @@ pub(crate) fn growth(context: &mut Context) -> Result<()> {
     let at_rest = &self::told(context, scene.on_host()?, "200ms")?["5"];
     same(at_rest, "size_per_sec", &json!(0.0))?;
     same(at_rest, "position_per_sec", &json!(0.0))
+}
+
+/// Files of a server that is stopped, and of an overlay above it: told from what the kernel remembers, where `stat` hangs.
+pub(crate) fn dead_server(context: &mut Context) -> Result<()> {
+    let folder = context.lab.state().dir.join("dead-server");
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", DEAD]).current_dir(&folder);
+    let mut scene = Ended(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+    let mut line = String::new();
+    BufReader::new(scene.0.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    ensure!(line == "dead\n", "the server of the scene does not come up");
+    let pid = only_child(scene.0.id())?.to_string();
+    let stat = Command::new("timeout").args(["3", "stat", "-L", &format!("/proc/{pid}/fd/3")]).output()?;
+    ensure!(
+        stat.status.code() == Some(124),
+        "it is not dead: stat says {}",
+        String::from_utf8_lossy(&stat.stdout)
+    );
+    let endpoint = context.endpoint();
+    let args = ["snapshot", "--json", "--engine", &endpoint, "--tables", "open_file", "--files", &pid];
+    let answer = context.agent.call_by(&["nsenter", "--mount", "--target", &pid], &args)?;
+    ensure!(answer.success, "{}", answer.err);
+    let snapshot = Snapshot::parse(&answer.out)?;
+    for (fd, path, size) in [(3, "m/f", 6), (4, "top/f", 6), (6, "m/new", 5)] {
+        let row = snapshot.rows("open_file")?.iter().find(|row| row["fd"] == fd);
+        let (row, path) = (row.with_context(|| format!("no {fd}"))?, folder.join(path));
+        same(row, "path", &json!(path))?;
+        same(row, "host_path", &json!(path))?;
+        same(row, "size_bytes", &json!(size))?;
+        same(row, "layer_path", &Value::Null)?;
+    }
+    ensure!(answer.err.contains("does not answer"), "what hangs is not said: {}", answer.err);
+    drop(scene);
+    fs::remove_dir_all(&folder)?;
+    Ok(())
 }
 
 /// Who has ended, is not there, or is hidden is told in a line, with an exit code.

@@ -232,6 +232,17 @@ impl Held {
     }
 }
 
+/// For a sentence.
+fn held_name(held_as: HeldAs) -> &'static str {
+    match held_as {
+        HeldAs::Descriptor => "descriptor",
+        HeldAs::Cwd => "working directory",
+        HeldAs::Root => "root directory",
+        HeldAs::Exe => "program",
+        HeldAs::Mem => "mapped file",
+    }
+}
+
 fn take_facts(row: &mut OpenFile, facts: &Facts) {
     let number = |(major, minor)| Some(format!("{major}:{minor}"));
     row.device = number(facts.device);
@@ -265,9 +276,9 @@ impl Look {
             }
             let Some((row, link)) = one.seen(seen) else { continue };
             if row.hangs {
-                let name =
-                    row.fd.map_or_else(|| format!("{:?}", row.held_as).to_lowercase(), |fd| fd.to_string());
-                self.files.missing.push(format!("{name} ({}): its file system does not answer", row.path));
+                let which =
+                    row.fd.map_or_else(|| held_name(row.held_as).to_owned(), |fd| format!("descriptor {fd}"));
+                self.files.missing.push(format!("{which} ({}): its file system does not answer", row.path));
             }
             self.files.rows.push(row);
             self.links.push(link);
