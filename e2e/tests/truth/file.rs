@@ -13,10 +13,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::IMAGE;
 use glasshull_e2e::lab::process::wait_until;
 use glasshull_e2e::traffic::Ended;
+use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::wire::{Answer, ClientMessage, Question};
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, fraction, number, same};
-use crate::host::{child_named, children, only_child};
+use crate::host::{Stat, child_named, children, only_child};
+use crate::network::control::ask;
 use crate::network::run;
 use crate::runner::Context;
 
@@ -313,6 +316,37 @@ pub(crate) fn host_path(context: &mut Context) -> Result<()> {
     ensure!(!fs::canonicalize(passwd)?.starts_with(&upper), "{passwd} is in the image");
     same(&rows["volume"], "path", &json!("/data/grows"))?;
     same(&rows["volume"], "layer_path", &Value::Null)
+}
+
+/// A client of the dashboard is told the same, and that a pid has gone to another process.
+pub(crate) fn asked(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let pid = scene.in_container()?;
+    let served = context.agent.serve(&context.endpoint())?;
+    let ask = |start_time| {
+        let question = Question::Files(ProcessKey { pid, start_time });
+        ask(served.address, ClientMessage::Ask { id: 7, question })
+    };
+    let start_time = Stat::read(pid)?.start_time;
+    let Answer::Files(files) = ask(start_time)? else { bail!("no answer about files") };
+    let told = told(context, pid, "100ms")?;
+    ensure!(
+        files.rows.len() == told.len() && files.left_out == 0,
+        "{} rows, {}",
+        files.rows.len(),
+        told.len()
+    );
+    for row in files.rows.iter().filter(|row| row.fd.is_some()) {
+        let fd = row.fd.unwrap_or_default().to_string();
+        let truth = told.get(&fd).with_context(|| format!("no descriptor {fd}"))?;
+        let Value::Object(row) = serde_json::to_value(row)? else { bail!("no object") };
+        for (field, value) in row.iter().filter(|(field, _)| !field.ends_with("_per_sec")) {
+            same(truth, field, value)?;
+        }
+    }
+    let Answer::Failed(why) = ask(start_time + 1)? else { bail!("told of another process") };
+    ensure!(why.contains("another process"), "{why}");
+    Ok(())
 }
 
 /// What `dd` writes in a container is told as growth: no more than grew around the two looks, and most of it.

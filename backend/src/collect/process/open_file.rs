@@ -1,8 +1,9 @@
 //! What one process holds open, as `lsof -p` lists it, read when somebody asks: `/proc/PID/fd`, `fdinfo`, `cwd`, `root`, `exe` and
 //! the files in `maps`. Paths are those of the process; [`Look::links`] lets the agent find them on the host.
 //!
-//! Files are looked at through the links, never opened: that follows no name, needs no right in their folders and takes no lock.
-//! `statx` is told not to ask a server, and still made where a server that is dead hangs nobody else ([`patience`]).
+//! Files are looked at through the links, never opened: that follows no name and needs no right in their folders. `statx` is told
+//! not to ask a server, and still made where a server that is dead hangs nobody else ([`patience`]); so is the reading of `maps`,
+//! which waits while a page of the process does not come.
 
 mod fact;
 
@@ -127,15 +128,20 @@ fn descriptors(folder: &Path, numbers: &[u32], held: &mut Vec<Held>, files: &mut
 
 /// Files mapped into memory, each once; the program is listed already.
 fn mapped(folder: &Path, held: &mut Vec<Held>, files: &mut OpenFiles) {
-    let mut text = Vec::new();
-    match read_whole(&folder.join("maps"), &mut text, MAPS_BYTES) {
-        Ok(()) => {}
-        Err(Errno::ACCESS | Errno::PERM) => {
+    let text = match patience::each(vec![folder.join("maps")], |maps| whole(maps)).pop() {
+        Some(Outcome::Done(Ok(text))) => text,
+        Some(Outcome::Done(Err(Errno::ACCESS | Errno::PERM))) => {
             files.missing.push(format!("mapped files: {}", why_refused("CAP_SYS_PTRACE")));
             return;
         }
-        Err(_) => return, // it ended: the next look at the process tells
-    }
+        Some(Outcome::Done(Err(_))) => return, // it ended: the next look at the process tells
+        Some(Outcome::Hung | Outcome::Skipped) | None => {
+            files
+                .missing
+                .push("mapped files: the kernel waits for a page of the process that does not come".into());
+            return;
+        }
+    };
     let program = held.iter().find(|one| one.row.held_as == HeldAs::Exe).map(|one| one.link.clone());
     let mut known = HashSet::new();
     for line in text.split(|byte| *byte == b'\n') {
@@ -151,6 +157,11 @@ fn mapped(folder: &Path, held: &mut Vec<Held>, files: &mut OpenFiles) {
         }
         held.push(one);
     }
+}
+
+fn whole(maps: &Path) -> Result<Vec<u8>, Errno> {
+    let mut text = Vec::new();
+    read_whole(maps, &mut text, MAPS_BYTES).map(|()| text)
 }
 
 /// A line of `maps`: `start-end perms offset device inode path`; `None` for memory without a file.
