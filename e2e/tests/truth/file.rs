@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, fraction, number, same};
 use crate::host::{Stat, child_named, children, only_child};
+use crate::lsof::{Line, lsof};
 use crate::network::control::ask;
-use crate::network::run;
 use crate::runner::Context;
 
 /// Name of the container.
@@ -122,62 +122,6 @@ fn at_rest(pid: u32) -> Result<u32> {
     let done = || fs::metadata(format!("/proc/{pid}/fd/5")).is_ok_and(|file| file.len() > 0);
     ensure!(wait_until(Duration::from_secs(20), done), "{pid} never comes to rest");
     Ok(pid)
-}
-
-/// What `lsof -F` tells of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Line {
-    kind: String,
-    access: String,
-    flags: u64,
-    device: u64,
-    inode: Option<u64>,
-    size: Option<u64>,
-    offset: Option<u64>,
-    links: Option<u64>,
-    name: String,
-}
-
-/// All files of a process, by their descriptor (`cwd`, `rtd`, `txt`), mapped ones by `mem` and inode.
-fn lsof(pid: u32) -> Result<BTreeMap<String, Line>> {
-    let pid = pid.to_string();
-    let base = ["lsof", "-w", "-n", "-P", "-l", "+fg", "+L", "-p", &pid];
-    let mut files = parse(&run(&[&base[..], &["-F", "fatGDisnk"]].concat())?)?;
-    for (fd, line) in parse(&run(&[&base[..], &["-o", "-o0", "-F", "fo"]].concat())?)? {
-        if let Some(file) = files.get_mut(&fd) {
-            file.offset = line.offset;
-        }
-    }
-    Ok(files)
-}
-
-fn parse(text: &str) -> Result<BTreeMap<String, Line>> {
-    let mut files: Vec<(String, Line)> = Vec::new();
-    for field in text.lines() {
-        let Some((letter, value)) = field.split_at_checked(1) else { continue };
-        if letter == "f" {
-            files.push((value.to_owned(), Line::default()));
-        }
-        let Some((_, line)) = files.last_mut() else { continue };
-        let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16);
-        match letter {
-            "a" => line.access = value.trim().to_owned(),
-            "t" => line.kind = value.to_owned(),
-            "G" => line.flags = hex(value.split(';').next().unwrap_or_default())?,
-            "D" => line.device = hex(value)?,
-            "i" => line.inode = value.parse().ok(),
-            "s" => line.size = value.parse().ok(),
-            "o" => line.offset = value.trim_start_matches("0t").parse().ok(),
-            "k" => line.links = value.parse().ok(),
-            "n" => line.name = value.to_owned(),
-            _ => {}
-        }
-    }
-    let keyed = files.into_iter().map(|(fd, line)| match line.inode.filter(|_| fd == "mem" || fd == "DEL") {
-        Some(inode) => (format!("mem {inode}"), line),
-        None => (fd, line),
-    });
-    Ok(keyed.collect())
 }
 
 /// Open files of a process as the agent tells them, by the names of [`lsof`].

@@ -17,6 +17,7 @@ mod file;
 mod finding;
 mod flow;
 mod host;
+mod lsof;
 mod mount;
 mod namespace;
 mod nat;

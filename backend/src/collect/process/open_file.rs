@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use glasshull_shared::domain::file::{FileKind, HeldAs, OpenFile, OpenFiles, OpenMode};
-use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::domain::process::{ProcessKey, ProcessState};
 use glasshull_shared::unit::printable_bytes;
 use rustix::fs::readlink;
 use rustix::io::Errno;
@@ -38,6 +38,8 @@ const FDINFO_BYTES: usize = 512;
 const MAPS_BYTES: usize = 16 << 20;
 /// What the kernel puts behind the path of a file without a name.
 const DELETED: &[u8] = b" (deleted)";
+/// What is to be said of one that is still there without any file.
+const ENDED: &str = "it has ended and holds nothing any more; its parent has not waited for it (zombie)";
 /// Capabilities that show other users' descriptors.
 const NEEDS: &str = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
 
@@ -64,6 +66,13 @@ struct Held {
 /// A sentence for people when the process is gone, its pid belongs to another one now, or it is hidden.
 pub(crate) fn read(root: &Root, key: ProcessKey) -> Result<Look, String> {
     still(root, key)?;
+    let mut look = Look::default();
+    look.files.looked_nanos = clock::monotonic();
+    if matches!(super::whose(root, key.pid), Some((_, ProcessState::Z))) {
+        // Its links are root's now; they lead nowhere.
+        look.files.missing.push(ENDED.into());
+        return Ok(look);
+    }
     let folder = root.proc_path(key.pid.to_string());
     let refused = |error: Errno| match error {
         Errno::ACCESS | Errno::PERM => format!("open files of process {}: {}", key.pid, why_refused(NEEDS)),
@@ -75,20 +84,16 @@ pub(crate) fn read(root: &Root, key: ProcessKey) -> Result<Look, String> {
     if let Err(error @ (Errno::ACCESS | Errno::PERM)) = readlink(folder.join("cwd"), Vec::new()) {
         return Err(refused(error));
     }
-    let mut look = Look::default();
-    look.files.looked_nanos = clock::monotonic();
     let mut held: Vec<Held> = [("cwd", HeldAs::Cwd), ("root", HeldAs::Root), ("exe", HeldAs::Exe)]
         .into_iter()
         .filter_map(|(name, held_as)| Held::at(folder.join(name), held_as))
         .collect();
     descriptors(&folder, &numbers, &mut held, &mut look.files);
     mapped(&folder, &mut held, &mut look.files);
-    if held.is_empty() {
-        look.files
-            .missing
-            .push("it holds nothing any more: a zombie, whose parent has not waited for it".into());
-    }
     look.take(held);
+    if look.files.rows.is_empty() {
+        look.files.missing.push(ENDED.into()); // or is about to
+    }
     still(root, key)?;
     Ok(look)
 }
@@ -106,16 +111,14 @@ pub(crate) fn still(root: &Root, key: ProcessKey) -> Result<(), String> {
 }
 
 fn descriptors(folder: &Path, numbers: &[u32], held: &mut Vec<Held>, files: &mut OpenFiles) {
+    let mut listed = numbers.len().min(DESCRIPTORS_AT_MOST);
     let mut room = TEXT_BYTES;
     let mut buffer = Vec::new();
-    for (at, fd) in numbers.iter().enumerate() {
+    for (at, fd) in numbers.iter().take(listed).enumerate() {
         let Some(mut one) = Held::at(folder.join(format!("fd/{fd}")), HeldAs::Descriptor) else { continue };
-        let left = room.checked_sub(one.link.as_os_str().len());
-        let Some(left) = left.filter(|_| at < DESCRIPTORS_AT_MOST) else {
-            files.left_out = (numbers.len() - at) as u64;
-            let (shown, all) = (at, numbers.len());
-            files.missing.push(format!("only the first {shown} of {all} open descriptors are listed"));
-            return;
+        let Some(left) = room.checked_sub(one.link.as_os_str().len()) else {
+            listed = at;
+            break;
         };
         room = left;
         one.row.fd = Some(*fd);
@@ -123,6 +126,11 @@ fn descriptors(folder: &Path, numbers: &[u32], held: &mut Vec<Held>, files: &mut
             one.take_info(&buffer);
         }
         held.push(one);
+    }
+    if listed < numbers.len() {
+        let all = numbers.len();
+        files.left_out = (all - listed) as u64;
+        files.missing.push(format!("only the first {listed} of {all} open descriptors are listed"));
     }
 }
 
