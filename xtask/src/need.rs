@@ -181,6 +181,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("fuse-overlayfs").is_some(),
+        package: Package {
+            apt: "fuse-overlayfs",
+            dnf: "fuse-overlayfs",
+            pacman: "fuse-overlayfs",
+            why: "tests stop it, and have a file system that answers nobody",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("capsh").is_some() && which("getpcaps").is_some(),
         package: Package {
             apt: "libcap2-bin",

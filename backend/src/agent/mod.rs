@@ -14,7 +14,7 @@ use glasshull_shared::domain::file::OpenFiles;
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::wire::{Answer, Question};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::collect;
@@ -30,6 +30,9 @@ const FIRST_RATES: Duration = Duration::from_millis(400);
 const LEAST_INTERVAL: Duration = Duration::from_millis(250);
 /// News within this time are published together.
 const GATHER_NEWS: Duration = Duration::from_millis(20);
+
+/// Looks at open files at once: where file systems do not answer each takes seconds, and other threads must be left.
+static LOOKS: Semaphore = Semaphore::const_new(3);
 
 /// Runs the live source until `shutdown`: ticks only while somebody subscribes to something.
 pub(crate) async fn run(
@@ -121,14 +124,18 @@ fn answer(ask: Ask, live: &mut Live) {
             });
             return;
         }
-        Request::Question(Question::Files(key)) => {
-            tokio::task::spawn_blocking(move || {
-                let files =
-                    open_files(key).map_or_else(Answer::Failed, |files| Answer::Files(Box::new(files)));
-                let _ = ask.reply.send(files); // as above
-            });
-            return;
-        }
+        Request::Question(Question::Files(key)) => match LOOKS.try_acquire() {
+            Err(_) => Answer::Failed("too many looks at open files are under way: ask again".into()),
+            Ok(permit) => {
+                tokio::task::spawn_blocking(move || {
+                    let files = open_files(key);
+                    drop(permit);
+                    let answer = files.map_or_else(Answer::Failed, |files| Answer::Files(Box::new(files)));
+                    let _ = ask.reply.send(answer); // as above
+                });
+                return;
+            }
+        },
     };
     let _ = ask.reply.send(answer); // as above
 }
@@ -140,7 +147,7 @@ fn answer(ask: Ask, live: &mut Live) {
 pub(crate) fn open_files(key: ProcessKey) -> Result<OpenFiles, String> {
     let root = Root::host();
     let mut look = collect::process::open_file::read(&root, key)?;
-    collect::file::place::fill(&root, key.pid, &mut look.files.rows, &look.links);
+    collect::file::place::fill(&root, key.pid, &mut look.files, &look.links);
     // The mounts must be those of the same process.
     collect::process::open_file::still(&root, key)?;
     Ok(look.files)

@@ -13,11 +13,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::IMAGE;
 use glasshull_e2e::lab::process::wait_until;
 use glasshull_e2e::traffic::Ended;
+use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::wire::{Answer, ClientMessage, Question};
 use serde_json::{Value, json};
 
-use crate::agent::{brief, fraction, number, same};
-use crate::host::{child_named, children};
-use crate::network::run;
+use crate::agent::{Snapshot, brief, fraction, number, same};
+use crate::host::{Stat, child_named, children, only_child};
+use crate::lsof::{Line, lsof};
+use crate::network::control::ask;
 use crate::runner::Context;
 
 /// Name of the container.
@@ -29,6 +32,12 @@ const HOLD: &str = "mkfifo pipe; exec 3<. 4</etc/passwd 5>>journal 6>gone 7<>bot
     head -c 33554432 /dev/zero >&6; read line <&4; echo begun >&5; sleep 600";
 /// Has `dd` write 64 KiB some fifty times a second.
 const GROW: &str = "while :; do head -c 65536 /dev/zero; sleep 0.02; done | dd of=grows bs=64k";
+
+/// Opens files on a file system whose server it then stops, directly and below an overlay.
+const DEAD: &str = "mkdir low up work m up2 work2 top; echo hello >low/f; \
+    fuse-overlayfs -f -o lowerdir=low,upperdir=up,workdir=work m >&2 & until [ -e m/f ]; do sleep 0.05; done; \
+    mount -t overlay -o lowerdir=$PWD/m,upperdir=$PWD/up2,workdir=$PWD/work2 overlay top; \
+    exec 3<m/f 4<top/f 5<m 6>>m/new; echo some >&6; sleep 2; kill -STOP $!; echo dead; sleep 600";
 
 /// Processes that hold files: a shell of the host's and one in a container; gone when dropped.
 struct Scene<'a> {
@@ -113,62 +122,6 @@ fn at_rest(pid: u32) -> Result<u32> {
     let done = || fs::metadata(format!("/proc/{pid}/fd/5")).is_ok_and(|file| file.len() > 0);
     ensure!(wait_until(Duration::from_secs(20), done), "{pid} never comes to rest");
     Ok(pid)
-}
-
-/// What `lsof -F` tells of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Line {
-    kind: String,
-    access: String,
-    flags: u64,
-    device: u64,
-    inode: Option<u64>,
-    size: Option<u64>,
-    offset: Option<u64>,
-    links: Option<u64>,
-    name: String,
-}
-
-/// All files of a process, by their descriptor (`cwd`, `rtd`, `txt`), mapped ones by `mem` and inode.
-fn lsof(pid: u32) -> Result<BTreeMap<String, Line>> {
-    let pid = pid.to_string();
-    let base = ["lsof", "-w", "-n", "-P", "-l", "+fg", "+L", "-p", &pid];
-    let mut files = parse(&run(&[&base[..], &["-F", "fatGDisnk"]].concat())?)?;
-    for (fd, line) in parse(&run(&[&base[..], &["-o", "-o0", "-F", "fo"]].concat())?)? {
-        if let Some(file) = files.get_mut(&fd) {
-            file.offset = line.offset;
-        }
-    }
-    Ok(files)
-}
-
-fn parse(text: &str) -> Result<BTreeMap<String, Line>> {
-    let mut files: Vec<(String, Line)> = Vec::new();
-    for field in text.lines() {
-        let Some((letter, value)) = field.split_at_checked(1) else { continue };
-        if letter == "f" {
-            files.push((value.to_owned(), Line::default()));
-        }
-        let Some((_, line)) = files.last_mut() else { continue };
-        let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16);
-        match letter {
-            "a" => line.access = value.trim().to_owned(),
-            "t" => line.kind = value.to_owned(),
-            "G" => line.flags = hex(value.split(';').next().unwrap_or_default())?,
-            "D" => line.device = hex(value)?,
-            "i" => line.inode = value.parse().ok(),
-            "s" => line.size = value.parse().ok(),
-            "o" => line.offset = value.trim_start_matches("0t").parse().ok(),
-            "k" => line.links = value.parse().ok(),
-            "n" => line.name = value.to_owned(),
-            _ => {}
-        }
-    }
-    let keyed = files.into_iter().map(|(fd, line)| match line.inode.filter(|_| fd == "mem" || fd == "DEL") {
-        Some(inode) => (format!("mem {inode}"), line),
-        None => (fd, line),
-    });
-    Ok(keyed.collect())
 }
 
 /// Open files of a process as the agent tells them, by the names of [`lsof`].
@@ -309,6 +262,37 @@ pub(crate) fn host_path(context: &mut Context) -> Result<()> {
     same(&rows["volume"], "layer_path", &Value::Null)
 }
 
+/// A client of the dashboard is told the same, and that a pid has gone to another process.
+pub(crate) fn asked(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let pid = scene.in_container()?;
+    let served = context.agent.serve(&context.endpoint())?;
+    let ask = |start_time| {
+        let question = Question::Files(ProcessKey { pid, start_time });
+        ask(served.address, ClientMessage::Ask { id: 7, question })
+    };
+    let start_time = Stat::read(pid)?.start_time;
+    let Answer::Files(files) = ask(start_time)? else { bail!("no answer about files") };
+    let told = told(context, pid, "100ms")?;
+    ensure!(
+        files.rows.len() == told.len() && files.left_out == 0,
+        "{} rows, {}",
+        files.rows.len(),
+        told.len()
+    );
+    for row in files.rows.iter().filter(|row| row.fd.is_some()) {
+        let fd = row.fd.unwrap_or_default().to_string();
+        let truth = told.get(&fd).with_context(|| format!("no descriptor {fd}"))?;
+        let Value::Object(row) = serde_json::to_value(row)? else { bail!("no object") };
+        for (field, value) in row.iter().filter(|(field, _)| !field.ends_with("_per_sec")) {
+            same(truth, field, value)?;
+        }
+    }
+    let Answer::Failed(why) = ask(start_time + 1)? else { bail!("told of another process") };
+    ensure!(why.contains("another process"), "{why}");
+    Ok(())
+}
+
 /// What `dd` writes in a container is told as growth: no more than grew around the two looks, and most of it.
 pub(crate) fn growth(context: &mut Context) -> Result<()> {
     let scene = Scene::up(context)?;
@@ -325,6 +309,42 @@ pub(crate) fn growth(context: &mut Context) -> Result<()> {
     let at_rest = &self::told(context, scene.on_host()?, "200ms")?["5"];
     same(at_rest, "size_per_sec", &json!(0.0))?;
     same(at_rest, "position_per_sec", &json!(0.0))
+}
+
+/// Files of a server that is stopped, and of an overlay above it: told from what the kernel remembers, where `stat` hangs.
+pub(crate) fn dead_server(context: &mut Context) -> Result<()> {
+    let folder = context.lab.state().dir.join("dead-server");
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", DEAD]).current_dir(&folder);
+    let mut scene = Ended(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+    let mut line = String::new();
+    BufReader::new(scene.0.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    ensure!(line == "dead\n", "the server of the scene does not come up");
+    let pid = only_child(scene.0.id())?.to_string();
+    let stat = Command::new("timeout").args(["3", "stat", "-L", &format!("/proc/{pid}/fd/3")]).output()?;
+    ensure!(
+        stat.status.code() == Some(124),
+        "it is not dead: stat says {}",
+        String::from_utf8_lossy(&stat.stdout)
+    );
+    let endpoint = context.endpoint();
+    let args = ["snapshot", "--json", "--engine", &endpoint, "--tables", "open_file", "--files", &pid];
+    let answer = context.agent.call_by(&["nsenter", "--mount", "--target", &pid], &args)?;
+    ensure!(answer.success, "{}", answer.err);
+    let snapshot = Snapshot::parse(&answer.out)?;
+    for (fd, path, size) in [(3, "m/f", 6), (4, "top/f", 6), (6, "m/new", 5)] {
+        let row = snapshot.rows("open_file")?.iter().find(|row| row["fd"] == fd);
+        let (row, path) = (row.with_context(|| format!("no {fd}"))?, folder.join(path));
+        same(row, "path", &json!(path))?;
+        same(row, "host_path", &json!(path))?;
+        same(row, "size_bytes", &json!(size))?;
+        same(row, "layer_path", &Value::Null)?;
+    }
+    ensure!(answer.err.contains("does not answer"), "what hangs is not said: {}", answer.err);
+    drop(scene);
+    fs::remove_dir_all(&folder)?;
+    Ok(())
 }
 
 /// Who has ended, is not there, or is hidden is told in a line, with an exit code.

@@ -17,6 +17,7 @@ mod file;
 mod finding;
 mod flow;
 mod host;
+mod lsof;
 mod mount;
 mod mount_use;
 mod namespace;
@@ -141,7 +142,9 @@ const CASES: &[Case] = &[
     ("file::open_files_are_those_of_lsof", file::as_lsof),
     ("file::a_deleted_file_is_told_with_the_space_it_holds", file::deleted),
     ("file::host_paths_lead_to_the_very_files", file::host_path),
+    ("file::a_client_that_asks_is_told_the_same", file::asked),
     ("file::what_dd_writes_is_told_as_growth", file::growth),
+    ("file::a_file_system_that_answers_nobody_stalls_nothing", file::dead_server),
     ("file::who_ended_or_is_hidden_is_told_in_a_line", file::refused),
     ("dns::answers_are_those_of_nslookup_and_the_engine", dns::answers),
     ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),

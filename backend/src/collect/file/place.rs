@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use glasshull_shared::domain::file::{Layer, OpenFile};
+use glasshull_shared::domain::file::{Layer, OpenFiles};
 use glasshull_shared::unit::printable_bytes;
 
 use crate::sys::mountinfo::{OverlayDirs, lines, overlay_dirs, unescape};
@@ -36,8 +37,8 @@ struct Mounted {
     /// Path within the file system that is mounted.
     top: PathBuf,
     point: PathBuf,
-    /// Super options of an overlay.
-    overlay: Option<Vec<u8>>,
+    /// Of an overlay.
+    overlay: Option<Arc<OverlayDirs>>,
 }
 
 /// A path on the host.
@@ -46,7 +47,7 @@ pub(crate) struct Place {
     /// Through the mount of ours, or through the process's root where there is none.
     pub(crate) path: PathBuf,
     /// Of a file on an overlay its directories, and the path below each.
-    overlay: Option<(OverlayDirs, PathBuf)>,
+    overlay: Option<(Arc<OverlayDirs>, PathBuf)>,
 }
 
 impl Mounts {
@@ -96,8 +97,8 @@ impl Mounted {
         Some(self.top.strip_prefix("/").unwrap_or(Path::new("")).join(below))
     }
 
-    fn layers(&self, below: PathBuf) -> Option<(OverlayDirs, PathBuf)> {
-        self.overlay.as_ref().map(|options| (overlay_dirs(options), below))
+    fn layers(&self, below: PathBuf) -> Option<(Arc<OverlayDirs>, PathBuf)> {
+        self.overlay.as_ref().map(|dirs| (Arc::clone(dirs), below))
     }
 }
 
@@ -126,7 +127,7 @@ impl Place {
 }
 
 /// Fills in where each of a process's files lies on the host; `links` are the rows' paths as the kernel tells them.
-pub(crate) fn fill(root: &Root, pid: u32, rows: &mut [OpenFile], links: &[PathBuf]) {
+pub(crate) fn fill(root: &Root, pid: u32, files: &mut OpenFiles, links: &[PathBuf]) {
     let mounts = Mounts::of(root, pid);
     let mut room = TEXT_BYTES;
     let mut show = |path: &Path| {
@@ -135,7 +136,7 @@ pub(crate) fn fill(root: &Root, pid: u32, rows: &mut [OpenFile], links: &[PathBu
         Some(text)
     };
     let mut layered = Vec::new();
-    for (at, (row, link)) in rows.iter_mut().zip(links).enumerate() {
+    for (at, (row, link)) in files.rows.iter_mut().zip(links).enumerate() {
         // Without an id the name must do, and what the kernel calls deleted has none.
         let named = row.mount_id.is_some() || !link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
         let Some(place) = (named && link.is_absolute()).then(|| mounts.place(link, row.mount_id)).flatten()
@@ -150,10 +151,18 @@ pub(crate) fn fill(root: &Root, pid: u32, rows: &mut [OpenFile], links: &[PathBu
     // Layers may lie where nothing answers, and on a slow disk.
     let root = root.clone();
     let order: Vec<usize> = layered.iter().map(|(at, _)| *at).collect();
+    let mut unknown = 0u32;
     for (at, found) in order.into_iter().zip(each(layered, move |(_, place)| place.layer(&root, None))) {
-        if let (Some(row), Outcome::Done(Some((_, path)))) = (rows.get_mut(at), found) {
-            row.layer_path = show(&path);
+        match (files.rows.get_mut(at), found) {
+            (Some(row), Outcome::Done(found)) => row.layer_path = found.and_then(|(_, path)| show(&path)),
+            (_, Outcome::Hung | Outcome::Skipped) => unknown += 1,
+            (None, Outcome::Done(_)) => {}
         }
+    }
+    if unknown > 0 {
+        let what =
+            "files were not found in the layers of their overlay: the file system there does not answer";
+        files.missing.push(format!("{unknown} {what}"));
     }
 }
 
@@ -172,7 +181,7 @@ fn parse(text: &[u8]) -> Vec<Mounted> {
         device: line.device.to_owned(),
         top: path(line.root),
         point: path(line.mountpoint),
-        overlay: (line.fstype == b"overlay").then(|| line.super_options.to_owned()),
+        overlay: (line.fstype == b"overlay").then(|| Arc::new(overlay_dirs(line.super_options))),
     });
     mounted.collect()
 }
@@ -211,7 +220,10 @@ mod tests {
         // Beneath /tmp: the id says on which of the two, the name alone cannot.
         assert_eq!(of("/tmp/x", Some(50)).as_deref(), Some("/d/merged/tmp/x"));
         let overlay = mounts.place(Path::new("/etc/x"), Some(50)).unwrap().overlay.unwrap();
-        assert_eq!((overlay.0.upper, overlay.1.as_path()), (Some(b"/d/up".to_vec()), Path::new("etc/x")));
+        assert_eq!(
+            (overlay.0.upper.clone(), overlay.1.as_path()),
+            (Some(b"/d/up".to_vec()), Path::new("etc/x"))
+        );
     }
 
     #[test]

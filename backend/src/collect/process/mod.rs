@@ -355,10 +355,7 @@ impl ProcessReader {
 
 /// Whether a process is there, and the one that was seen: its pid may be in use again.
 pub(crate) fn is_still(root: &Root, key: ProcessKey) -> bool {
-    let mut buffer = Vec::new();
-    let path = root.proc_path(format!("{}/stat", key.pid));
-    procfile::read_once(&path, &mut buffer, STAT_BYTES).is_ok()
-        && stat::parse(&buffer).is_some_and(|stat| stat.start_time == key.start_time)
+    whose(root, key.pid).is_some_and(|(now, _)| now == key)
 }
 
 /// Who has this pid now.
@@ -366,10 +363,15 @@ pub(crate) fn is_still(root: &Root, key: ProcessKey) -> bool {
 /// # Errors
 /// A sentence for people when nobody has, as far as we may see.
 pub(crate) fn holder(root: &Root, pid: u32) -> Result<ProcessKey, String> {
+    whose(root, pid).map(|(key, _)| key).ok_or_else(|| nobody(pid))
+}
+
+/// Who has this pid now, and its state.
+fn whose(root: &Root, pid: u32) -> Option<(ProcessKey, ProcessState)> {
     let mut buffer = Vec::new();
-    let read = procfile::read_once(&root.proc_path(format!("{pid}/stat")), &mut buffer, STAT_BYTES);
-    let stat = read.ok().and_then(|()| stat::parse(&buffer));
-    stat.map(|stat| ProcessKey { pid, start_time: stat.start_time }).ok_or_else(|| nobody(pid))
+    procfile::read_once(&root.proc_path(format!("{pid}/stat")), &mut buffer, STAT_BYTES).ok()?;
+    let stat = stat::parse(&buffer)?;
+    Some((ProcessKey { pid, start_time: stat.start_time }, stat.state))
 }
 
 /// That there is no such process, for people.

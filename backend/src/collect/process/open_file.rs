@@ -1,8 +1,9 @@
 //! What one process holds open, as `lsof -p` lists it, read when somebody asks: `/proc/PID/fd`, `fdinfo`, `cwd`, `root`, `exe` and
 //! the files in `maps`. Paths are those of the process; [`Look::links`] lets the agent find them on the host.
 //!
-//! Files are looked at through the links, never opened: that follows no name, needs no right in their folders and takes no lock.
-//! `statx` is told not to ask a server, and still made where a server that is dead hangs nobody else ([`patience`]).
+//! Files are looked at through the links, never opened: that follows no name and needs no right in their folders. `statx` is told
+//! not to ask a server, and still made where a server that is dead hangs nobody else ([`patience`]); so is the reading of `maps`,
+//! which waits while a page of the process does not come.
 
 mod fact;
 
@@ -12,7 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use glasshull_shared::domain::file::{FileKind, HeldAs, OpenFile, OpenFiles, OpenMode};
-use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::domain::process::{ProcessKey, ProcessState};
 use glasshull_shared::unit::printable_bytes;
 use rustix::fs::readlink;
 use rustix::io::Errno;
@@ -37,6 +38,8 @@ const FDINFO_BYTES: usize = 512;
 const MAPS_BYTES: usize = 16 << 20;
 /// What the kernel puts behind the path of a file without a name.
 const DELETED: &[u8] = b" (deleted)";
+/// What is to be said of one that is still there without any file.
+const ENDED: &str = "it has ended and holds nothing any more; its parent has not waited for it (zombie)";
 /// Capabilities that show other users' descriptors.
 const NEEDS: &str = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
 
@@ -63,6 +66,13 @@ struct Held {
 /// A sentence for people when the process is gone, its pid belongs to another one now, or it is hidden.
 pub(crate) fn read(root: &Root, key: ProcessKey) -> Result<Look, String> {
     still(root, key)?;
+    let mut look = Look::default();
+    look.files.looked_nanos = clock::monotonic();
+    if matches!(super::whose(root, key.pid), Some((_, ProcessState::Z))) {
+        // Its links are root's now; they lead nowhere.
+        look.files.missing.push(ENDED.into());
+        return Ok(look);
+    }
     let folder = root.proc_path(key.pid.to_string());
     let refused = |error: Errno| match error {
         Errno::ACCESS | Errno::PERM => format!("open files of process {}: {}", key.pid, why_refused(NEEDS)),
@@ -74,20 +84,16 @@ pub(crate) fn read(root: &Root, key: ProcessKey) -> Result<Look, String> {
     if let Err(error @ (Errno::ACCESS | Errno::PERM)) = readlink(folder.join("cwd"), Vec::new()) {
         return Err(refused(error));
     }
-    let mut look = Look::default();
-    look.files.looked_nanos = clock::monotonic();
     let mut held: Vec<Held> = [("cwd", HeldAs::Cwd), ("root", HeldAs::Root), ("exe", HeldAs::Exe)]
         .into_iter()
         .filter_map(|(name, held_as)| Held::at(folder.join(name), held_as))
         .collect();
     descriptors(&folder, &numbers, &mut held, &mut look.files);
     mapped(&folder, &mut held, &mut look.files);
-    if held.is_empty() {
-        look.files
-            .missing
-            .push("it holds nothing any more: a zombie, whose parent has not waited for it".into());
-    }
     look.take(held);
+    if look.files.rows.is_empty() {
+        look.files.missing.push(ENDED.into()); // or is about to
+    }
     still(root, key)?;
     Ok(look)
 }
@@ -105,16 +111,14 @@ pub(crate) fn still(root: &Root, key: ProcessKey) -> Result<(), String> {
 }
 
 fn descriptors(folder: &Path, numbers: &[u32], held: &mut Vec<Held>, files: &mut OpenFiles) {
+    let mut listed = numbers.len().min(DESCRIPTORS_AT_MOST);
     let mut room = TEXT_BYTES;
     let mut buffer = Vec::new();
-    for (at, fd) in numbers.iter().enumerate() {
+    for (at, fd) in numbers.iter().take(listed).enumerate() {
         let Some(mut one) = Held::at(folder.join(format!("fd/{fd}")), HeldAs::Descriptor) else { continue };
-        let left = room.checked_sub(one.link.as_os_str().len());
-        let Some(left) = left.filter(|_| at < DESCRIPTORS_AT_MOST) else {
-            files.left_out = (numbers.len() - at) as u64;
-            let (shown, all) = (at, numbers.len());
-            files.missing.push(format!("only the first {shown} of {all} open descriptors are listed"));
-            return;
+        let Some(left) = room.checked_sub(one.link.as_os_str().len()) else {
+            listed = at;
+            break;
         };
         room = left;
         one.row.fd = Some(*fd);
@@ -123,19 +127,29 @@ fn descriptors(folder: &Path, numbers: &[u32], held: &mut Vec<Held>, files: &mut
         }
         held.push(one);
     }
+    if listed < numbers.len() {
+        let all = numbers.len();
+        files.left_out = (all - listed) as u64;
+        files.missing.push(format!("only the first {listed} of {all} open descriptors are listed"));
+    }
 }
 
 /// Files mapped into memory, each once; the program is listed already.
 fn mapped(folder: &Path, held: &mut Vec<Held>, files: &mut OpenFiles) {
-    let mut text = Vec::new();
-    match read_whole(&folder.join("maps"), &mut text, MAPS_BYTES) {
-        Ok(()) => {}
-        Err(Errno::ACCESS | Errno::PERM) => {
+    let text = match patience::each(vec![folder.join("maps")], |maps| whole(maps)).pop() {
+        Some(Outcome::Done(Ok(text))) => text,
+        Some(Outcome::Done(Err(Errno::ACCESS | Errno::PERM))) => {
             files.missing.push(format!("mapped files: {}", why_refused("CAP_SYS_PTRACE")));
             return;
         }
-        Err(_) => return, // it ended: the next look at the process tells
-    }
+        Some(Outcome::Done(Err(_))) => return, // it ended: the next look at the process tells
+        Some(Outcome::Hung | Outcome::Skipped) | None => {
+            files
+                .missing
+                .push("mapped files: the kernel waits for a page of the process that does not come".into());
+            return;
+        }
+    };
     let program = held.iter().find(|one| one.row.held_as == HeldAs::Exe).map(|one| one.link.clone());
     let mut known = HashSet::new();
     for line in text.split(|byte| *byte == b'\n') {
@@ -151,6 +165,11 @@ fn mapped(folder: &Path, held: &mut Vec<Held>, files: &mut OpenFiles) {
         }
         held.push(one);
     }
+}
+
+fn whole(maps: &Path) -> Result<Vec<u8>, Errno> {
+    let mut text = Vec::new();
+    read_whole(maps, &mut text, MAPS_BYTES).map(|()| text)
 }
 
 /// A line of `maps`: `start-end perms offset device inode path`; `None` for memory without a file.
@@ -232,6 +251,17 @@ impl Held {
     }
 }
 
+/// For a sentence.
+fn held_name(held_as: HeldAs) -> &'static str {
+    match held_as {
+        HeldAs::Descriptor => "descriptor",
+        HeldAs::Cwd => "working directory",
+        HeldAs::Root => "root directory",
+        HeldAs::Exe => "program",
+        HeldAs::Mem => "mapped file",
+    }
+}
+
 fn take_facts(row: &mut OpenFile, facts: &Facts) {
     let number = |(major, minor)| Some(format!("{major}:{minor}"));
     row.device = number(facts.device);
@@ -265,9 +295,9 @@ impl Look {
             }
             let Some((row, link)) = one.seen(seen) else { continue };
             if row.hangs {
-                let name =
-                    row.fd.map_or_else(|| format!("{:?}", row.held_as).to_lowercase(), |fd| fd.to_string());
-                self.files.missing.push(format!("{name} ({}): its file system does not answer", row.path));
+                let which =
+                    row.fd.map_or_else(|| held_name(row.held_as).to_owned(), |fd| format!("descriptor {fd}"));
+                self.files.missing.push(format!("{which} ({}): its file system does not answer", row.path));
             }
             self.files.rows.push(row);
             self.links.push(link);

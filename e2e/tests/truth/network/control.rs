@@ -33,7 +33,7 @@ fn ends(context: &Context, name: &str) -> Result<(LinkKey, LinkKey)> {
 }
 
 /// Sends one message on a connection of its own and waits for the answer.
-fn ask(address: SocketAddr, message: ClientMessage) -> Result<Answer> {
+pub(crate) fn ask(address: SocketAddr, message: ClientMessage) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut client = Client::connect(address, &[]).await?;
