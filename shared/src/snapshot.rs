@@ -179,6 +179,8 @@ tables! {
     device_stat / DeviceStat: DeviceKey => DeviceStat,
     /// How full the file systems of mounts are.
     mount_use / MountUse: MountKey => MountUse,
+    /// Who makes the host wait for block devices.
+    io_case / IoCase: Single => IoCase,
 }
 
 impl Topic {

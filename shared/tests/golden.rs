@@ -198,4 +198,5 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Device), fields(&sample.device));
     assert_eq!(merged(Topic::DeviceStat), fields(&sample.device_stat));
     assert_eq!(merged(Topic::MountUse), fields(&sample.mount_use));
+    assert_eq!(merged(Topic::IoCase), fields(&sample.io_case));
 }

@@ -7,6 +7,7 @@ pub(crate) mod dns;
 pub(crate) mod exit;
 pub(crate) mod finding;
 pub(crate) mod flow;
+pub(crate) mod io_case;
 pub(crate) mod join;
 pub(crate) mod mount;
 pub(crate) mod mount_use;

@@ -82,6 +82,7 @@ pub(crate) fn snapshot() -> Snapshot {
         device: [(device::key(), Arc::new(device::row()))].into(),
         device_stat: [(device::key(), Arc::new(device::stat()))].into(),
         mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
+        io_case: [(Single, Arc::new(device::case()))].into(),
     }
 }
 
