@@ -27,6 +27,9 @@ const ASKED_AT_MOST: usize = 2;
 /// Whose files lie elsewhere is blamed only for at least this share of what passed: it may have closed the file meanwhile.
 const WITHOUT_FILE: f32 = 0.5;
 
+/// Share of time from which a device is busy enough to be what is waited for.
+const BUSY: f32 = 0.5;
+
 /// What is known of the open files of suspects; why not, in a sentence.
 pub(crate) type Files = BTreeMap<ProcessKey, Result<OpenFiles, String>>;
 
@@ -150,22 +153,36 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
         .or_else(|| looked.iter().find(|one| one.trace.is_some()))
         .or_else(|| looked.iter().find(|one| !one.elsewhere))
         .or_else(|| looked.iter().find(|one| share(one.suspect.io, stat) >= WITHOUT_FILE));
-    let culprit = chosen.cloned();
-    Found { snapshot, stack, bottom, culprit, others }
+    let idle = bottom.is_none_or(|key| stack.busy(key) < BUSY);
+    // Who waits at a device that is hardly at work is held up before it: by a limit, a lock, a frozen file system.
+    let stuck =
+        looked.iter().filter(|one| idle && one.suspect.waits()).find_map(|one| one.anywhere(&stack, files));
+    let culprit = match (stuck, chosen) {
+        (Some(stuck), chosen) if !chosen.is_some_and(|one| one.suspect.waits() && moves(&one)) => Some(stuck),
+        (Some(_) | None, chosen) => chosen.cloned(),
+    };
+    let own = culprit.as_ref().and_then(|one| one.trace.as_ref()?.way.first().copied());
+    Found { snapshot, bottom: own.or(bottom), stack, culprit, others }
 }
 
 impl<'a> Looked<'a> {
     fn at(suspect: Suspect<'a>, stack: &Stack<'a>, files: &'a Files, bottom: Option<&DeviceKey>) -> Self {
         let known = files.get(suspect.key);
-        let writes = suspect.io.write_bytes_per_sec >= suspect.io.read_bytes_per_sec;
         let rows = known.and_then(|known| known.as_ref().ok()).zip(bottom);
-        let trace = rows.and_then(|(files, bottom)| trace(stack, files, bottom, writes));
+        let trace = rows.and_then(|(files, bottom)| trace(stack, files, Some(bottom), suspect.writes()));
         Self {
             suspect,
             elsewhere: rows.is_some() && trace.is_none(),
             trace,
             hidden: known.and_then(|known| known.as_ref().err()).map(String::as_str),
         }
+    }
+
+    /// The same with a file that moves, whatever device that is on.
+    fn anywhere(&self, stack: &Stack<'a>, files: &'a Files) -> Option<Self> {
+        let rows = files.get(self.suspect.key)?.as_ref().ok()?;
+        let trace = trace(stack, rows, None, self.suspect.writes())?;
+        Some(Self { trace: Some(trace), elsewhere: false, ..self.clone() })
     }
 }
 

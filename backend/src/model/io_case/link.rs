@@ -56,7 +56,22 @@ pub(super) fn device(found: &Found<'_>, key: &DeviceKey) -> Option<CaseLink> {
     if let Some(file) = &row.backing_file {
         evidence.push_str(&format!("; it is the file {}", printable(file)));
     }
-    let doubt = match row.kind {
+    let doubt = if stat.utilization_ratio.is_none_or(|busy| busy < super::BUSY) {
+        "it is not busy: the wait may be before it (a limit of the control group, a lock, a frozen file system) or at a layer below"
+    } else {
+        busy_doubt(row.kind)
+    };
+    Some(CaseLink {
+        kind: CaseKind::Device,
+        await_secs,
+        evidence,
+        doubt: doubt.into(),
+        ..figures(key, row, stat)
+    })
+}
+
+fn busy_doubt(kind: DeviceKind) -> &'static str {
+    match kind {
         DeviceKind::Loop => {
             "its file lies on another device, where the requests may queue in truth; busy says that at least one request was on its \
              way"
@@ -66,14 +81,7 @@ pub(super) fn device(found: &Found<'_>, key: &DeviceKey) -> Option<CaseLink> {
             "busy says that at least one request was on its way: a device that serves many at once (SSD, RAID, cloud) can do more at \
              100 %"
         }
-    };
-    Some(CaseLink {
-        kind: CaseKind::Device,
-        await_secs,
-        evidence,
-        doubt: doubt.into(),
-        ..figures(key, row, stat)
-    })
+    }
 }
 
 /// What lies on it.

@@ -47,7 +47,7 @@ impl<'a> Stack<'a> {
         Some((self.snapshot.device.get(key)?, self.snapshot.device_stat.get(key)?))
     }
 
-    fn busy(&self, key: &DeviceKey) -> f32 {
+    pub(super) fn busy(&self, key: &DeviceKey) -> f32 {
         self.snapshot.device_stat.get(key).and_then(|row| row.utilization_ratio).unwrap_or_default()
     }
 
@@ -74,9 +74,10 @@ impl<'a> Stack<'a> {
         parents.chain(file.and_then(|file| self.of_mount(self.place(file)?.1))).collect()
     }
 
-    /// From the bottom to the top, both included; `None` when the one does not lie on the other.
-    pub(super) fn way(&self, top: &'a DeviceKey, bottom: &DeviceKey) -> Option<Vec<&'a DeviceKey>> {
-        self.descend(top, bottom, 0)
+    /// From the bottom to the top, both included; `None` when the one does not lie on the other. Without a bottom the top is its
+    /// own: at which layer below requests queue is not known then.
+    pub(super) fn way(&self, top: &'a DeviceKey, bottom: Option<&DeviceKey>) -> Option<Vec<&'a DeviceKey>> {
+        bottom.map_or_else(|| Some(vec![top]), |bottom| self.descend(top, bottom, 0))
     }
 
     fn descend(&self, top: &'a DeviceKey, bottom: &DeviceKey, depth: usize) -> Option<Vec<&'a DeviceKey>> {
@@ -103,8 +104,8 @@ impl<'a> Stack<'a> {
     pub(super) fn of_mount(&self, row: &'a Mount) -> Option<&'a DeviceKey> {
         if let Some(upper) = row.overlay.as_ref().and_then(|overlay| overlay.upper.as_deref()) {
             let (_, holder) = self.place(upper)?;
-            // An overlay on an overlay: the kernel allows no deeper ones that matter here.
-            return if holder.overlay.is_some() { None } else { self.of_mount(holder) };
+            // An overlay on an overlay, of an engine in a container: its place is not followed further.
+            return holder.overlay.is_none().then(|| self.of_mount(holder)).flatten();
         }
         self.numbered(&row.device).or_else(|| {
             let name = row.source.strip_prefix("/dev/")?;
@@ -122,7 +123,7 @@ impl<'a> Stack<'a> {
     pub(super) fn busiest_mount(&self, bottom: &DeviceKey) -> Option<(Place<'a>, Vec<&'a DeviceKey>)> {
         let ways = self.host.iter().filter_map(|place| {
             let top = self.of_mount(place.1).filter(|_| place.1.overlay.is_none())?;
-            Some((self.busy(top), *place, self.way(top, bottom)?))
+            Some((self.busy(top), *place, self.way(top, Some(bottom))?))
         });
         // Of equals the shortest path: the others are binds of it.
         let rank = |busy: f32, place: Place<'a>| (busy, std::cmp::Reverse(place.1.mountpoint.len()));

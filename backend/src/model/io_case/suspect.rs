@@ -42,6 +42,18 @@ pub(super) struct Trace<'a> {
     pub(super) others: usize,
 }
 
+impl Suspect<'_> {
+    /// It is seen to wait for a good part of the time.
+    pub(super) fn waits(&self) -> bool {
+        waiting(self.io, self.stat) >= IN_D
+    }
+
+    /// It writes at least as much as it reads.
+    pub(super) fn writes(&self) -> bool {
+        self.io.write_bytes_per_sec >= self.io.read_bytes_per_sec
+    }
+}
+
 /// All suspects, the first one first; kernel threads work for others and are none. Without a device only who waits is one.
 pub(super) fn suspects<'a>(
     snapshot: &'a Snapshot,
@@ -78,11 +90,11 @@ fn waiting(io: &ProcessIo, stat: &ProcessStat) -> f32 {
 }
 
 /// The file by which a process is tied to the device: the one that moves most; else, for one that writes or waits, the largest
-/// that it may write.
+/// that it may write. Without a device, a file on any one will do.
 pub(super) fn trace<'a>(
     stack: &Stack<'a>,
     files: &'a OpenFiles,
-    bottom: &DeviceKey,
+    bottom: Option<&DeviceKey>,
     writes: bool,
 ) -> Option<Trace<'a>> {
     let here = files.rows.iter().filter_map(|file| on(stack, file, bottom));
@@ -99,7 +111,7 @@ pub(super) fn trace<'a>(
 }
 
 /// A file, when it lies on that device or is a device above it.
-fn on<'a>(stack: &Stack<'a>, file: &'a OpenFile, bottom: &DeviceKey) -> Option<Trace<'a>> {
+fn on<'a>(stack: &Stack<'a>, file: &'a OpenFile, bottom: Option<&DeviceKey>) -> Option<Trace<'a>> {
     let (place, device) = match file.kind? {
         FileKind::Block => (None, stack.numbered(file.node.as_deref()?)?),
         FileKind::File => {

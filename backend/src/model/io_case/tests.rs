@@ -264,6 +264,27 @@ fn a_throttled_writer_in_d_whose_files_are_hidden() {
 }
 
 #[test]
+fn a_writer_that_its_control_group_throttles_leads_to_a_device_at_rest() {
+    let mut s = host(0.45, 0.3);
+    // Others keep the disk a little at work.
+    busy(&mut s, "8:0", 0.2, 0.5, (0.0, 3e6));
+    busy(&mut s, "7:0", 0.01, 0.01, (0.0, 1e6));
+    process(&mut s, 93, "rsync", None, |(.., io)| io.write_bytes_per_sec = Some(3e6));
+    process(&mut s, 91, "dd", None, |(_, stat, io)| {
+        (stat.state, io.write_bytes_per_sec) = (ProcessState::D, Some(1e6));
+    });
+    let files = [
+        held(91, vec![open("/mnt/loop/out", 21, OpenMode::Write, Some(1e6))]),
+        held(93, vec![open("/home/x", 20, OpenMode::Write, Some(3e6))]),
+    ];
+    let found = case(&s, files);
+    let device = of(&found, CaseKind::Device);
+    assert!(device.name == "loop0" && device.doubt.contains("limit of the control group"), "{device:?}");
+    assert_eq!(of(&found, CaseKind::Process).process, Some(key(91)));
+    assert_eq!(of(&found, CaseKind::File).path.as_deref(), Some("/mnt/loop/out"));
+}
+
+#[test]
 fn writeback_by_the_kernel_alone_blames_nobody() {
     let mut s = host(0.25, 0.2);
     for number in ["8:0", "8:1", "253:0"] {
@@ -325,10 +346,11 @@ fn device_and_process_stay_unless_another_is_clearly_ahead() {
     );
     let mut other = fresh;
     for link in &mut other.links {
-        match link.kind {
-            CaseKind::Device => link.device = Some(number("7:0")),
-            CaseKind::Process => link.process = Some(key(2)),
-            _ => {}
+        if link.kind == CaseKind::Device {
+            link.device = Some(number("7:0"));
+        }
+        if link.kind == CaseKind::Process {
+            link.process = Some(key(2));
         }
     }
     let kept = judge(&s, &Files::new(), 1, Some(&other));
