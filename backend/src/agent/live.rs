@@ -346,7 +346,7 @@ impl Live {
             self.mount.usage.take(&mut next, &mut self.troubles);
         }
         if collect::IO_CASE.needed(demand) {
-            self.io_case.take(&mut next);
+            self.io_case.take(&mut next, &mut self.troubles);
         }
         next.source = self.sources(demand);
         self.finish(next, demand, None)

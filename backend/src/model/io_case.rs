@@ -22,13 +22,14 @@ const WAITS: f32 = 0.05;
 const RESTS: f32 = 0.025;
 /// Judgements in a row that must find it at rest.
 const CALM_TIMES: u8 = 3;
-/// Processes whose open files are asked for.
-const ASKED_AT_MOST: usize = 2;
+/// Processes whose open files are asked for at a time, and in all while none of them leads to the device.
+const ASKED_AT_ONCE: usize = 2;
+const ASKED_AT_MOST: usize = 6;
 /// Whose files lie elsewhere is blamed only for at least this share of what passed: it may have closed the file meanwhile.
 const WITHOUT_FILE: f32 = 0.5;
 
 /// Share of time from which a device is busy enough to be what is waited for.
-const BUSY: f32 = 0.5;
+const BUSY: f32 = 0.3;
 
 /// What is known of the open files of suspects; why not, in a sentence.
 pub(crate) type Files = BTreeMap<ProcessKey, Result<OpenFiles, String>>;
@@ -74,13 +75,15 @@ fn waiting(snapshot: &Snapshot) -> Option<f32> {
     Some(iowait.max(pressure.unwrap_or_default()))
 }
 
-/// Whose open files would tell more.
-pub(crate) fn ask(snapshot: &Snapshot, before: Option<&IoCase>) -> Vec<ProcessKey> {
-    let stack = Stack::new(snapshot);
-    let bottom = stack.busiest(named(before).0);
-    let stat = bottom.and_then(|key| stack.device(key)).map(|(_, stat)| stat);
-    let all = suspects(snapshot, stat, named(before).1);
-    all.into_iter().take(ASKED_AT_MOST).map(|one| *one.key).collect()
+/// Whose open files tell, one or two: of who is named, once a file leads there; else of who comes next.
+pub(crate) fn ask(snapshot: &Snapshot, files: &Files, before: Option<&IoCase>) -> Vec<ProcessKey> {
+    let found = find(snapshot, files, before);
+    if let Some(one) = found.culprit.as_ref().filter(|one| one.trace.is_some()) {
+        return vec![*one.suspect.key];
+    }
+    let first = found.suspects.iter().take(ASKED_AT_MOST).map(|one| *one.suspect.key);
+    let (known, unknown): (Vec<_>, Vec<_>) = first.partition(|key| files.contains_key(key));
+    unknown.into_iter().chain(known).take(ASKED_AT_ONCE).collect()
 }
 
 /// Device and process of the last judgement.
@@ -98,8 +101,8 @@ struct Found<'a> {
     stack: Stack<'a>,
     bottom: Option<&'a DeviceKey>,
     culprit: Option<Looked<'a>>,
-    /// Others that are suspected.
-    others: usize,
+    /// All who are suspected.
+    suspects: Vec<Looked<'a>>,
 }
 
 /// A suspect with what its open files tell.
@@ -142,7 +145,6 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
     let bottom = stack.busiest(device);
     let stat = bottom.and_then(|key| stack.device(key)).map(|(_, stat)| stat);
     let all = suspects(snapshot, stat, process);
-    let others = all.len().saturating_sub(1);
     let looked = all.into_iter().map(|one| Looked::at(one, &stack, files, bottom));
     let looked: Vec<_> = looked.collect();
     // A file that moves there ties best, then one that is held there, then nothing that speaks against it.
@@ -151,7 +153,7 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
         .iter()
         .find(moves)
         .or_else(|| looked.iter().find(|one| one.trace.is_some()))
-        .or_else(|| looked.iter().find(|one| !one.elsewhere))
+        .or_else(|| looked.iter().take(ASKED_AT_ONCE).find(|one| !one.elsewhere))
         .or_else(|| looked.iter().find(|one| share(one.suspect.io, stat) >= WITHOUT_FILE));
     let idle = bottom.is_none_or(|key| stack.busy(key) < BUSY);
     // Who waits at a device that is hardly at work is held up before it: by a limit, a lock, a frozen file system.
@@ -162,7 +164,7 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
         (Some(_) | None, chosen) => chosen.cloned(),
     };
     let own = culprit.as_ref().and_then(|one| one.trace.as_ref()?.way.first().copied());
-    Found { snapshot, bottom: own.or(bottom), stack, culprit, others }
+    Found { snapshot, bottom: own.or(bottom), stack, culprit, suspects: looked }
 }
 
 impl<'a> Looked<'a> {

@@ -1,7 +1,7 @@
 //! The case of disk waits: fills `io_case` from the other tables. The open files of the one or two suspects are read by a thread
 //! beside the tick, twice, since only what moves tells.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
@@ -23,8 +23,10 @@ use crate::sys::clock;
 
 /// Between two looks at the same files.
 const APART: Duration = Duration::from_millis(400);
-/// Nanoseconds after which the same suspects are looked at again.
+/// Nanoseconds after which the same process is looked at again.
 const AGAIN: u64 = 3_000_000_000;
+/// Nanoseconds after which nothing is concluded from a look any more.
+const FORGET: u64 = 15_000_000_000;
 
 /// What is known of the case.
 pub(crate) struct IoCasePart {
@@ -33,14 +35,14 @@ pub(crate) struct IoCasePart {
     files: Files,
     /// A look that is under way.
     asking: Option<Receiver<Files>>,
-    /// Monotonic instant of the last question.
-    asked: u64,
+    /// Monotonic instant of the last question about each.
+    asked: BTreeMap<ProcessKey, u64>,
 }
 
 impl IoCasePart {
     /// A part that has judged nothing yet. `wake` is notified when files were looked at.
     pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self { wake, gate: Gate::default(), files: Files::new(), asking: None, asked: 0 }
+        Self { wake, gate: Gate::default(), files: Files::new(), asking: None, asked: BTreeMap::new() }
     }
 
     /// Forgets what was found; a look that hangs is waited for, or each new watcher would add to it.
@@ -59,21 +61,23 @@ impl IoCasePart {
         self.hear();
         let Some(since) = self.gate.look(next, clock::now_nanos()) else {
             self.files.clear();
+            self.asked.clear();
             next.io_case = Table::new();
             troubles.none(collect::IO_CASE);
             return;
         };
-        let suspects = ask(next, next.io_case.get(&Single).map(|row| &**row));
-        self.files.retain(|key, _| suspects.contains(key));
-        self.look(&suspects, now, troubles);
+        self.asked.retain(|_, asked| now.saturating_sub(*asked) < FORGET);
+        self.files.retain(|key, _| self.asked.contains_key(key));
+        self.look(next, now, troubles);
         self.tell(next, since);
     }
 
-    /// Takes over what was looked at since. Reads nothing.
-    pub(crate) fn take(&mut self, next: &mut Snapshot) {
+    /// Takes over what was looked at since, and looks on where that did not tell. Reads nothing itself.
+    pub(crate) fn take(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
         if self.hear()
             && let Some(since) = self.gate.since()
         {
+            self.look(next, clock::monotonic(), troubles);
             self.tell(next, since);
         }
     }
@@ -101,23 +105,29 @@ impl IoCasePart {
         }
     }
 
-    /// Has the suspects' files looked at, when some are not known or it is long ago.
-    fn look(&mut self, suspects: &[ProcessKey], now: u64, troubles: &mut Troubles) {
-        let unknown = suspects.iter().any(|key| !self.files.contains_key(key));
-        let due = unknown || now.saturating_sub(self.asked) >= AGAIN;
-        if self.asking.is_some() || suspects.is_empty() || !due {
+    /// Has files looked at of who is suspected, unless that was done a moment ago.
+    fn look(&mut self, next: &Snapshot, now: u64, troubles: &mut Troubles) {
+        if self.asking.is_some() {
             return;
         }
+        let due =
+            |key: &ProcessKey| self.asked.get(key).is_none_or(|asked| now.saturating_sub(*asked) >= AGAIN);
+        let suspects = ask(next, &self.files, next.io_case.get(&Single).map(|row| &**row));
+        let keys: Vec<ProcessKey> = suspects.into_iter().filter(due).collect();
+        if keys.is_empty() {
+            return;
+        }
+        self.asked.extend(keys.iter().map(|key| (*key, now)));
         let (sender, receiver) = channel();
-        let (keys, wake) = (suspects.iter().copied().collect(), Arc::clone(&self.wake));
+        let wake = Arc::clone(&self.wake);
         let thread = std::thread::Builder::new().name("suspects".into()).spawn(move || {
             // Nobody may want it by now.
-            let _ = sender.send(look_twice(&keys));
+            let _ = sender.send(look_twice(keys));
             wake.notify_one();
         });
         match thread {
             Ok(_) => {
-                (self.asking, self.asked) = (Some(receiver), now);
+                self.asking = Some(receiver);
                 troubles.none(collect::IO_CASE);
             }
             Err(error) => {
@@ -127,8 +137,8 @@ impl IoCasePart {
     }
 }
 
-fn look_twice(keys: &BTreeSet<ProcessKey>) -> Files {
-    let before: Vec<_> = keys.iter().map(|key| (*key, open_files(*key))).collect();
+fn look_twice(keys: Vec<ProcessKey>) -> Files {
+    let before: Vec<_> = keys.into_iter().map(|key| (key, open_files(key))).collect();
     std::thread::sleep(APART);
     let again = |(key, before): (ProcessKey, Result<OpenFiles, String>)| {
         let now = before.and_then(|before| {

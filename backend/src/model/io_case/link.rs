@@ -194,7 +194,7 @@ pub(super) fn container(found: &Found<'_>, culprit: &Suspect<'_>) -> Option<Case
 
 /// The process.
 pub(super) fn process(found: &Found<'_>, culprit: &Looked<'_>) -> CaseLink {
-    let others = match found.others {
+    let others = match found.suspects.len().saturating_sub(1) {
         0 => String::new(),
         1 => "one other process moves data or waits too; ".to_owned(),
         count => format!("{count} others move data or wait too; "),
@@ -206,6 +206,7 @@ pub(super) fn process(found: &Found<'_>, culprit: &Looked<'_>) -> CaseLink {
             "no block device is at work: it may wait for a server, a frozen file system or a lock; "
                 .to_owned()
         }
+        (None, false, Some(_)) if culprit.trace.is_none() => "its open files are not known yet; ".to_owned(),
         (None, false, Some(_)) => String::new(),
     };
     let late = "bytes count when a page gets dirty, the kernel writes them later in its own name, and a parent is credited what its \

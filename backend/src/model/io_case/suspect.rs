@@ -9,8 +9,19 @@ use super::stack::{Place, Stack};
 
 /// Who has less of the device's work and of the waiting than this is not suspected.
 const LEAST: f32 = 0.05;
-/// What being seen in D counts, where the kernel does not count the time.
+/// What being seen in D counts, as the kernel counts a wait only when it is over; less for who has moved nothing.
 const IN_D: f32 = 0.5;
+const IN_D_IDLE: f32 = 0.3;
+/// Where processes are in D and wait for no device: frozen or stopped by others, or for a child that has yet to begin its program.
+const NO_IO: [&str; 7] = [
+    "__refrigerator",
+    "do_freezer_trap",
+    "ptrace_stop",
+    "kernel_clone",
+    "_do_fork",
+    "do_fork",
+    "wait_for_vfork_done",
+];
 /// By how much the one of the last judgement goes before others.
 const KEPT: f32 = 1.5;
 /// Bytes per second from which a file moves.
@@ -45,7 +56,7 @@ pub(super) struct Trace<'a> {
 impl Suspect<'_> {
     /// It is seen to wait for a good part of the time.
     pub(super) fn waits(&self) -> bool {
-        waiting(self.io, self.stat) >= IN_D
+        waiting(self.io, self.stat) >= IN_D_IDLE
     }
 
     /// It writes at least as much as it reads.
@@ -85,7 +96,14 @@ pub(super) fn share(io: &ProcessIo, device: Option<&DeviceStat>) -> f32 {
 }
 
 fn waiting(io: &ProcessIo, stat: &ProcessStat) -> f32 {
-    let seen = if stat.state == ProcessState::D { IN_D } else { 0.0 };
+    let channel = stat.wait_channel.as_deref();
+    let in_d = stat.state == ProcessState::D && channel.is_none_or(|channel| !NO_IO.contains(&channel));
+    let moved = io.read_bytes_per_sec > Some(0.0) || io.write_bytes_per_sec > Some(0.0);
+    let seen = match (in_d, moved) {
+        (true, true) => IN_D,
+        (true, false) => IN_D_IDLE,
+        (false, _) => 0.0,
+    };
     io.block_wait_ratio.unwrap_or_default().clamp(0.0, 1.0).max(seen)
 }
 

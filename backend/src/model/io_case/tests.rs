@@ -171,7 +171,7 @@ fn a_direct_writer_on_a_loop_device() {
     process(&mut s, 61, "tar", None, |(.., io)| io.write_bytes_per_sec = Some(9e8));
     let files = [
         held(60, vec![open("/mnt/loop/out", 21, OpenMode::Write, Some(2e7))]),
-        held(61, vec![open("/home/a.tar", 20, OpenMode::Write, Some(9e8))]),
+        held(61, vec![open("/srv/a.tar", 20, OpenMode::Write, Some(9e8))]),
     ];
     let case = case(&s, files);
     assert_eq!(of(&case, CaseKind::Device).device, Some(number("7:0")));
@@ -275,7 +275,7 @@ fn a_writer_that_its_control_group_throttles_leads_to_a_device_at_rest() {
     });
     let files = [
         held(91, vec![open("/mnt/loop/out", 21, OpenMode::Write, Some(1e6))]),
-        held(93, vec![open("/home/x", 20, OpenMode::Write, Some(3e6))]),
+        held(93, vec![open("/srv/x", 20, OpenMode::Write, Some(3e6))]),
     ];
     let found = case(&s, files);
     let device = of(&found, CaseKind::Device);
@@ -358,7 +358,32 @@ fn device_and_process_stay_unless_another_is_clearly_ahead() {
         (of(&kept, CaseKind::Device).name.as_str(), of(&kept, CaseKind::Process).process),
         ("loop0", Some(key(2)))
     );
-    assert_eq!(ask(&s, Some(&other)), [key(2), key(1)]);
+    assert_eq!(ask(&s, &Files::new(), Some(&other)), [key(2), key(1)]);
+}
+
+#[test]
+fn who_is_frozen_or_starts_a_child_is_not_suspected_and_who_comes_next_is_asked() {
+    let mut s = host(0.3, 0.3);
+    busy(&mut s, "7:0", 0.6, 0.6, (0.0, 1e7));
+    for (pid, channel) in [(40, "__refrigerator"), (41, "kernel_clone")] {
+        process(&mut s, pid, "still", None, |(_, stat, _)| {
+            (stat.state, stat.wait_channel) = (ProcessState::D, Some(channel.into()));
+        });
+    }
+    for (pid, rate) in [(50, 9e6), (51, 8e6), (52, 7e6)] {
+        process(&mut s, pid, "cc", None, |(.., io)| io.write_bytes_per_sec = Some(rate));
+    }
+    assert_eq!(ask(&s, &Files::new(), None), [key(50), key(51)]);
+    // The first two write elsewhere: that is no proof, but the third is asked before anybody again.
+    let elsewhere = |pid| held(pid, vec![open("/srv/a.o", 20, OpenMode::Write, Some(9e6))]);
+    let files: Files = [elsewhere(50), elsewhere(51)].into();
+    assert_eq!(ask(&s, &files, None), [key(52), key(50)]);
+    let found = judge(&s, &files, 1, None);
+    assert!(of(&found, CaseKind::Process).doubt.contains("no file on this device"), "{found:?}");
+    let there = held(52, vec![open("/mnt/loop/out", 21, OpenMode::Write, Some(7e6))]);
+    let files: Files = [elsewhere(50), elsewhere(51), there].into();
+    assert_eq!(of(&judge(&s, &files, 1, None), CaseKind::Process).process, Some(key(52)));
+    assert_eq!(ask(&s, &files, None), [key(52)]);
 }
 
 #[test]
