@@ -304,6 +304,8 @@ fn section<const N: usize>(out: &mut String, empty: &str, heads: [&str; N], rows
 
 #[cfg(test)]
 mod tests {
+    use glasshull_shared::domain::device::{CaseKind, CaseLink};
+
     use super::*;
 
     fn host() -> Snapshot {
@@ -335,6 +337,7 @@ mod tests {
         let doers = doers(&snapshot);
         assert_eq!(doers.iter().map(|d| d.key.pid).collect::<Vec<_>>(), [8, 7, 9]);
         let json = document(&snapshot, &doers, 1).unwrap();
+        assert!(json["case"].is_null());
         assert_eq!(json["processes"].as_array().unwrap().len(), 1);
         assert_eq!(json["processes"][0]["pid"], 8);
         assert_eq!(
@@ -354,5 +357,24 @@ mod tests {
         assert!(text.contains("cccccccccccc") && text.contains("io_schedule"), "{text}");
         assert!(text.contains("[p") && text.contains("8]"), "{text}");
         assert!(super::text(&Snapshot::default(), &[], 5).contains("nobody reads or writes"));
+    }
+
+    #[test]
+    fn the_case_comes_first_with_evidence_and_doubt() {
+        let mut snapshot = host();
+        let link = CaseLink { evidence: "it writes".into(), doubt: "maybe".into(), ..CaseLink::default() };
+        let host = CaseLink { wait_ratio: Some(0.5), ..link.clone() };
+        let device = CaseLink { kind: CaseKind::Device, name: "sda".into(), ..link };
+        let case = IoCase { since: 7, links: vec![host, device] };
+        snapshot.io_case.insert(Single, Arc::new(case));
+        let text = text(&snapshot, &doers(&snapshot), 1);
+        let wanted = "host waits 50.0 % → sda\n  host: it writes\n    but: maybe\n  device: it writes\n    but: maybe\n\n";
+        assert!(text.starts_with(wanted), "{text}");
+        let json = document(&snapshot, &[], 1).unwrap();
+        assert_eq!(
+            (&json["case"]["sentence"], &json["case"]["since"]),
+            (&json!("host waits 50.0 % → sda"), &json!(7))
+        );
+        assert_eq!(json["case"]["links"][1]["kind"], "device");
     }
 }
