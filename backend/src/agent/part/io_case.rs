@@ -150,3 +150,92 @@ fn look_twice(keys: Vec<ProcessKey>) -> Files {
     };
     before.into_iter().map(again).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::time::Instant;
+
+    use glasshull_shared::domain::device::{CaseKind, Device, DeviceKey, DeviceStat};
+    use glasshull_shared::domain::host::{CpuRatios, HostStat};
+    use glasshull_shared::domain::mount::{Mount, MountKey};
+    use glasshull_shared::domain::process::ProcessIo;
+
+    use super::*;
+    use crate::sys::root::Root;
+
+    /// A host that waits for a device with one file system, to which one process writes.
+    fn waits(writer: ProcessKey, mount: u32) -> Snapshot {
+        let mut s = Snapshot::default();
+        let cpu_ratio = Some(CpuRatios { iowait: 0.5, ..CpuRatios::default() });
+        s.host_stat.insert(Single, Arc::new(HostStat { cpu_ratio, ..HostStat::default() }));
+        let key = DeviceKey { major_minor: "8:0".into() };
+        s.device.insert(key.clone(), Arc::new(Device { name: "sda".into(), ..Device::default() }));
+        let busy = DeviceStat {
+            utilization_ratio: Some(0.9),
+            write_bytes_per_sec: Some(1e6),
+            ..DeviceStat::default()
+        };
+        s.device_stat.insert(key, Arc::new(busy));
+        let row = Mount { device: "8:0".into(), mountpoint: "/".into(), host: true, ..Mount::default() };
+        s.mount.insert(MountKey { mntns: None, mount }, Arc::new(row));
+        s.process.insert(writer, Arc::default());
+        s.process_stat.insert(writer, Arc::default());
+        let io = ProcessIo { write_bytes_per_sec: Some(1e6), ..ProcessIo::default() };
+        s.process_io.insert(writer, Arc::new(io));
+        s
+    }
+
+    #[test]
+    fn files_are_looked_at_beside_the_tick_and_the_one_that_grows_is_named() {
+        let own = collect::process::holder(&Root::host(), std::process::id()).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let info = std::fs::read_to_string(format!(
+            "/proc/self/fdinfo/{}",
+            std::os::fd::AsRawFd::as_raw_fd(file.as_file())
+        ));
+        let info = info.unwrap();
+        let mount =
+            info.lines().find_map(|line| line.strip_prefix("mnt_id:")).unwrap().trim().parse().unwrap();
+        let mut next = waits(own, mount);
+        let (mut part, mut troubles) = (IoCasePart::new(Arc::default()), Troubles::default());
+        part.read(&mut next, clock::monotonic(), &mut troubles);
+        assert!(part.is_waiting() && next.io_case[&Single].link(CaseKind::File).is_none());
+        let began = Instant::now();
+        while part.is_waiting() && began.elapsed() < Duration::from_secs(30) {
+            file.write_all(&[7; 4096]).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            part.take(&mut next, &mut troubles);
+        }
+        let case = &next.io_case[&Single];
+        let found = case.link(CaseKind::File).unwrap_or_else(|| panic!("{case:?}"));
+        assert_eq!(found.path.as_deref(), file.path().to_str());
+        assert!(found.size_per_sec.is_some_and(|rate| rate > 0.0), "{found:?}");
+        // What a moment ago was looked at is not looked at again.
+        part.read(&mut next, clock::monotonic(), &mut troubles);
+        assert!(!part.is_waiting());
+    }
+
+    #[test]
+    fn a_suspect_that_has_ended_is_said_and_a_host_at_rest_has_no_row() {
+        let gone = ProcessKey { pid: u32::MAX, start_time: 1 };
+        let mut next = waits(gone, 1);
+        let (mut part, mut troubles) = (IoCasePart::new(Arc::default()), Troubles::default());
+        part.read(&mut next, clock::monotonic(), &mut troubles);
+        let began = Instant::now();
+        while part.is_waiting() && began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+            part.take(&mut next, &mut troubles);
+        }
+        let doubt = &next.io_case[&Single].link(CaseKind::Process).unwrap().doubt;
+        assert!(doubt.contains("its files are not known") && doubt.contains("has ended"), "{doubt}");
+        next.host_stat.insert(
+            Single,
+            Arc::new(HostStat { cpu_ratio: Some(CpuRatios::default()), ..HostStat::default() }),
+        );
+        for _ in 0..4 {
+            part.read(&mut next, clock::monotonic(), &mut troubles);
+        }
+        assert!(next.io_case.is_empty());
+    }
+}
