@@ -183,6 +183,8 @@ tables! {
     container_io / ContainerIo: ContainerKey => ContainerIo,
     /// Who waited uninterruptibly in the last minutes.
     waiter / Waiter: ProcessKey => Waiter,
+    /// Who makes the host wait for block devices.
+    io_case / IoCase: Single => IoCase,
 }
 
 impl Topic {

@@ -200,4 +200,5 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::Waiter), fields(&sample.waiter));
     assert_eq!(merged(Topic::ContainerIo), fields(&sample.container_io));
     assert_eq!(merged(Topic::MountUse), fields(&sample.mount_use));
+    assert_eq!(merged(Topic::IoCase), fields(&sample.io_case));
 }

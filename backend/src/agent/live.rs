@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::Single;
+use glasshull_shared::domain::device::CaseKind;
 use glasshull_shared::domain::event::EventKind;
 use glasshull_shared::domain::host::Host;
 use glasshull_shared::domain::network::{Flow, NetnsKey};
@@ -23,6 +24,7 @@ use super::part::dns::DnsPart;
 use super::part::finding::{self, FindingPart};
 use super::part::flow::FlowPart;
 use super::part::host::HostPart;
+use super::part::io_case::IoCasePart;
 use super::part::mount::MountPart;
 use super::part::namespace::NamespacePart;
 use super::part::nat::NatPart;
@@ -82,6 +84,7 @@ pub(crate) struct Live {
     confinement: ConfinementPart,
     dns: DnsPart,
     device: DevicePart,
+    io_case: IoCasePart,
     troubles: Troubles,
     containers_only: bool,
     last: Arc<Snapshot>,
@@ -114,6 +117,7 @@ impl Live {
             confinement: ConfinementPart::new(root.clone()),
             dns: DnsPart::new(root.clone(), Arc::clone(&wake)),
             device: DevicePart::new(root.clone()),
+            io_case: IoCasePart::new(Arc::clone(&wake)),
             root,
             common,
             identity: Arc::new(identity),
@@ -183,10 +187,11 @@ impl Live {
         self.dns.ask_again()
     }
 
-    /// Whether answers about names or file systems are on their way that were asked for these tables.
+    /// Whether answers about names, file systems or open files are on their way that were asked for these tables.
     pub(crate) fn is_waiting(&self, demand: TopicSet) -> bool {
         let names = demand.contains(Topic::DnsName) && self.dns.is_waiting();
-        names || (collect::MOUNT_USE.needed(demand) && self.mount.usage.is_waiting())
+        let files = collect::IO_CASE.needed(demand) && self.io_case.is_waiting();
+        names || files || (collect::MOUNT_USE.needed(demand) && self.mount.usage.is_waiting())
     }
 
     /// Nobody watches: gives back descriptors, threads and connections. Counters begin afresh with the next watcher.
@@ -204,6 +209,7 @@ impl Live {
         self.confinement.release();
         self.dns.release();
         self.device.release();
+        self.io_case.release();
         self.finding.release();
         self.last = Arc::default();
         self.last_tick = None;
@@ -311,6 +317,11 @@ impl Live {
         if collect::DEVICE.needed(demand) {
             self.device.read(next, began, troubles);
         }
+        if collect::IO_CASE.needed(demand) {
+            self.io_case.read(next, began, troubles);
+        } else {
+            self.io_case.release(); // its suspects are of another time
+        }
         if collect::CONFINEMENT.needed(demand) {
             self.confinement.read(&self.container, next, troubles);
         }
@@ -342,6 +353,9 @@ impl Live {
         if collect::MOUNT_USE.needed(demand) {
             self.mount.usage.take(&mut next, &mut self.troubles);
         }
+        if collect::IO_CASE.needed(demand) {
+            self.io_case.take(&mut next, &mut self.troubles);
+        }
         next.source = self.sources(demand);
         self.finish(next, demand, None)
     }
@@ -372,6 +386,7 @@ fn leave_out_host(next: &mut Snapshot) {
     next.process_stat.retain(|key, _| kept.contains_key(key));
     next.thread.retain(|key, _| kept.contains_key(&key.process()));
     next.process_io.retain(|key, _| kept.contains_key(key));
+    next.io_case.retain(|_, row| row.link(CaseKind::Container).is_some());
     next.exited_process.retain(|_, row| row.container.is_some());
     // Its links stay: cables of containers end in them.
     let hosts = |netns| next.netns.get(&NetnsKey { netns }).is_some_and(|row| row.host);

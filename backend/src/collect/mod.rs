@@ -45,7 +45,7 @@ impl Collector {
 pub(crate) const HOST: Collector = Collector {
     name: "host",
     fills: &[Topic::Host, Topic::HostStat, Topic::Cpu],
-    needed_by: &[Topic::HostStat, Topic::Cpu],
+    needed_by: &[Topic::HostStat, Topic::Cpu, Topic::IoCase],
     misses: None,
 };
 
@@ -88,6 +88,7 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::ContainerIo,
         Topic::Waiter,
         Topic::MountUse,
+        Topic::IoCase,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -114,7 +115,7 @@ pub(crate) const THREAD: Collector = Collector {
 pub(crate) const PROCESS_IO: Collector = Collector {
     name: "process_io",
     fills: &[Topic::ProcessIo, Topic::ContainerIo],
-    needed_by: &[Topic::ProcessIo, Topic::ContainerIo],
+    needed_by: &[Topic::ProcessIo, Topic::ContainerIo, Topic::IoCase],
     misses: Some(
         "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
     ),
@@ -160,6 +161,7 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::Resolver,
         Topic::DnsName,
         Topic::MountUse,
+        Topic::IoCase,
     ],
     misses: None,
 };
@@ -191,6 +193,7 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::Resolver,
         Topic::DnsName,
         Topic::MountUse,
+        Topic::IoCase,
     ],
     misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
@@ -292,7 +295,14 @@ pub(crate) const CONFINEMENT: Collector = Collector {
 pub(crate) const MOUNT: Collector = Collector {
     name: "mount",
     fills: &[Topic::Mount],
-    needed_by: &[Topic::Mount, Topic::MountUse, Topic::Confinement, Topic::Namespace, Topic::Isolation],
+    needed_by: &[
+        Topic::Mount,
+        Topic::MountUse,
+        Topic::Confinement,
+        Topic::Namespace,
+        Topic::Isolation,
+        Topic::IoCase,
+    ],
     misses: Some(
         "namespaces that no process is in; what lies outside the root of a process that called chroot; for a minute that only the propagation of a mount changed",
     ),
@@ -340,9 +350,19 @@ pub(crate) const DNS: Collector = Collector {
 pub(crate) const DEVICE: Collector = Collector {
     name: "device",
     fills: &[Topic::Device, Topic::DeviceStat],
-    needed_by: &[Topic::Device, Topic::DeviceStat],
+    needed_by: &[Topic::Device, Topic::DeviceStat, Topic::IoCase],
     misses: Some(
         "loop devices without a file; labels and contents where udev does not run; a scheduler that was changed, for half a minute",
+    ),
+};
+
+/// Who makes the host wait: judged from other tables and the open files of one or two processes.
+pub(crate) const IO_CASE: Collector = Collector {
+    name: "io_case",
+    fills: &[Topic::IoCase],
+    needed_by: &[Topic::IoCase],
+    misses: Some(
+        "who began what the kernel writes back later; files that are open for less than half a second; positions that pwrite and mappings do not move",
     ),
 };
 
@@ -374,6 +394,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     NAMESPACE,
     DNS,
     DEVICE,
+    IO_CASE,
     OWN_COST,
 ];
 

@@ -1,4 +1,4 @@
-//! `glasshull io`: the host's wait for I/O, processes and containers by what they read and write, and who is in D.
+//! `glasshull io`: the case, when there is one; the host's wait for I/O, processes and containers by what they read and write, and who is in D.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::container::ContainerKey;
-use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat};
+use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat, IoCase};
 use glasshull_shared::domain::process::{
     IoClass, IoPriority, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
 };
@@ -51,6 +51,7 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
         Topic::DeviceStat,
         Topic::Container,
         Topic::ContainerStat,
+        Topic::IoCase,
         Topic::Source,
     ];
     let sample = sample_twice(&mut live, &wake, demand.into_iter().collect(), args.interval).await;
@@ -65,7 +66,7 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
     } else {
         print_line(text(snapshot, &doers, args.top).trim_end())?;
     }
-    for of in [collect::DEVICE, collect::PROCESS_IO] {
+    for of in [collect::DEVICE, collect::PROCESS_IO, collect::IO_CASE] {
         if let Some(row) = source(of).filter(|row| row.state != SourceState::Ok) {
             tell(&trouble(row));
         }
@@ -152,6 +153,7 @@ fn document(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> Result<Value
     let devices =
         devices(snapshot).map(|(key, device, stat)| merge(&[json!(key), json!(device), json!(stat)]));
     Ok(json!({
+        "case": snapshot.io_case.get(&Single).map(|case| case_json(case)).transpose()?,
         "host": {
             "iowait_ratio": host.and_then(|h| h.cpu_ratio).map(|cpu| cpu.iowait),
             "psi_io": host.and_then(|h| h.psi_io),
@@ -164,8 +166,24 @@ fn document(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> Result<Value
     }))
 }
 
+/// The row, with the sentence that is printed.
+fn case_json(case: &IoCase) -> Result<Value> {
+    Ok(merge(&[json!({ "sentence": case.sentence() }), serde_json::to_value(case)?])?)
+}
+
+/// The sentence, and under it what each link is concluded from and what could be wrong.
+fn case_lines(case: &IoCase) -> String {
+    let mut out = format!("{}\n", case.sentence());
+    for link in &case.links {
+        let _ = writeln!(out, "  {}: {}", link.kind.name(), link.evidence);
+        let _ = writeln!(out, "    but: {}", link.doubt);
+    }
+    out.push('\n');
+    out
+}
+
 fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
-    let mut out = String::new();
+    let mut out = snapshot.io_case.get(&Single).map_or_else(String::new, |case| case_lines(case));
     if let Some(host) = snapshot.host_stat.get(&Single) {
         let iowait = host.cpu_ratio.map(|cpu| unit::percent(cpu.iowait.into()));
         let psi = host.psi_io.map(|psi| unit::percent(psi.some.avg10_ratio.into()));
@@ -286,6 +304,8 @@ fn section<const N: usize>(out: &mut String, empty: &str, heads: [&str; N], rows
 
 #[cfg(test)]
 mod tests {
+    use glasshull_shared::domain::device::{CaseKind, CaseLink};
+
     use super::*;
 
     fn host() -> Snapshot {
@@ -317,6 +337,7 @@ mod tests {
         let doers = doers(&snapshot);
         assert_eq!(doers.iter().map(|d| d.key.pid).collect::<Vec<_>>(), [8, 7, 9]);
         let json = document(&snapshot, &doers, 1).unwrap();
+        assert!(json["case"].is_null());
         assert_eq!(json["processes"].as_array().unwrap().len(), 1);
         assert_eq!(json["processes"][0]["pid"], 8);
         assert_eq!(
@@ -336,5 +357,24 @@ mod tests {
         assert!(text.contains("cccccccccccc") && text.contains("io_schedule"), "{text}");
         assert!(text.contains("[p") && text.contains("8]"), "{text}");
         assert!(super::text(&Snapshot::default(), &[], 5).contains("nobody reads or writes"));
+    }
+
+    #[test]
+    fn the_case_comes_first_with_evidence_and_doubt() {
+        let mut snapshot = host();
+        let link = CaseLink { evidence: "it writes".into(), doubt: "maybe".into(), ..CaseLink::default() };
+        let host = CaseLink { wait_ratio: Some(0.5), ..link.clone() };
+        let device = CaseLink { kind: CaseKind::Device, name: "sda".into(), ..link };
+        let case = IoCase { since: 7, links: vec![host, device] };
+        snapshot.io_case.insert(Single, Arc::new(case));
+        let text = text(&snapshot, &doers(&snapshot), 1);
+        let wanted = "host waits 50.0 % → sda\n  host: it writes\n    but: maybe\n  device: it writes\n    but: maybe\n\n";
+        assert!(text.starts_with(wanted), "{text}");
+        let json = document(&snapshot, &[], 1).unwrap();
+        assert_eq!(
+            (&json["case"]["sentence"], &json["case"]["since"]),
+            (&json!("host waits 50.0 % → sda"), &json!(7))
+        );
+        assert_eq!(json["case"]["links"][1]["kind"], "device");
     }
 }

@@ -26,6 +26,7 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("thread", &[Topic::Thread]),
     ("process_io", &[Topic::ProcessIo]),
     ("device", &[Topic::Device, Topic::DeviceStat]),
+    ("io_case", &[Topic::IoCase]),
     ("exited_process", &[Topic::ExitedProcess]),
     ("waiter", &[Topic::Waiter]),
     ("container_io", &[Topic::ContainerIo]),

@@ -8,6 +8,7 @@ pub(crate) mod exit;
 pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod io;
+pub(crate) mod io_case;
 pub(crate) mod join;
 pub(crate) mod mount;
 pub(crate) mod mount_use;

@@ -17,6 +17,7 @@ mod file;
 mod finding;
 mod flow;
 mod host;
+mod io_case;
 mod lsof;
 mod mount;
 mod mount_use;
@@ -139,6 +140,12 @@ const CASES: &[Case] = &[
     ("device::devices_are_those_of_lsblk", device::as_lsblk),
     ("device::figures_are_those_of_iostat", device::as_iostat),
     ("device::figures_are_those_of_the_kernel_and_of_dd", device::figures),
+    ("io_case::a_host_at_rest_has_none", io_case::idle),
+    ("io_case::a_direct_writer_leads_from_its_loop_device_to_its_file", io_case::direct_writer),
+    ("io_case::a_reader_is_told_with_what_it_reads", io_case::reader),
+    ("io_case::who_writes_to_the_device_itself_is_told", io_case::raw_writer),
+    ("io_case::a_container_that_syncs_its_own_layer_is_told", io_case::own_layer),
+    ("io_case::a_throttled_container_is_told_with_its_volume", io_case::throttled),
     ("file::open_files_are_those_of_lsof", file::as_lsof),
     ("file::a_deleted_file_is_told_with_the_space_it_holds", file::deleted),
     ("file::host_paths_lead_to_the_very_files", file::host_path),

@@ -1,5 +1,9 @@
-//! Block devices: what they are and lie on ([`Device`]), and what passes them ([`DeviceStat`]), as `lsblk` and `iostat -x` tell it.
+//! Block devices: what they are and lie on ([`Device`]), and what passes them ([`DeviceStat`]), as `lsblk` and `iostat -x` tell it;
+//! and who makes the host wait for one ([`IoCase`]).
 
+mod case;
+
+pub use case::{CaseKind, CaseLink, IoCase};
 use serde::{Deserialize, Serialize};
 
 /// Identifies a block device until it is taken away.

@@ -1,6 +1,9 @@
-//! Representative rows of a block device.
+//! Representative rows of a block device, and of a case.
 
-use glasshull_shared::domain::device::{Device, DeviceKey, DeviceKind, DeviceStat};
+use glasshull_shared::domain::device::{
+    CaseKind, CaseLink, Device, DeviceKey, DeviceKind, DeviceStat, IoCase,
+};
+use glasshull_shared::domain::mount::MountKey;
 
 pub(super) fn key() -> DeviceKey {
     DeviceKey { major_minor: "253:0".into() }
@@ -38,4 +41,32 @@ pub(super) fn stat() -> DeviceStat {
         utilization_ratio: Some(0.5),
         ..DeviceStat::default()
     }
+}
+
+pub(super) fn case() -> IoCase {
+    let link = CaseLink {
+        kind: CaseKind::File,
+        name: "journal".into(),
+        device: Some(key()),
+        mount: Some(MountKey { mntns: Some(4_026_531_841), mount: 30 }),
+        container: Some(super::ID.into()),
+        process: Some(super::process_key()),
+        path: Some("/data/journal".into()),
+        host_path: Some("/srv/journal".into()),
+        fd: Some(5),
+        fstype: Some("ext4".into()),
+        wait_ratio: Some(0.5),
+        pressure_ratio: Some(0.6),
+        queue_length: Some(1.5),
+        await_secs: Some(0.25),
+        read_bytes_per_sec: Some(1.5),
+        write_bytes_per_sec: Some(2.5),
+        size_per_sec: Some(3.5),
+        position_per_sec: Some(4.5),
+        blocked: true,
+        unblamed: false,
+        evidence: "it grows".into(),
+        doubt: "others may write it too".into(),
+    };
+    IoCase { since: super::AT, links: vec![link] }
 }

@@ -84,6 +84,7 @@ pub(crate) fn snapshot() -> Snapshot {
         waiter: [(process_key(), Arc::new(waiter()))].into(),
         container_io: [(ContainerKey { id: ID.into() }, Arc::new(container_io()))].into(),
         mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
+        io_case: [(Single, Arc::new(device::case()))].into(),
     }
 }
 

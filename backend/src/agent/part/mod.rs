@@ -11,6 +11,7 @@ pub(crate) mod dns;
 pub(crate) mod finding;
 pub(crate) mod flow;
 pub(crate) mod host;
+pub(crate) mod io_case;
 pub(crate) mod mount;
 pub(crate) mod mount_use;
 pub(crate) mod namespace;
