@@ -133,6 +133,29 @@ test('what a process holds open is followed: what grows, and what is deleted but
   }
 });
 
+test('the case names who makes the host wait, and none is there afterwards', { tag: '@lab' }, async ({ page }) => {
+  const file = path.join(OUT, 'case.bin');
+  const writer = spawn('sh', ['-c', `while :; do dd if=/dev/zero of='${file}' bs=4k count=20000 oflag=direct conv=notrunc; done`], {
+    stdio: 'ignore',
+    // A group of its own: its dd goes with it.
+    detached: true,
+  });
+  try {
+    await page.goto('?view=disk');
+    const card = page.getByRole('region', { name: 'The case' });
+    await expect(card).toBeVisible();
+    await expect(card.locator('[data-kind=process]')).toContainText(/dd|sh/);
+    await expect(card.locator('[data-kind=device]')).toContainText(/% busy|await/);
+    await card.getByRole('button', { name: 'Evidence and doubts' }).click();
+    await expect(card.locator('.case-doubt').first()).toHaveText(/\w/);
+    await card.locator('[data-kind=device]').getByRole('link').click();
+    await expect(new Inspector(page).fact('busy')).toHaveText(/\d/);
+  } finally {
+    process.kill(-writer.pid!, 'SIGKILL');
+    rmSync(file, { force: true });
+  }
+});
+
 test('who waits uninterruptibly has a strip, with what it waits in', { tag: '@lab' }, async ({ page, lab }) => {
   const pid = lab.pidOf('dstate', 'vfork-parent', 'D');
   await page.goto('?view=disk&table=waits');

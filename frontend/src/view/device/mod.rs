@@ -1,6 +1,7 @@
 //! Disk: the stack of block devices with what passes it, and below it who reads and writes.
 
 mod block;
+mod case;
 mod group;
 mod mount;
 mod process;
@@ -92,6 +93,7 @@ fn drawn(id: &'static str) -> AnyView {
         Some(sheet) => page(sheet),
         None => view! {
             <div class="toolbar">{tables(use_choice(), id)}</div>
+            {case::card()}
             {stack::panel()}
             {wait::page()}
         }
@@ -160,6 +162,7 @@ fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
     let with_stack = sheet.id != block::SHEET.id;
     view! {
         {toolbar(choice, sheet, query)}
+        {case::card()}
         {with_stack.then(stack::panel)}
         <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
         {totals(store, sheet, arranged)}
