@@ -1,5 +1,6 @@
 //! The command line: what `glasshull` can do and how it is told.
 
+mod archive;
 mod enter;
 mod time;
 mod value;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use glasshull_shared::domain::finding::{Rule, Severity};
 use glasshull_shared::domain::namespace::NamespaceKind;
 
+pub(crate) use archive::Files;
 pub(crate) use enter::Enter;
 
 use crate::command::finding::{parse_rule, parse_severity};
@@ -43,6 +45,7 @@ Examples:
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull dns web                           what names lead to where that container asks
   glasshull enter web -- psql -h postgres     a host program in that container's network, with its names
+  glasshull files web /etc/nginx              what is there, also where there is no shell; --to FILE copies it out
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
@@ -83,6 +86,8 @@ pub(crate) enum Command {
     Dns(Dns),
     /// Run a program of this host in a container's network, with the container's names
     Enter(Enter),
+    /// List files of a container or an image, or copy them out, through its engine: nothing in it is needed
+    Files(Files),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
     /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
@@ -123,6 +128,13 @@ pub(crate) struct Serve {
     /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
     #[arg(long)]
     pub allow_control: bool,
+    /// Let whoever opens the dashboard list and take files of containers and images, at /files/…; for an image a container
+    /// is made that never starts, and removed again
+    #[arg(long)]
+    pub allow_files: bool,
+    /// Most bytes of one such answer, with --allow-files
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = value::size, allow_hyphen_values = true)]
+    pub files_limit: u64,
 }
 
 /// What to print.
@@ -449,6 +461,9 @@ mod tests {
             ("wire web --packets -1", "a number from 1 to 50000"),
             ("wire web --packets 0", "a number from 1 to 50000"),
             ("wire web --packets 50001", "a number from 1 to 50000"),
+            ("serve --files-limit -1", "a size as 512MiB"),
+            ("serve --files-limit 0", "a size as 512MiB"),
+            ("files web /etc --limit 1parsec", "a size as 512MiB"),
             ("--bind 7070", "127.0.0.1:7070"),
             ("--bind :7070", "127.0.0.1:7070"),
             ("serve --bind localhost:7070", "127.0.0.1:7070"),
