@@ -124,7 +124,7 @@ pub(crate) struct Serve {
     /// address itself always work, over http)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
+    /// Let whoever opens the dashboard take a container's veth link down and up again; no other link is ever changed
     #[arg(long)]
     pub allow_control: bool,
     /// Let whoever opens the dashboard list and take files of containers and images, at /files/…; for an image a container

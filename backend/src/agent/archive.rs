@@ -122,7 +122,7 @@ async fn pump(mut taken: Taken, parts: &mpsc::Sender<Part>) {
 
 /// The first of the engines that has it.
 pub(crate) async fn open(of: &Of, endpoints: Vec<String>, setting: &Setting) -> Result<Inside, Refusal> {
-    let mut refused = Refusal::NotFound("no engine answers: images are its files".into());
+    let mut refused = Refusal::NotFound("no engine answers".into());
     for (number, endpoint) in endpoints.into_iter().enumerate() {
         let source = Source { endpoint, given: setting.given, limit: setting.limit };
         match Inside::open(&source, of.clone()).await {

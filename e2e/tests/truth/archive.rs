@@ -300,6 +300,11 @@ pub(crate) fn refused(context: &mut Context) -> Result<()> {
     ensure!(status == "413" && body.contains("400 MiB") && body.contains("--files-limit"), "{status} {body}");
     let list = scene.list(&format!("{NAME}?path=/scene"))?;
     ensure!(list["incomplete"].as_str().is_some_and(|why| why.contains("300 MiB")), "{list}");
+    let url = format!("http://{}/files/{NAME}?path=/scene&format=tar", scene.address()?);
+    let tree = Command::new("curl")
+        .args(["--noproxy", "*", "-s", "--max-time", "60", "-o", "/dev/null", &url])
+        .status()?;
+    ensure!(tree.code() == Some(18), "a tree above the limit looks whole to curl: {tree}");
     let url = format!("http://{}/files/{NAME}?path=/etc", scene.address()?);
     let ask = ["curl", "--noproxy", "*", "-s", "--max-time", "20", "-w", "%{http_code}"];
     let other = run(&[&ask[..], &["-H", "Sec-Fetch-Site: cross-site", &url]].concat())?;

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use glasshull_shared::archive::{Entry, EntryKind, LIST_AT_MOST};
 
 use super::walk::Member;
+use crate::sys::text::cut;
+
+/// Longest name in a directory (`NAME_MAX`).
+const NAME_BYTES: usize = 255;
 
 /// A list in the making.
 #[derive(Debug, Default)]
@@ -27,7 +31,9 @@ impl List {
             return true;
         };
         let inside = parts.strip_prefix(top.as_slice()).filter(|_| *kind == EntryKind::Directory);
-        if let Some([name]) = inside {
+        if let Some([name]) = inside
+            && name.len() <= NAME_BYTES
+        {
             if self.entries.len() >= LIST_AT_MOST && !self.entries.contains_key(name) {
                 return false;
             }
@@ -61,7 +67,7 @@ fn entry(name: &[u8], member: &Member) -> Entry {
         gid: member.gid,
         size_bytes: (member.kind == EntryKind::File).then_some(member.size),
         modified_at: member.modified_at,
-        link: member.link.as_ref().map(|link| String::from_utf8_lossy(link).into_owned()),
+        link: member.link.as_ref().map(|link| cut(String::from_utf8_lossy(link).into_owned())),
     }
 }
 
@@ -142,6 +148,8 @@ mod tests {
             member.path = format!("d/{n}").into_bytes();
             assert!(list.take(&member));
         }
+        member.path = [b"d/".as_slice(), &[b'n'; NAME_BYTES + 1]].concat();
+        assert!(list.take(&member), "no directory holds such a name");
         member.path = b"d/one more".to_vec();
         assert!(!list.take(&member));
         assert_eq!(list.done().unwrap().1.len(), LIST_AT_MOST);

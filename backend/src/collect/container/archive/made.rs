@@ -11,6 +11,8 @@ use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerSummarySta
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::sys::clock::now_nanos;
 use crate::sys::root::Root;
@@ -111,7 +113,17 @@ fn is_gone(owner: &str, root: &Root) -> bool {
         return false;
     };
     let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
-    pid_namespace(root).is_some_and(|own| own.to_string() == namespace) && started(root, pid) != Some(start)
+    if pid_namespace(root).is_none_or(|own| own.to_string() != namespace) {
+        return false;
+    }
+    match started(root, pid) {
+        Some(now) => now != start,
+        // hidepid hides others' processes, but not that there is one.
+        None => i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH)),
+    }
 }
 
 /// This process, as no other was or will be until the host starts anew.
