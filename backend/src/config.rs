@@ -1,6 +1,9 @@
 //! The command line: what `glasshull` can do and how it is told.
 
+mod archive;
 mod enter;
+mod finding;
+mod ns;
 mod time;
 mod value;
 
@@ -8,13 +11,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use archive::Files;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glasshull_shared::domain::finding::{Rule, Severity};
-use glasshull_shared::domain::namespace::NamespaceKind;
-
 pub(crate) use enter::Enter;
-
-use crate::command::finding::{parse_rule, parse_severity};
+pub(crate) use finding::Findings;
+pub(crate) use ns::Ns;
 
 /// What this Linux host's containers really are, live, from the host's side.
 ///
@@ -43,6 +44,7 @@ Examples:
   glasshull confinement web                   capabilities, seccomp, limits, mounts: declared and effective
   glasshull dns web                           what names lead to where that container asks
   glasshull enter web -- psql -h postgres     a host program in that container's network, with its names
+  glasshull files web /etc/nginx              what is there, also where there is no shell; --to FILE copies it out
   glasshull findings --min trouble            what is wrong here; exit code 1 when something is
   glasshull ns                                all namespaces: who is in them, what keeps them alive
   glasshull veth 172.18.0.2                   whose address is this, behind which veth and bridge
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     Dns(Dns),
     /// Run a program of this host in a container's network, with the container's names
     Enter(Enter),
+    /// List files of a container or an image, or copy them out, through its engine: nothing in it is needed
+    Files(Files),
     /// Tell what somebody should know about this host: rules that are met, with evidence
     Findings(Findings),
     /// List namespaces of all kinds; of a container: which it shares; of one namespace: who holds it
@@ -120,9 +124,16 @@ pub(crate) struct Serve {
     /// address itself always work, over http)
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// Let whoever opens the dashboard take a container's veth link down and up again; nothing else is ever changed
+    /// Let whoever opens the dashboard take a container's veth link down and up again; no other link is ever changed
     #[arg(long)]
     pub allow_control: bool,
+    /// Let whoever opens the dashboard list and take files of containers and images, at /files/…; for an image a container
+    /// is made that never starts, and removed again
+    #[arg(long)]
+    pub allow_files: bool,
+    /// Most bytes of one such answer, with --allow-files
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = value::size, allow_hyphen_values = true)]
+    pub files_limit: u64,
 }
 
 /// What to print.
@@ -154,35 +165,6 @@ pub(crate) struct Who {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Which namespaces.
-///
-/// Without an argument all of them, pid and user namespaces below the one they are nested in. A container tells which of its
-/// namespaces are its own, the host's or shared with whom, and what is inside and outside: uids, host name, clocks. An inode
-/// (or net:[inode]), or a name of `ip netns`, tells who is in that namespace and what else keeps it alive: a thread, a bind
-/// mount, an open descriptor, a socket, another namespace. lsns finds those with processes alone.
-///
-/// Other users' processes show their namespaces only to CAP_SYS_PTRACE.
-#[derive(Debug, Args)]
-pub(crate) struct Ns {
-    /// A container's name or the beginning of its id, a pid, an inode, or a name of `ip netns`
-    #[arg(value_name = "CONTAINER|PID|INODE|NAME")]
-    pub subject: Option<String>,
-    /// Only this kind: mnt, uts, ipc, pid, net, user, cgroup, time
-    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
-    pub kind: Option<NamespaceKind>,
-    /// Only those that no process is in
-    #[arg(long)]
-    pub unused: bool,
-    /// Print JSON: rows as in `snapshot --tables namespace,isolation`
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn parse_kind(text: &str) -> Result<NamespaceKind, String> {
-    let known = || NamespaceKind::ALL.map(NamespaceKind::name).join(", ");
-    NamespaceKind::from_name(text).ok_or_else(|| format!("no such kind; there are {}", known()))
 }
 
 /// Whose confinement.
@@ -269,31 +251,6 @@ fn parse_provider(text: &str) -> Result<String, String> {
     } else {
         Err("a domain, please, as sslip.io".into())
     }
-}
-
-/// What to look for.
-///
-/// Each finding is a rule that is met, with the facts it rests on and a line that shows it by hand. Severities: trouble
-/// (broken, or as good as root on this host), attention (somebody should look), info (usual where people develop). Where a
-/// permission is missing nothing is found and "not seen whole" says so. Exit code: 0 nothing at or above --min, 1 something, 2 an
-/// error: `glasshull findings --min trouble || page-me`.
-#[derive(Debug, Args)]
-pub(crate) struct Findings {
-    /// Only what is about this container: its name or the beginning of its id
-    #[arg(value_name = "CONTAINER")]
-    pub container: Option<String>,
-    /// Print JSON: the rows of `snapshot --tables finding` with texts, and what could not be seen
-    #[arg(long)]
-    pub json: bool,
-    /// Leave out what is less: info, attention, trouble
-    #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
-    pub min: Severity,
-    /// Look for this long: losses and throttling are counted over it, waiting in D takes 10s
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]
-    pub watch: Duration,
-    /// Tell what a rule means, how to check it and how to mend it, without looking
-    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
-    pub explain: Option<Rule>,
 }
 
 /// Which veth pairs.
@@ -449,6 +406,9 @@ mod tests {
             ("wire web --packets -1", "a number from 1 to 50000"),
             ("wire web --packets 0", "a number from 1 to 50000"),
             ("wire web --packets 50001", "a number from 1 to 50000"),
+            ("serve --files-limit -1", "a size as 512MiB"),
+            ("serve --files-limit 0", "a size as 512MiB"),
+            ("files web /etc --limit 1parsec", "a size as 512MiB"),
             ("--bind 7070", "127.0.0.1:7070"),
             ("--bind :7070", "127.0.0.1:7070"),
             ("serve --bind localhost:7070", "127.0.0.1:7070"),

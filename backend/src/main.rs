@@ -69,6 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 }
                 Err(code) => Ok(code),
             },
+            Command::Files(args) => command::archive::run(common, args).await,
             Command::Findings(args) => command::finding::run(common, args).await,
             Command::Ns(args) => command::ns::run(common, args).await,
             Command::Veth(args) => command::veth::run(common, args).await,

@@ -36,6 +36,7 @@ fn error(output: &Output) -> String {
 fn where_nobody_reads_what_is_wrong_the_exit_code_tells_it_all_the_same() {
     for (words, code) in [
         (&["who", "nosuch"][..], 1),
+        (&["files", "nosuch", "/etc"], 1),
         (&["findings", "nosuch", "--watch", "100ms"], 2),
         (&["enter", "nosuch", "true"], 125),
     ] {

@@ -9,9 +9,11 @@
 //! - [`delta`]: what changed between two states of a table, and putting it back.
 //! - [`wire`]: frames between agent and app, and of a recording.
 //! - [`dns_export`]: names with their addresses in the forms that programs understand.
+//! - [`archive`]: files of containers and images, as an engine's archive tells of them.
 //! - [`shell`]: words of a shell.
 //! - [`unit`]: the one place that turns numbers into text.
 
+pub mod archive;
 pub mod cgroup_path;
 pub mod delta;
 pub mod dns_export;

@@ -1,5 +1,6 @@
 //! The loop: demand → tick → collect → relate → publish. With `live` and `source` the only place that sees every stage.
 
+pub(crate) mod archive;
 mod control;
 pub(crate) mod live;
 mod part;

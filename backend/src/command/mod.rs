@@ -1,5 +1,6 @@
 //! The subcommands: each turns its arguments into one run of a source and something that shows it.
 
+pub(crate) mod archive;
 pub(crate) mod confinement;
 pub(crate) mod dns;
 pub(crate) mod enter;

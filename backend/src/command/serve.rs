@@ -11,8 +11,10 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::{print_line, stop_signal};
 use crate::agent;
+use crate::agent::archive::Setting;
 use crate::agent::live::Live;
 use crate::config::{Common, Serve};
+use crate::serve::archive::Desk;
 use crate::serve::hub::Hub;
 use crate::serve::server::{Config, Server};
 use crate::serve::wire::Gate;
@@ -22,6 +24,8 @@ use crate::sys::clock;
 const QUESTIONS: usize = 64;
 /// Looks into wires that may wait to begin.
 const LOOKS: usize = 4;
+/// Transfers of files that may wait to begin.
+const TRANSFERS: usize = 4;
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -30,6 +34,7 @@ const LOOKS: usize = 4;
 pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let wake = Arc::new(Notify::new());
+    let given = !common.engine.is_empty();
     let mut live = Live::new(common, Arc::clone(&wake))?;
     live.allow_control(args.allow_control);
     let server = bind(&args).await?;
@@ -38,6 +43,7 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     let hub = Hub::new(hello(&args), questions);
     announce(&server, &format!("live from {}", live.host().hostname));
     look_into_wires(&hub, &server, live.host().hostname.clone(), args.allow_payload);
+    give_files(&hub, &args, given);
     let (stopping, stopped) = watch::channel(false);
     let agent =
         tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
@@ -57,6 +63,18 @@ fn look_into_wires(hub: &Arc<Hub>, server: &Server, host: String, payload: bool)
     hub.open_gate(Gate { payload, wanted });
     let own = server.own_ends();
     tokio::spawn(agent::wire::run(asked, Arc::clone(hub), host, Arc::new(move |end| own.contains(end))));
+}
+
+/// Lets clients take files out of containers, if that is allowed. `given`: engines were named by a person.
+fn give_files(hub: &Arc<Hub>, args: &Serve, given: bool) {
+    if !args.allow_files {
+        hub.open_desk(Desk { wanted: None });
+        return;
+    }
+    let (wanted, asked) = mpsc::channel(TRANSFERS);
+    hub.open_desk(Desk { wanted: Some(wanted) });
+    let setting = Setting { given, limit: args.files_limit };
+    tokio::spawn(agent::archive::run(asked, Arc::clone(hub), setting));
 }
 
 /// Takes the port.

@@ -189,7 +189,7 @@ pub(super) fn find_container<'a>(
 }
 
 /// Which engines told of no names, and why.
-fn silent_engines(snapshot: &Snapshot) -> String {
+pub(super) fn silent_engines(snapshot: &Snapshot) -> String {
     let reasons = snapshot.engine.values().filter_map(|row| row.reason.as_deref());
     let reasons: Vec<String> = reasons.take(3).map(|reason| reason.chars().take(200).collect()).collect();
     if reasons.is_empty() { String::new() } else { format!("; not asked: {}", reasons.join("; ")) }

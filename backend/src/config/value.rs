@@ -45,6 +45,29 @@ pub(super) fn packets(text: &str) -> Result<u32, String> {
     packets.ok_or_else(|| format!("a number from 1 to {most}, please"))
 }
 
+/// Of what is taken at most: `512MiB`, `1GiB`, `4096`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let power = match unit.trim() {
+        "" | "B" => Some(0),
+        "K" | "KiB" => Some(10),
+        "M" | "MiB" => Some(20),
+        "G" | "GiB" => Some(30),
+        "T" | "TiB" => Some(40),
+        _ => None,
+    };
+    let bytes = power.and_then(|power| number.parse::<u64>().ok()?.checked_mul(1 << power));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "a size as 512MiB, 1GiB or 65536, please".into())
+}
+
+/// An image's name.
+pub(super) fn image(text: &str) -> Result<String, String> {
+    let is = glasshull_shared::archive::is_reference(text);
+    is.then(|| text.to_owned())
+        .ok_or_else(|| "a reference as alpine, registry:5000/name:tag or an id, please".into())
+}
+
 /// Where to listen.
 pub(super) fn bind(text: &str) -> Result<SocketAddr, String> {
     text.parse()
@@ -63,5 +86,11 @@ mod tests {
         assert!(engine(&path(SOCKET_PATH_BYTES)).is_ok());
         assert!(engine(&path(SOCKET_PATH_BYTES + 1)).is_err());
         assert_eq!(packets("50000"), Ok(50_000));
+        assert_eq!((size("65536"), size("512MiB"), size("1G")), (Ok(65_536), Ok(512 << 20), Ok(1 << 30)));
+        assert!(
+            ["", "MiB", "1.5GiB", "99999999999999999999", "99999999TiB", "1kB"]
+                .iter()
+                .all(|bad| size(bad).is_err())
+        );
     }
 }

@@ -16,6 +16,7 @@ use glasshull_shared::wire::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::archive::Desk;
 use super::tick::{Content, Tick, Work};
 use super::wire::Gate;
 
@@ -52,6 +53,8 @@ pub(crate) struct Hub {
     questions: mpsc::Sender<Ask>,
     /// The way to whoever looks into wires; none in a replay.
     gate: OnceLock<Gate>,
+    /// The way to whoever reads files; none in a replay.
+    desk: OnceLock<Desk>,
     /// Sequence number of the last tick; held while publishing, so that ticks leave in their order.
     sequence: Mutex<u64>,
     state: Mutex<State>,
@@ -84,6 +87,7 @@ impl Hub {
             hello_frame: hello_frame.into(),
             questions,
             gate: OnceLock::new(),
+            desk: OnceLock::new(),
             sequence: Mutex::new(0),
             state: Mutex::new(State { last: None, subscribers: vec![0; Topic::ALL.len()] }),
             ticks: broadcast::Sender::new(TICKS_QUEUED),
@@ -181,6 +185,18 @@ impl Hub {
     /// The way to whoever looks into wires; `None` in a replay.
     pub(crate) fn gate(&self) -> Option<&Gate> {
         self.gate.get()
+    }
+
+    /// From now on files can be asked for, or are refused.
+    pub(crate) fn open_desk(&self, desk: Desk) {
+        if self.desk.set(desk).is_err() {
+            tracing::error!("files were opened twice");
+        }
+    }
+
+    /// The way to whoever reads files; `None` in a replay.
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.desk.get()
     }
 
     /// The tables as they are now; `None` while one of these is not known or old. Whoever wants them subscribes first.

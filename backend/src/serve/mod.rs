@@ -3,8 +3,10 @@
 //!
 //! [`hub`] takes snapshots and makes frames of them once for all; [`socket`] forwards them to one client; [`guard`]
 //! and [`login`] decide who is one; [`asset`] is the app; [`record`] and [`replay`] keep frames and play them; [`wire`] and
-//! [`download`] pass on what is seen in a wire; [`dns`] gives a container's names to scripts.
+//! [`download`] pass on what is seen in a wire; [`dns`] gives a container's names to scripts, [`archive`]
+//! its files.
 
+pub(crate) mod archive;
 pub(crate) mod hub;
 pub(crate) mod record;
 pub(crate) mod recording;
@@ -36,6 +38,10 @@ const WIRE: &str = "/wire";
 const WIRE_FILE: &str = "/wire.pcapng";
 /// Path of a container's names as a file.
 const NAMES: &str = "/dns/{container}";
+/// Path of a container's files.
+const FILES: &str = "/files/{container}";
+/// Path of an image's files; a reference may hold slashes.
+const IMAGE_FILES: &str = "/files/image/{*reference}";
 /// Path that says "ok" to whoever supervises the agent.
 const HEALTH: &str = "/healthz";
 

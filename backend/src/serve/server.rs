@@ -29,7 +29,7 @@ use super::listen::Bounded;
 use super::login::{self, Login};
 use super::socket::{self, Format};
 use super::wire::{self, OwnEnds};
-use super::{HEALTH, NAMES, SOCKET, WIRE, WIRE_FILE, asset, dns, download};
+use super::{FILES, HEALTH, IMAGE_FILES, NAMES, SOCKET, WIRE, WIRE_FILE, archive, asset, dns, download};
 
 /// Clients served at a time: a bound on descriptors and memory, far above any use.
 const MAX_CLIENTS: u32 = 1000;
@@ -143,7 +143,7 @@ impl Server {
 pub(super) struct Sockets {
     pub(super) hub: Arc<Hub>,
     pub(super) stop: watch::Receiver<bool>,
-    alive: mpsc::Sender<()>,
+    pub(super) alive: mpsc::Sender<()>,
 }
 
 /// Query of `/ws`.
@@ -165,6 +165,8 @@ fn router(guard: Arc<Guard>, sockets: Sockets) -> Router {
         .route(WIRE, get(upgrade_wire))
         .route(WIRE_FILE, get(download::wire))
         .route(NAMES, get(dns::names))
+        .route(FILES, get(archive::container))
+        .route(IMAGE_FILES, get(archive::image))
         .route(HEALTH, get(async || "ok\n"))
         .with_state(sockets)
         .merge(login)

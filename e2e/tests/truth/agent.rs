@@ -24,7 +24,19 @@ pub(crate) struct Agent {
 pub(crate) struct Served {
     /// Where.
     pub(crate) address: SocketAddr,
-    _running: Ended,
+    running: Ended,
+}
+
+impl Served {
+    /// Asks it to end, as an administrator does, and waits until it has.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.running.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let ended =
+            wait_until(HANGS_AFTER, || self.running.0.try_wait().is_ok_and(|status| status.is_some()));
+        ensure!(ended, "the agent does not end");
+        Ok(())
+    }
 }
 
 /// What a call gave back.
@@ -62,10 +74,16 @@ impl Agent {
 
     /// Serves the dashboard on a free port until the value is dropped.
     pub(crate) fn serve(&self, endpoint: &str) -> Result<Served> {
+        self.serve_with(endpoint, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&self, endpoint: &str, more: &[&str]) -> Result<Served> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM"])
             .arg(&self.program)
             .args(["serve", "--bind", "127.0.0.1:0", "--engine", endpoint])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -75,7 +93,7 @@ impl Agent {
         BufReader::new(stdout).read_line(&mut line)?;
         let rest = line.split_once("http://").map(|(_, rest)| rest).with_context(|| line.clone())?;
         let address = rest.split('/').next().unwrap_or_default().parse()?;
-        Ok(Served { address, _running: running })
+        Ok(Served { address, running })
     }
 
     /// Calls it and waits.

@@ -6,6 +6,7 @@
 //! The binary: `GLASSHULL_BIN`, else `glasshull` beside this test's target directory.
 
 mod agent;
+mod archive;
 mod cgroup;
 mod confinement;
 mod container;
@@ -161,12 +162,18 @@ const CASES: &[Case] = &[
     ("enter::a_container_without_any_file_is_entered", enter::scratch),
     ("enter::user_folder_code_signal_and_terminal_are_the_program_s", enter::passes),
     ("enter::the_host_stays_as_it_is_and_refusals_say_why", enter::refuses),
+    ("archive::a_list_is_what_stat_tells_inside_and_the_same_when_stopped", archive::list),
+    ("archive::what_is_taken_is_what_docker_cp_gives", archive::as_docker_cp),
+    ("archive::an_image_without_any_program_gives_its_only_file", archive::image),
+    ("archive::refusals_say_why_and_what_is_there", archive::refused),
+    ("archive::who_goes_away_leaves_nothing_in_the_engine", archive::left),
     ("who::a_pid_leads_to_container_parents_and_binary", who::pid),
     ("who::a_container_leads_to_its_pids", who::container),
     ("who::nobody_is_an_error_that_says_so", who::nobody),
     ("who::the_host_path_is_the_very_file", who::host_path),
     ("who::a_deleted_and_a_replaced_binary_are_told", who::deleted),
     ("ship::the_agent_in_a_container_shows_the_same", ship::as_container),
+    ("archive::an_engine_that_dies_ends_the_transfer_with_an_error", archive::engine_dies),
     ("engine::a_wrong_engine_hides_no_container", engine::wrong),
     ("engine::containers_stay_while_the_engine_is_dead", engine::dead),
     ("network::a_restart_while_watched_moves_one_container_alone", network::change::restart_while_watched),

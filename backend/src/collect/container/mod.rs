@@ -4,6 +4,7 @@
 //! [`Engines::read`] copies without ever waiting for an engine. An engine that hangs, dies or comes back changes only
 //! its own part of the board. Environment variables of containers never leave this module.
 
+pub(crate) mod archive;
 mod board;
 mod book;
 mod declared;

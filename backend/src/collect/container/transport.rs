@@ -16,25 +16,26 @@ use tokio::net::UnixStream;
 
 /// Most that one connection may bring: a list of several thousand containers, or many hours of events, after which the
 /// session begins anew.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: u64 = 16 << 20;
 /// bollard's own time limit is of no use for the endless event stream: the watcher's deadlines hold.
 const NO_LIMIT_SECS: u64 = 10 * 365 * 24 * 3600;
 
-/// A client of the engine behind `socket`; connects with the first request.
+/// A client of the engine behind `socket`; connects with the first request. No connection brings more than `most` bytes.
 ///
 /// # Errors
 /// As bollard's own constructors.
-pub(super) fn client(socket: &Path) -> Result<Docker, Error> {
+pub(super) fn client(socket: &Path, most: u64) -> Result<Docker, Error> {
     let socket = socket.to_owned();
-    let send = move |request: BollardRequest| Box::pin(send(socket.clone(), request));
+    let send = move |request: BollardRequest| Box::pin(send(socket.clone(), most, request));
     Docker::connect_with_custom_transport(send, Some("http://engine"), NO_LIMIT_SECS, API_DEFAULT_VERSION)
 }
 
 async fn send(
     socket: PathBuf,
+    most: u64,
     mut request: BollardRequest,
 ) -> Result<hyper::Response<hyper::body::Incoming>, Error> {
-    let stream = Capped { stream: UnixStream::connect(socket).await?, left: MOST_BYTES };
+    let stream = Capped { stream: UnixStream::connect(socket).await?, most, left: most };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the answer's body, or when nobody waits for it any more.
     tokio::spawn(connection);
@@ -48,7 +49,8 @@ async fn send(
 /// A stream that fails once it has brought too much.
 struct Capped {
     stream: UnixStream,
-    left: usize,
+    most: u64,
+    left: u64,
 }
 
 impl AsyncRead for Capped {
@@ -60,13 +62,13 @@ impl AsyncRead for Capped {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let came = buf.filled().len().saturating_sub(before);
-        match self.left.checked_sub(came) {
+        match self.left.checked_sub(came as u64) {
             Some(left) => {
                 self.left = left;
                 Poll::Ready(Ok(()))
             }
             None => {
-                let mebibytes = MOST_BYTES >> 20;
+                let mebibytes = self.most >> 20;
                 Poll::Ready(Err(io::Error::other(format!("answered more than {mebibytes} MiB at once"))))
             }
         }

@@ -4,9 +4,30 @@
 use std::path::Path;
 
 use glasshull_shared::cgroup_path;
+use tokio::net::UnixStream;
 use tokio::net::unix::UCred;
+use tokio::time::timeout;
 
+use super::Options;
+use super::fault::Fault;
 use crate::sys::root::Root;
+
+/// Connects once and judges who listens: `None` when a person named the socket, then it is believed whoever it is.
+///
+/// # Errors
+/// When nobody can be reached there (the errno of a connection of our own says what is wrong better than the client library
+/// does), or who can is not to be asked.
+pub(super) async fn of(options: &Options, socket: &Path, given: bool) -> Result<Option<bool>, Fault> {
+    match timeout(options.deadline, UnixStream::connect(socket)).await {
+        Ok(Ok(_)) if given => Ok(None),
+        Ok(Ok(stream)) => {
+            let peer = stream.peer_cred().map_err(|error| Fault::of_connect(&error, socket))?;
+            judge(&options.root, socket, &peer).map(Some).map_err(Fault::failed)
+        }
+        Ok(Err(error)) => Err(Fault::of_connect(&error, socket)),
+        Err(_) => Err(Fault::hanging("connect")),
+    }
+}
 
 /// Judges the process that listens: true when what it tells is taken for granted (root's or our own engine), false when it
 /// may only add containers that nobody else knows (another user's rootless engine).

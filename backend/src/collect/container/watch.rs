@@ -15,7 +15,6 @@ use futures_util::{FutureExt, StreamExt};
 use glasshull_shared::domain::container::Runtime;
 use glasshull_shared::domain::engine::{EngineKey, EngineState};
 use glasshull_shared::domain::event::EventKind;
-use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Options;
@@ -173,17 +172,11 @@ impl Session<'_> {
     /// Connects, agrees on the API version and learns which product it is.
     async fn connect(&mut self) -> Result<Docker, Fault> {
         // A connection of our own first: its errno says what is wrong better than the client library does.
-        match timeout(self.options.deadline, UnixStream::connect(self.path)).await {
-            Ok(Ok(stream)) if self.given => drop(stream),
-            Ok(Ok(stream)) => {
-                let peer = stream.peer_cred().map_err(|error| Fault::of_connect(&error, self.path))?;
-                let trusted = trust::judge(&self.options.root, self.path, &peer).map_err(Fault::failed)?;
-                self.board.trust(self.key, trusted);
-            }
-            Ok(Err(error)) => return Err(Fault::of_connect(&error, self.path)),
-            Err(_) => return Err(Fault::hanging("connect")),
+        if let Some(trusted) = trust::of(self.options, self.path, self.given).await? {
+            self.board.trust(self.key, trusted);
         }
-        let docker = transport::client(self.path).map_err(|error| Fault::of_request(&error, self.path))?;
+        let docker = transport::client(self.path, transport::MOST_BYTES)
+            .map_err(|error| Fault::of_request(&error, self.path))?;
         let (docker, version) = limited(self.options.deadline, async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;

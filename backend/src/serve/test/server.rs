@@ -9,12 +9,13 @@ use glasshull_shared::snapshot::{Topic, TopicSet};
 use glasshull_shared::wire::{ClientMessage, ServerMessage, encode_client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use super::super::archive::Desk;
 use super::super::hub::Hub;
 use super::super::server::{Config, Server};
 use super::{Mirror, SECOND, live_hub, message, snapshot, topics};
@@ -90,6 +91,8 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
         "GET /ws",
         "GET /wire",
         "GET /wire.pcapng?netns=1",
+        "GET /files/web?path=/",
+        "GET /files/image/a/b:1?path=/",
         "POST /login",
         "GET /nothing.js",
     ] {
@@ -117,6 +120,34 @@ async fn other_names_and_other_sites_are_turned_away_everywhere() {
     assert!(running.connect("/ws", &proxied).await.is_ok(), "behind a proxy that speaks TLS");
     let own = format!("http://127.0.0.1:{port}");
     assert!(running.connect("/ws", &[("origin", own.as_str())]).await.is_ok());
+}
+
+#[tokio::test]
+async fn files_are_given_only_where_that_is_allowed() {
+    let running = start(Ipv4Addr::LOCALHOST, None).await;
+    let place = "GET /files/web?path=/etc";
+    let recorded = running.ask(place, &[], "").await;
+    assert!(recorded.0 == 404 && recorded.1.contains("a recording holds no files"), "{}", recorded.1);
+    running.hub.open_desk(Desk { wanted: None });
+    for place in [place, "GET /files/image/a/b:1?path=/etc&format=tar"] {
+        let refused = running.ask(place, &[], "").await;
+        assert!(refused.0 == 403 && refused.1.contains("--allow-files"), "{}", refused.1);
+    }
+    let running = start(Ipv4Addr::LOCALHOST, None).await;
+    let (wanted, asked) = mpsc::channel(1);
+    running.hub.open_desk(Desk { wanted: Some(wanted) });
+    for site in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
+        assert_eq!(running.ask(place, &[site], "").await.0, 403, "{site}");
+    }
+    for bad in
+        ["GET /files/web", "GET /files/web?path=etc", "GET /files/web?path=%00", "GET /files/image/-a?path=/"]
+    {
+        assert_eq!(running.ask(bad, &[], "").await.0, 400, "{bad}");
+    }
+    assert!(asked.is_empty(), "nobody was asked for that");
+    // Whoever reads files is busy, or has ended.
+    drop(asked);
+    assert_eq!(running.ask(place, &[], "").await.0, 503);
 }
 
 #[tokio::test]
