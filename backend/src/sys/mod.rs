@@ -11,6 +11,7 @@ pub(crate) mod mountinfo;
 pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub(crate) mod netlink_events;
+pub(crate) mod netlink_frame;
 pub(crate) mod netns;
 pub(crate) mod nsfs;
 pub(crate) mod patience;

@@ -6,21 +6,16 @@ use std::io;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 
+use super::netlink_frame::{DUMP, DUMP_INTERRUPTED, HEAD_BYTES, messages};
+
 /// `NFNL_SUBSYS_CTNETLINK` and `IPCTNL_MSG_CT_GET`.
 pub(crate) const GET_CONNECTIONS: u16 = 0x0101;
 /// `NFNL_SUBSYS_NFTABLES` and `NFT_MSG_GETRULE`.
 pub(crate) const GET_RULES: u16 = 0x0a07;
 
 const RECEIVE_BYTES: usize = 64 << 10;
-/// `struct nlmsghdr`, then `struct nfgenmsg`.
-const HEAD_BYTES: usize = 16;
+/// `struct nfgenmsg`, behind the head of each message.
 const NETFILTER_HEAD_BYTES: usize = 4;
-/// `NLM_F_REQUEST | NLM_F_DUMP`.
-const DUMP: u16 = 0x301;
-/// `NLM_F_DUMP_INTR`: the table changed meanwhile.
-const DUMP_INTERRUPTED: u16 = 0x10;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 /// A table that changes while it is dumped is asked for again this often; then what came is taken.
 const ATTEMPTS: usize = 3;
 
@@ -96,58 +91,28 @@ impl NetfilterSocket {
 }
 
 /// Takes the entries of one datagram, as far as they are wanted.
-fn entries(mut bytes: &[u8], take: &mut impl FnMut(u8, &[u8]) -> bool) -> io::Result<Progress> {
+fn entries(bytes: &[u8], take: &mut impl FnMut(u8, &[u8]) -> bool) -> io::Result<Progress> {
     let mut progress = Progress::default();
-    while let Some(head) = bytes.first_chunk::<HEAD_BYTES>() {
-        let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let kind = u16::from_ne_bytes([head[4], head[5]]);
-        progress.interrupted |= u16::from_ne_bytes([head[6], head[7]]) & DUMP_INTERRUPTED != 0;
-        let Some(body) = bytes.get(HEAD_BYTES..length) else { break };
-        match kind {
-            NLMSG_ERROR | NLMSG_DONE => {
-                let code = body.first_chunk::<4>().map_or(0, |code| i32::from_ne_bytes(*code));
-                if code < 0 {
-                    return Err(io::Error::from_raw_os_error(code.saturating_neg()));
-                }
-                progress.done = true;
-                return Ok(progress);
-            }
-            _ => {
-                if let Some((head, attributes)) = body.split_first_chunk::<NETFILTER_HEAD_BYTES>()
-                    && !take(head[0], attributes)
-                {
-                    progress.enough = true;
-                    return Ok(progress);
-                }
-            }
+    for message in messages(bytes) {
+        progress.interrupted |= message.flags & DUMP_INTERRUPTED != 0;
+        if message.ends()? {
+            progress.done = true;
+            return Ok(progress);
         }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        if let Some((head, attributes)) = message.payload.split_first_chunk::<NETFILTER_HEAD_BYTES>()
+            && !take(head[0], attributes)
+        {
+            progress.enough = true;
+            return Ok(progress);
+        }
     }
     Ok(progress)
-}
-
-/// Number and content of each netlink attribute; ends at the first that is cut off.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    /// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER` are no part of the number.
-    const KIND: u16 = 0x3fff;
-    std::iter::from_fn(move || {
-        let head = bytes.first_chunk::<4>()?;
-        let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        let kind = u16::from_ne_bytes([head[2], head[3]]) & KIND;
-        let body = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, body))
-    })
-}
-
-/// The attribute with that number.
-pub(crate) fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, body)| body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::netlink_frame::attribute;
     use proptest::prelude::*;
 
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
@@ -162,7 +127,7 @@ mod tests {
     #[test]
     fn entries_are_taken_until_the_end() {
         let mut bytes = message(0x0a06, &[2, 0, 0, 0, 5, 0, 1, 0, b'x', 0, 0, 0]);
-        bytes.extend(message(NLMSG_DONE, &0_i32.to_ne_bytes()));
+        bytes.extend(message(libc::NLMSG_DONE as u16, &0_i32.to_ne_bytes()));
         let mut seen = Vec::new();
         let progress = entries(&bytes, &mut |family, attributes| {
             seen.push((family, attribute(attributes, 1).map(<[u8]>::to_vec)));
@@ -186,8 +151,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_error() {
-        for kind in [NLMSG_ERROR, NLMSG_DONE] {
-            let bytes = message(kind, &(-libc::EPERM).to_ne_bytes());
+        for kind in [libc::NLMSG_ERROR, libc::NLMSG_DONE] {
+            let bytes = message(kind as u16, &(-libc::EPERM).to_ne_bytes());
             let error = entries(&bytes, &mut |_, _| true).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EPERM));
         }
@@ -196,7 +161,6 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, length in 0_u32..80, kind in 0_u16..9) {
-            let _ = attributes(&bytes).count();
             let mut framed = bytes;
             framed.resize(framed.len().max(HEAD_BYTES), 0);
             framed[..4].copy_from_slice(&length.to_ne_bytes());

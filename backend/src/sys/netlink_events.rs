@@ -10,14 +10,14 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::netlink_frame::messages;
+
 /// Groups of `rtnetlink.h`: links, neighbours, addresses and routes of IPv4 and IPv6.
 const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
 /// Room for a burst of some thousand messages between two looks.
 const RECEIVE_BUFFER_BYTES: libc::c_int = 1 << 20;
 /// One datagram of events holds one message, which is never near this long.
 const DATAGRAM_BYTES: usize = 16 << 10;
-/// `struct nlmsghdr`.
-const HEAD_BYTES: usize = 16;
 
 /// What changed, by table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,18 +118,14 @@ impl std::fmt::Debug for RouteEvents {
 }
 
 /// What the messages of a datagram tell of.
-fn read(mut bytes: &[u8]) -> Changed {
+fn read(bytes: &[u8]) -> Changed {
     let mut changed = Changed::default();
-    while let Some(head) = bytes.first_chunk::<HEAD_BYTES>() {
-        let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        if length < HEAD_BYTES || length > bytes.len() {
-            break;
-        }
+    for message in messages(bytes) {
         // Every message of these groups begins with its address family. A bridge tells its own side of links and
         // neighbours (its forwarding table, which learns all the time): nothing we show.
         let of_bridge =
-            bytes.get(HEAD_BYTES).is_some_and(|family| libc::c_int::from(*family) == libc::AF_BRIDGE);
-        match u16::from_ne_bytes([head[4], head[5]]) {
+            message.payload.first().is_some_and(|family| libc::c_int::from(*family) == libc::AF_BRIDGE);
+        match message.kind {
             _ if of_bridge => {}
             libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR => {
                 changed.links = true
@@ -138,7 +134,6 @@ fn read(mut bytes: &[u8]) -> Changed {
             libc::RTM_NEWROUTE | libc::RTM_DELROUTE => changed.routes = true,
             _ => {}
         }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     changed
 }
@@ -146,6 +141,7 @@ fn read(mut bytes: &[u8]) -> Changed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::netlink_frame::HEAD_BYTES;
     use proptest::prelude::*;
     use std::os::fd::AsFd as _;
 

@@ -10,19 +10,15 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
+use super::netlink_frame::{self, DUMP, HEAD_BYTES};
+
 /// The kernel fills what it is offered, up to 32 KiB.
 const RECEIVE_BYTES: usize = 64 << 10;
 /// Room for some ten thousand ends between two wake-ups; used only when they come.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// Datagrams read from one listener before the others get their turn.
 const DATAGRAMS_AT_ONCE: usize = 256;
-/// `struct nlmsghdr`.
-const HEAD_BYTES: usize = 16;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-/// `NLM_F_REQUEST | NLM_F_DUMP`.
-const DUMP: u16 = 0x301;
 /// `SKNLGRP_INET_TCP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`.
 const TCP_DESTROY: [u32; 2] = [1, 3];
 /// `SK_MEMINFO_DROPS`: its place in what `SO_MEMINFO` gives.
@@ -56,38 +52,13 @@ pub(crate) fn dump(request: &[u8], mut take: impl FnMut(&[u8]) -> bool) -> io::R
 }
 
 /// Hands the payloads of one datagram to `take`; false when it ends the answer or `take` has enough.
-fn messages(mut bytes: &[u8], take: &mut impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
-    while let Some(head) = bytes.first_chunk::<HEAD_BYTES>() {
-        let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let Some(payload) = bytes.get(HEAD_BYTES..length) else { return Ok(true) };
-        match u16::from_ne_bytes([head[4], head[5]]) {
-            NLMSG_DONE | NLMSG_ERROR => {
-                // Both begin with a negative errno, or 0; an old kernel's end of a dump is empty.
-                let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                return if code < 0 {
-                    Err(io::Error::from_raw_os_error(code.saturating_neg()))
-                } else {
-                    Ok(false)
-                };
-            }
-            SOCK_DIAG_BY_FAMILY if !take(payload) => return Ok(false),
-            _ => {}
+fn messages(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+    for message in netlink_frame::messages(bytes) {
+        if message.ends()? || (message.kind == SOCK_DIAG_BY_FAMILY && !take(message.payload)) {
+            return Ok(false);
         }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(true)
-}
-
-/// Attributes (`struct nlattr`) as kind and value, until one that is cut short.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let head = bytes.first_chunk::<4>()?;
-        let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        // The two upper bits tell of nesting and byte order.
-        Some((u16::from_ne_bytes([head[2], head[3]]) & 0x3fff, value))
-    })
 }
 
 /// Hears of every TCP connection of one namespace that is gone. Keeps the namespace alive while it is open.
@@ -195,14 +166,14 @@ mod tests {
         let mut bytes = message(SOCK_DIAG_BY_FAMILY, b"one.5");
         bytes.extend(message(SOCK_DIAG_BY_FAMILY, b"two"));
         assert!(matches!(all(&bytes), (Ok(true), got) if got == [b"one.5".to_vec(), b"two".to_vec()]));
-        bytes.extend(message(NLMSG_DONE, &[0; 4]));
+        bytes.extend(message(libc::NLMSG_DONE as u16, &[0; 4]));
         assert!(matches!(all(&bytes), (Ok(false), got) if got.len() == 2));
     }
 
     #[test]
     fn a_refusal_is_an_error_wherever_it_stands() {
-        for kind in [NLMSG_ERROR, NLMSG_DONE] {
-            let (result, _) = all(&message(kind, &(-libc::ENOENT).to_ne_bytes()));
+        for kind in [libc::NLMSG_ERROR, libc::NLMSG_DONE] {
+            let (result, _) = all(&message(kind as u16, &(-libc::ENOENT).to_ne_bytes()));
             assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOENT));
         }
     }
@@ -247,7 +218,6 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, length in 0_u32..80, kind in 0_u16..30) {
             let _ = all(&bytes);
-            let _ = attributes(&bytes).count();
             let mut framed = bytes;
             framed.resize(framed.len().max(HEAD_BYTES), 0);
             framed[..4].copy_from_slice(&length.to_ne_bytes());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use glasshull_shared::domain::network::{Translation, TranslationKey};
 
 use super::draft::{address, protocol};
-use crate::sys::netfilter::attribute;
+use crate::sys::netlink_frame::attribute;
 
 /// Translations kept; a busy gateway has hundreds of thousands.
 const KEPT_AT_MOST: usize = 4096;

@@ -8,7 +8,7 @@ use glasshull_shared::unit::printable_bytes as printable;
 
 use super::draft::{Draft, To, address, network, protocol, range, unless};
 use super::xt;
-use crate::sys::netfilter::{attribute, attributes};
+use crate::sys::netlink_frame::{attribute, attributes};
 
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;

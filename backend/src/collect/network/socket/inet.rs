@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use glasshull_shared::domain::network::{Socket, SocketKind, SocketProtocol, SocketStat, SocketState};
 
 use super::Row;
-use crate::sys::sock_diag::attributes;
+use crate::sys::netlink_frame::attributes;
 
 /// `struct inet_diag_req_v2`.
 const REQUEST_BYTES: usize = 56;

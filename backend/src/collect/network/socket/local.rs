@@ -5,7 +5,7 @@ use glasshull_shared::unit::printable_bytes as printable;
 
 use super::Row;
 use super::inet::{queues, word};
-use crate::sys::sock_diag::attributes;
+use crate::sys::netlink_frame::attributes;
 
 /// `struct unix_diag_msg` and `struct packet_diag_msg`.
 const MESSAGE_BYTES: usize = 16;
