@@ -411,4 +411,15 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_case_has_all_it_is_judged_from_read() {
+        for reader in [HOST, PROCESS, PROCESS_IO, ENGINE, RUNTIME, MOUNT, DEVICE] {
+            assert!(reader.needed_by.contains(&Topic::IoCase), "{}", reader.name);
+        }
+        // How full file systems are, it does not ask.
+        assert!(
+            ![MOUNT_USE, NETWORK, SOCKET, CGROUP].iter().any(|one| one.needed_by.contains(&Topic::IoCase))
+        );
+    }
 }

@@ -154,7 +154,7 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
         .find(moves)
         .or_else(|| looked.iter().find(|one| one.trace.is_some()))
         .or_else(|| looked.iter().take(ASKED_AT_ONCE).find(|one| !one.elsewhere))
-        .or_else(|| looked.iter().find(|one| share(one.suspect.io, stat) >= WITHOUT_FILE));
+        .or_else(|| looked.iter().find(|one| share(one.suspect.moved, stat) >= WITHOUT_FILE));
     let idle = bottom.is_none_or(|key| stack.busy(key) < BUSY);
     // Who waits at a device that is hardly at work is held up before it: by a limit, a lock, a frozen file system.
     let stuck =

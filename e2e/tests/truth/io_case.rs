@@ -248,7 +248,7 @@ pub(crate) fn raw_writer(context: &mut Context) -> Result<()> {
 
 /// A container whose `dd conv=fsync` writes to its own layer, again and again.
 pub(crate) fn own_layer(context: &mut Context) -> Result<()> {
-    let line = "while :; do dd if=/dev/zero of=/var/big bs=64k count=4000 conv=fsync; done";
+    let line = "while dd if=/dev/zero of=/big bs=64k count=8000 conv=fsync; do :; done";
     let container = Container::up(context, &[], line)?;
     let inspect = context.lab.inspect(NAME)?;
     let upper = inspect["GraphDriver"]["Data"]["UpperDir"].as_str().map(str::to_owned);
@@ -259,7 +259,7 @@ pub(crate) fn own_layer(context: &mut Context) -> Result<()> {
         let process = link(case, "process")?;
         same(process, "name", &json!("dd"))?;
         same(process, "container", &json!(container.1))?;
-        same(link(case, "file")?, "path", &json!("/var/big"))?;
+        same(link(case, "file")?, "path", &json!("/big"))?;
         device.as_ref().map_or(Ok(()), |device| has_device(case, device))
     })?;
     Ok(())

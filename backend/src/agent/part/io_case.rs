@@ -141,10 +141,13 @@ fn look_twice(keys: Vec<ProcessKey>) -> Files {
     let before: Vec<_> = keys.into_iter().map(|key| (key, open_files(key))).collect();
     std::thread::sleep(APART);
     let again = |(key, before): (ProcessKey, Result<OpenFiles, String>)| {
-        let now = before.and_then(|before| {
-            let mut now = open_files(key)?;
-            now.rate(&before);
-            Ok(now)
+        // Who ended meanwhile held them all the same.
+        let now = before.map(|before| match open_files(key) {
+            Ok(mut now) => {
+                now.rate(&before);
+                now
+            }
+            Err(_) => before,
         });
         (key, now)
     };

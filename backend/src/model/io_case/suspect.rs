@@ -1,5 +1,6 @@
 //! Who may make a device busy, and for which file: by what was moved, by who waits, and by what is held open there.
 
+use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::device::{DeviceKey, DeviceStat};
 use glasshull_shared::domain::file::{FileKind, OpenFile, OpenFiles, OpenMode};
 use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessStat, ProcessState};
@@ -22,6 +23,8 @@ const NO_IO: [&str; 7] = [
     "do_fork",
     "wait_for_vfork_done",
 ];
+/// Up to this age a process without a rate is one that began since the last reading.
+const YOUNG_SECS: u64 = 3;
 /// By how much the one of the last judgement goes before others.
 const KEPT: f32 = 1.5;
 /// Bytes per second from which a file moves.
@@ -34,6 +37,8 @@ pub(super) struct Suspect<'a> {
     pub(super) process: &'a Process,
     pub(super) stat: &'a ProcessStat,
     pub(super) io: &'a ProcessIo,
+    /// Bytes per second read and written.
+    pub(super) moved: (f32, f32),
     /// Its share of what passed the device plus that of the time it waited.
     pub(super) weight: f32,
 }
@@ -56,12 +61,12 @@ pub(super) struct Trace<'a> {
 impl Suspect<'_> {
     /// It is seen to wait for a good part of the time.
     pub(super) fn waits(&self) -> bool {
-        waiting(self.io, self.stat) >= IN_D_IDLE
+        waiting(self.moved, self.io, self.stat) >= IN_D_IDLE
     }
 
     /// It writes at least as much as it reads.
     pub(super) fn writes(&self) -> bool {
-        self.io.write_bytes_per_sec >= self.io.read_bytes_per_sec
+        self.moved.1 >= self.moved.0
     }
 }
 
@@ -75,16 +80,34 @@ pub(super) fn suspects<'a>(
         let process = snapshot.process.get(key).filter(|row| !row.kernel_thread)?;
         let stat = snapshot.process_stat.get(key)?;
         let kept = if before == Some(*key) { KEPT } else { 1.0 };
-        let weight = (share(io, device) + waiting(io, stat)) * kept;
-        Some(Suspect { key, process, stat, io, weight })
+        let moved = if io.write_bytes_per_sec.is_some() { rates(io) } else { young(snapshot, key, io) };
+        let weight = (share(moved, device) + waiting(moved, io, stat)) * kept;
+        Some(Suspect { key, process, stat, io, moved, weight })
     });
     let mut rows: Vec<_> = rows.filter(|one| one.weight >= LEAST).collect();
     rows.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.key.cmp(b.key)));
     rows
 }
 
+fn rates(io: &ProcessIo) -> (f32, f32) {
+    let rate = |of: Option<f32>| of.unwrap_or_default().max(0.0);
+    (rate(io.read_bytes_per_sec), rate(io.write_bytes_per_sec))
+}
+
+/// The same of a process that began since the last reading: all its bytes are of these seconds.
+fn young(snapshot: &Snapshot, key: &ProcessKey, io: &ProcessIo) -> (f32, f32) {
+    let ticks = snapshot.host.get(&Single).map_or(0, |row| row.ticks_per_sec).max(1);
+    let uptime = snapshot.host_stat.get(&Single).map_or(u64::MAX, |row| row.uptime_secs);
+    let age = uptime.saturating_sub(key.start_time / u64::from(ticks));
+    if age > YOUNG_SECS {
+        return (0.0, 0.0);
+    }
+    let rate = |bytes: Option<u64>| bytes.unwrap_or_default() as f32 / age.max(1) as f32;
+    (rate(io.read_bytes), rate(io.write_bytes))
+}
+
 /// Of what passed the device, how much this process can have moved: who fills a cache faster has still no more than all.
-pub(super) fn share(io: &ProcessIo, device: Option<&DeviceStat>) -> f32 {
+pub(super) fn share(moved: (f32, f32), device: Option<&DeviceStat>) -> f32 {
     let Some(device) = device else { return 0.0 };
     let rate = |of: Option<f32>| of.unwrap_or_default().max(0.0);
     let (reads, writes) = (rate(device.read_bytes_per_sec), rate(device.write_bytes_per_sec));
@@ -92,14 +115,13 @@ pub(super) fn share(io: &ProcessIo, device: Option<&DeviceStat>) -> f32 {
     if all <= 0.0 {
         return 0.0;
     }
-    (rate(io.read_bytes_per_sec).min(reads) + rate(io.write_bytes_per_sec).min(writes)) / all
+    (moved.0.min(reads) + moved.1.min(writes)) / all
 }
 
-fn waiting(io: &ProcessIo, stat: &ProcessStat) -> f32 {
+fn waiting(moved: (f32, f32), io: &ProcessIo, stat: &ProcessStat) -> f32 {
     let channel = stat.wait_channel.as_deref();
     let in_d = stat.state == ProcessState::D && channel.is_none_or(|channel| !NO_IO.contains(&channel));
-    let moved = io.read_bytes_per_sec > Some(0.0) || io.write_bytes_per_sec > Some(0.0);
-    let seen = match (in_d, moved) {
+    let seen = match (in_d, moved.0 + moved.1 > 0.0) {
         (true, true) => IN_D,
         (true, false) => IN_D_IDLE,
         (false, _) => 0.0,
@@ -159,11 +181,12 @@ pub(super) fn kernel_thread<'a>(snapshot: &'a Snapshot, way: &[&DeviceKey]) -> O
         let flushes = way.iter().any(|device| {
             process.comm.split_once("flush-").is_some_and(|(_, number)| number == device.major_minor)
         });
-        let rate = |of: Option<f32>| of.unwrap_or_default();
-        let bytes = rate(io.read_bytes_per_sec) + rate(io.write_bytes_per_sec);
+        let moved = rates(io);
+        let bytes = moved.0 + moved.1;
         let blocked = stat.state == ProcessState::D;
         let rank = (flushes, blocked, bytes);
-        (flushes || blocked || bytes > 0.0).then_some((rank, Suspect { key, process, stat, io, weight: 0.0 }))
+        (flushes || blocked || bytes > 0.0)
+            .then_some((rank, Suspect { key, process, stat, io, moved, weight: 0.0 }))
     });
     let best = rows.max_by(|(a, _), (b, _)| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
     best.map(|(_, one)| one)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::device::{CaseLink, Device, DeviceKind, DeviceStat};
 use glasshull_shared::domain::file::{FileKind, OpenFile, OpenMode};
-use glasshull_shared::domain::host::{CpuRatios, HostStat, Psi, PsiLine};
+use glasshull_shared::domain::host::{CpuRatios, Host, HostStat, Psi, PsiLine};
 use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, Overlay};
 use glasshull_shared::domain::process::{Process, ProcessIo, ProcessStat, ProcessState};
 
@@ -384,6 +384,33 @@ fn who_is_frozen_or_starts_a_child_is_not_suspected_and_who_comes_next_is_asked(
     let files: Files = [elsewhere(50), elsewhere(51), there].into();
     assert_eq!(of(&judge(&s, &files, 1, None), CaseKind::Process).process, Some(key(52)));
     assert_eq!(ask(&s, &files, None), [key(52)]);
+}
+
+#[test]
+fn a_program_that_just_began_goes_before_the_shell_that_is_credited_those_before_it() {
+    let mut s = host(0.3, 0.3);
+    Arc::make_mut(s.host_stat.get_mut(&Single).unwrap()).uptime_secs = 1000;
+    s.host.insert(Single, Arc::new(Host { ticks_per_sec: 100, ..Host::default() }));
+    busy(&mut s, "7:0", 0.9, 0.9, (0.0, 1e7));
+    process(&mut s, 60, "sh", None, |(.., io)| io.write_bytes_per_sec = Some(6e8));
+    // Its rates are not known yet; of the other, which is old, nothing is.
+    let unknown = ProcessIo { read_bytes: Some(0), write_bytes: Some(5_000_000), ..ProcessIo::default() };
+    process(&mut s, 61, "dd", None, |(_, stat, io)| (stat.state, *io) = (ProcessState::D, unknown));
+    process(&mut s, 62, "old", None, |(.., io)| *io = unknown);
+    let young = ProcessKey { pid: 61, start_time: 99_950 };
+    let (row, stat, io) =
+        (s.process.remove(&key(61)), s.process_stat.remove(&key(61)), s.process_io.remove(&key(61)));
+    s.process.insert(young, row.unwrap());
+    s.process_stat.insert(young, stat.unwrap());
+    s.process_io.insert(young, io.unwrap());
+    let asked: Vec<_> = ask(&s, &Files::new(), None).iter().map(|key| key.pid).collect();
+    assert_eq!(asked, [60, 61]);
+    let files: Files =
+        [(young, held(61, vec![open("/mnt/loop/out", 21, OpenMode::Write, None)]).1), held(60, vec![])]
+            .into();
+    let found = judge(&s, &files, 1, None);
+    assert_eq!(of(&found, CaseKind::Process).name, "dd");
+    assert_eq!(of(&found, CaseKind::File).path.as_deref(), Some("/mnt/loop/out"));
 }
 
 #[test]
