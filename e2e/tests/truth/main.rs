@@ -131,6 +131,7 @@ const CASES: &[Case] = &[
     ("finding::a_namespace_without_process_until_its_name_is_gone", finding::network::empty_namespace),
     ("finding::not_as_declared_until_set_back", finding::confined::not_as_declared),
     ("finding::never_killed_until_it_has_a_limit", finding::confined::never_killed),
+    ("finding::as_good_as_the_host_until_made_anew", finding::confined::too_free),
     ("namespace::those_with_processes_are_those_of_lsns", namespace::as_lsns),
     ("namespace::the_matrix_is_that_of_the_links_of_each_init", namespace::matrix),
     ("namespace::nesting_users_names_and_clocks_are_told", namespace::inside_and_outside),
