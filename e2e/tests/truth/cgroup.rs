@@ -152,7 +152,7 @@ fn inherited_as_told(context: &Context, id: &str, parent: &Parent) -> Result<()>
 
 /// Host pids of the victims in the container in the order in which `dmesg` names them. The lab may have had to start it
 /// again until the engine noticed, so there can be several.
-fn victims(id: &str) -> Result<Vec<u64>> {
+pub(crate) fn victims(id: &str) -> Result<Vec<u64>> {
     let output = Command::new("dmesg").output().context("run dmesg")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = text.lines().filter(|line| line.contains("oom-kill:") && line.contains(id));

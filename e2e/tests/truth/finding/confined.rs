@@ -53,3 +53,29 @@ pub(crate) fn never_killed(context: &mut Context) -> Result<()> {
     context.lab.docker(&["kill", own.name])?;
     judged.cleared(&root)
 }
+
+/// As good as the host in four ways, and without a limit; made anew as it should be, under the same name.
+pub(crate) fn too_free(context: &mut Context) -> Result<()> {
+    const RULES: [Rule; 5] = [
+        Rule::HostLike,
+        Rule::DangerousCapability,
+        Rule::EngineSocket,
+        Rule::WritableHostPath,
+        Rule::NoMemoryLimit,
+    ];
+    let judged = Judged::start(context, &[])?;
+    let dir = context.lab.state().dir.display().to_string();
+    let (socket, shared) =
+        (format!("{dir}/docker.sock:/run/docker.sock:ro"), format!("{dir}/shared:/shared"));
+    let free = ["--network", "host", "--cap-add", "SYS_ADMIN", "--volume", &socket, "--volume", &shared];
+    let own = Own::run(context, "free", &free, &["sleep", "600"])?;
+    let raise = |rule| judged.raised(rule, &of_container(&own.id));
+    let told = RULES.into_iter().map(raise).collect::<Result<Vec<_>>>()?;
+    drop(own);
+    for told in &told {
+        judged.cleared(told)?;
+    }
+    let bound = ["--network", "none", "--memory", "64m", "--volume", &format!("{dir}/shared:/shared:ro")];
+    let own = Own::run(context, "free", &bound, &["sleep", "600"])?;
+    RULES.into_iter().try_for_each(|rule| judged.quiet(rule, &of_container(&own.id)))
+}

@@ -1,14 +1,17 @@
-//! Rules about what runs in a container: zombies, too many tasks, one that is started again and again.
+//! Rules about what runs in a container: zombies, too many tasks, kills for memory, one that is started again
+//! and again.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use glasshull_e2e::lab::process::{ProcessRef, wait_until};
+use glasshull_shared::domain::cgroup::OomSource;
 use glasshull_shared::domain::finding::{Rule, Severity};
 use rustix::process::Signal;
 
 use super::judged::{Judged, Own, of_container};
+use crate::cgroup::victims;
 use crate::runner::Context;
 
 /// Six children at a time, and it waits for them.
@@ -81,5 +84,35 @@ pub(crate) fn restart_loop(context: &mut Context) -> Result<()> {
     ensure!((3..=restarts).contains(&counted), "{counted} restarts, docker says {restarts}");
     judged.quiet(Rule::RestartLoop, &of_container(&settled.id))?;
     context.lab.docker(&["update", "--restart", "no", own.name])?;
+    judged.cleared(&told)
+}
+
+/// Two children are killed at once, and their container ends later than a kill is taken for the same: two kills, whoever tells
+/// of them, until it is removed.
+pub(crate) fn oom_kills(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let options = ["--network", "none", "--memory", "16m", "--memory-swap", "16m"];
+    let own = Own::run(context, "hungry", &options, &["sh", "-c", "eater 64; eater 64; sleep 18; exit 1"])?;
+    let told = judged.raised(Rule::OomKill, &of_container(&own.id))?.is(Severity::Trouble)?;
+    let mut sources = Vec::new();
+    judged.wait("its end", |tables| {
+        let rows = tables.oom_kill.values().filter(|row| row.container.as_ref() == Some(&own.id));
+        sources = rows.map(|row| row.sources.clone()).collect();
+        sources.iter().flatten().any(|source| *source == OomSource::OomKilled)
+    })?;
+    let truth = victims(&own.id)?;
+    ensure!(truth.len() == 2 && sources.len() == 2, "dmesg says {truth:?}, told are {sources:?}");
+    let mut evidence = Vec::new();
+    judged.quiet(Rule::OomKill, &|_, row| row.container.is_none())?;
+    judged.wait("both as evidence", |tables| {
+        let row = tables.finding.get(&told.key);
+        evidence = row.map(|row| row.evidence.clone()).unwrap_or_default();
+        true
+    })?;
+    ensure!(evidence.len() == 2, "{evidence:?}");
+    for pid in truth {
+        ensure!(evidence.iter().any(|one| one.value.contains(&format!("({pid})"))), "{pid}: {evidence:?}");
+    }
+    drop(own);
     judged.cleared(&told)
 }

@@ -42,6 +42,16 @@ impl Named {
         Ok(LinkKey { netns: self.netns(at)?, ifindex: u32::try_from(ifindex)? })
     }
 
+    /// Lays a veth pair between the first two: 10.84.0.1 (v0) – 10.84.0.2 (v1).
+    fn lay(&self) -> Result<()> {
+        self.ip(0, &format!("link add v0 type veth peer name v1 netns {}", self.0[1]))?;
+        for (at, link, address) in [(0, "v0", "10.84.0.1"), (1, "v1", "10.84.0.2")] {
+            self.ip(at, &format!("address add {address}/24 dev {link}"))?;
+            self.ip(at, &format!("link set {link} up"))?;
+        }
+        Ok(())
+    }
+
     /// Sends a datagram: the kernel asks who has the address, or the gateway before it.
     fn ask(&self, at: usize, address: &str) -> Result<()> {
         self.inside(at, &["bash", "-c", &format!("echo > /dev/udp/{address}/9")]).map(drop)
@@ -117,11 +127,7 @@ pub(crate) fn stale_dnat(context: &mut Context) -> Result<()> {
 pub(crate) fn gateway(context: &mut Context) -> Result<()> {
     let judged = Judged::start(context, &[])?;
     let ends = Named::add(context, &["asks", "answers"])?;
-    ends.ip(0, &format!("link add v0 type veth peer name v1 netns {}", ends.0[1]))?;
-    for (at, link, address) in [(0, "v0", "10.84.0.1"), (1, "v1", "10.84.0.2")] {
-        ends.ip(at, &format!("address add {address}/24 dev {link}"))?;
-        ends.ip(at, &format!("link set {link} up"))?;
-    }
+    ends.lay()?;
     ends.ip(0, "route add default via 10.84.0.2")?;
     let v0 = ends.link(0, "v0")?;
     let by = of(Subject::Link(v0));
@@ -206,6 +212,37 @@ pub(crate) fn shared_mac(context: &mut Context) -> Result<()> {
     ask(&theirs)?;
     ask(&own)?;
     judged.quiet(Rule::NeighbourTrouble, &by)
+}
+
+/// Frames longer than the other end takes are dropped, until both ends agree.
+pub(crate) fn losses(context: &mut Context) -> Result<()> {
+    const SENT: u64 = 25;
+    let judged = Judged::start(context, &[])?;
+    let ends = Named::add(context, &["long", "short"])?;
+    let send = || {
+        let one = "head -c 4000 /dev/zero > /dev/udp/10.84.0.2/9";
+        ends.inside(0, &["bash", "-c", &format!("for i in $(seq {SENT}); do {one}; done")]).map(drop)
+    };
+    ends.lay()?;
+    ends.ip(0, "link set v0 mtu 9000")?;
+    ends.ask(0, "10.84.0.2")?;
+    let v1 = ends.link(1, "v1")?;
+    judged.quiet(Rule::LinkLoses, &of(Subject::Link(v1)))?;
+    send()?;
+    let told = judged.raised(Rule::LinkLoses, &of(Subject::Link(v1)))?.is(Severity::Attention)?;
+    ensure!(told.value("received and dropped")? == "tens of packets", "{:?}", told.row.evidence);
+    let link: Value = serde_json::from_str(&ends.ip(1, "-s -j link show v1")?)?;
+    ensure!(link[0]["stats64"]["rx"]["dropped"] == SENT, "ip says {}", link[0]["stats64"]);
+    // Laid anew it counts anew: nobody needs to wait for the minute to pass.
+    ends.ip(0, "link delete v0")?;
+    judged.cleared(&told)?;
+    ends.lay()?;
+    for (at, link) in [(0, "v0"), (1, "v1")] {
+        ends.ip(at, &format!("link set {link} mtu 9000"))?;
+    }
+    ends.ask(0, "10.84.0.2")?;
+    send()?;
+    judged.quiet(Rule::LinkLoses, &of(Subject::Link(ends.link(1, "v1")?)))
 }
 
 /// A namespace with a name and nobody in it, until the name is gone.
