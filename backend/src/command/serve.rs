@@ -27,6 +27,9 @@ const LOOKS: usize = 4;
 /// Transfers of files that may wait to begin.
 const TRANSFERS: usize = 4;
 
+/// How long the agent may take to end its tick.
+const AGENT_ENDS: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     look_into_wires(&hub, &server, live.host().hostname.clone(), args.allow_payload);
     give_files(&hub, &args, given);
     let (stopping, stopped) = watch::channel(false);
-    let agent =
+    let mut agent =
         tokio::spawn(agent::run(live, wake, Arc::clone(&hub), asks, args.interval, until(stopped.clone())));
     let signal = tokio::spawn(async move {
         stop.await;
@@ -53,6 +56,8 @@ pub(crate) async fn run(common: Common, args: Serve) -> Result<ExitCode> {
     });
     let result = server.run(hub, until(stopped)).await;
     signal.abort();
+    // It ends by itself at the same signal; cut off in the middle it would speak to a runtime that shuts down.
+    let _ = tokio::time::timeout(AGENT_ENDS, &mut agent).await;
     agent.abort();
     result.map(|()| ExitCode::SUCCESS)
 }

@@ -41,7 +41,7 @@ pub fn io_text(io: &IoLimit) -> String {
 }
 
 /// The commands about the limits of a container.
-pub fn shell_lines(id: &str, limit: &Limit, mode: CgroupMode) -> Vec<Command> {
+pub fn shell_lines(limit: &Limit, mode: CgroupMode) -> Vec<Command> {
     let old = matches!(mode, CgroupMode::V1 | CgroupMode::Hybrid);
     let every = |controller: &str, name: &str| {
         let top = if old { format!("/sys/fs/cgroup/{controller}") } else { "/sys/fs/cgroup".to_owned() };
@@ -67,11 +67,6 @@ pub fn shell_lines(id: &str, limit: &Limit, mode: CgroupMode) -> Vec<Command> {
             format!("cat {}", quote(&format!("{stat}{}/cpu.stat", limit.cgroup))),
             "cpu.stat nr_throttled",
         ),
-        command(
-            "use and limits as the engine tells",
-            format!("docker stats --no-stream {}", quote(unit::short_id(id))),
-            "memory.stat · cpu.stat",
-        ),
         command("the tree of control groups", "systemd-cgls --no-pager", "directories of /sys/fs/cgroup"),
         command(
             "whom the kernel killed for memory",
@@ -88,11 +83,11 @@ mod tests {
     #[test]
     fn limits_are_asked_for_on_every_level() {
         let limit = Limit { cgroup: "/docker/a b".into(), ..Limit::default() };
-        let lines = shell_lines("web", &limit, CgroupMode::Hybrid);
+        let lines = shell_lines(&limit, CgroupMode::Hybrid);
         let memory = "grep -H . '/sys/fs/cgroup/memory/docker/a b/memory.limit_in_bytes' \
                       /sys/fs/cgroup/memory/docker/memory.limit_in_bytes";
         assert_eq!(lines[0].command, memory);
-        let lines = shell_lines("web", &limit, CgroupMode::V2);
+        let lines = shell_lines(&limit, CgroupMode::V2);
         assert!(lines[0].command.ends_with("/sys/fs/cgroup/docker/memory.max"), "{}", lines[0].command);
     }
 

@@ -31,7 +31,7 @@ pub(super) fn limits(selection: Selection) -> AnyView {
         let key = key.clone();
         move || {
             let mode = store.host().map_or(CgroupMode::Unknown, |h| h.cgroup_mode);
-            limit(store, &key).map(|limit| shell_lines(&key.id, &limit, mode)).unwrap_or_default()
+            limit(store, &key).map(|limit| shell_lines(&limit, mode)).unwrap_or_default()
         }
     };
     view! {
