@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes taken from an engine's archive for one answer, unless the user says otherwise.
-pub const LIMIT_BYTES: u64 = 1 << 30;
 /// Entries of one list.
 pub const LIST_AT_MOST: usize = 10_000;
 /// Longest path: the kernel's `PATH_MAX` without its last byte.

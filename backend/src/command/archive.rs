@@ -80,12 +80,13 @@ async fn work(inside: &Inside, path: &str, args: &Files) -> Result<()> {
 
 async fn print(mut taken: Taken) -> Result<()> {
     while let Some(bytes) = taken.next().await.map_err(told)? {
-        let written = tokio::task::block_in_place(|| io::stdout().write_all(&bytes));
+        // Not in this task: a reader that takes nothing must not keep Ctrl-C from ending it.
+        let written = tokio::task::spawn_blocking(move || io::stdout().write_all(&bytes)).await?;
         if !still_read(written)? {
             break;
         }
     }
-    still_read(io::stdout().flush()).map(drop)
+    still_read(tokio::task::spawn_blocking(|| io::stdout().flush()).await?).map(drop)
 }
 
 async fn copy(mut taken: Taken, to: &Path) -> Result<()> {

@@ -4,14 +4,7 @@ use clap::Args;
 
 use super::value;
 
-/// Files of a container or an image.
-///
-/// Lists a directory, or copies a file or a tree out with --to: a file as it is, a directory as a tar. The engine reads them, so
-/// that the container need not run and needs no shell, no cat and no ls; its volumes are there, /proc and /sys are not. An engine
-/// has no list of a directory: it sends all that lies below and the names are kept, which takes its time for a large tree.
-///
-/// An image has no files that an engine gives out: a container is made of it, never started, and removed again (named
-/// glasshull-files-…; what a crash left is removed at the next use). No image is fetched.
+/// Whose files, and what to do with them.
 #[derive(Debug, Args)]
 #[command(after_help = HELP, override_usage = USAGE)]
 pub(crate) struct Files {
@@ -41,6 +34,13 @@ Examples:
   glasshull files web /etc/nginx/nginx.conf --to -    as cat
   glasshull files web /var/log --to logs.tar          a tree
   glasshull files --image postgres:16 /usr/share/postgresql --to - | tar -t
+
+With --to a file comes as it is, a directory as a tar. The engine reads them: the container need not run, and needs no shell,
+no cat and no ls. Its volumes are there, /proc and /sys are not. An engine has no list of a directory: it sends all that lies
+below and the names are kept, which takes its time for a large tree.
+
+An image has no files that an engine gives out: a container is made of it, never started, and removed again (named
+glasshull-files-…; what a crash left is removed at the next use). No image is fetched.
 
 By hand: docker cp web:/etc/nginx - | tar -tv; docker create, docker cp and docker rm for an image.";
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -333,21 +333,46 @@ pub(crate) fn left(context: &mut Context) -> Result<()> {
     ensure!(end.is_err() || rest.len() < 256 << 20, "the transfer looks whole");
     let gone = || scene.leftovers().is_ok_and(|left| left.is_empty());
     ensure!(wait_until(HANGS_AFTER, gone), "left behind: {}", scene.leftovers()?);
-    // Ctrl-C: nobody reads on, so that it is in the midst.
-    let mut child = Command::new(scene.context.agent.program())
-        .args(["files", "--engine", &scene.context.endpoint(), "--image", SCRATCH, "/scene/big", "--to", "-"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut some = [0; 100];
-    child.stdout.as_mut().context("no output")?.read_exact(&mut some)?;
-    drop(child.stdout.take());
-    ensure!(
-        wait_until(HANGS_AFTER, || child.try_wait().is_ok_and(|status| status.is_some())),
-        "it does not end"
-    );
-    ensure!(scene.leftovers()?.is_empty(), "left behind: {}", scene.leftovers()?);
+    // A copy in the terminal, in the midst: Ctrl-C, though nobody reads on, and a reader that goes.
+    for interrupted in [true, false] {
+        let mut child = Command::new(scene.context.agent.program())
+            .args([
+                "files",
+                "--engine",
+                &scene.context.endpoint(),
+                "--image",
+                SCRATCH,
+                "/scene/big",
+                "--to",
+                "-",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut out = child.stdout.take().context("no output")?;
+        out.read_exact(&mut [0; 100])?;
+        ensure!(scene.leftovers()?.starts_with("glasshull-files-"), "nothing was made");
+        if interrupted {
+            rustix::process::kill_process(
+                rustix::process::Pid::from_child(&child),
+                rustix::process::Signal::INT,
+            )?;
+            ended(&mut child)?;
+        }
+        drop(out);
+        ended(&mut child)?;
+        ensure!(scene.leftovers()?.is_empty(), "left behind: {}", scene.leftovers()?);
+    }
+    Ok(())
+}
+
+fn ended(child: &mut Child) -> Result<()> {
+    let ended = wait_until(HANGS_AFTER, || child.try_wait().is_ok_and(|status| status.is_some()));
+    if !ended {
+        child.kill()?;
+    }
+    ensure!(ended, "it does not end");
     Ok(())
 }
 

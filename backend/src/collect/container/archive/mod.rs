@@ -18,7 +18,7 @@ use bollard::query_parameters::{
     ListImagesOptions,
 };
 use futures_util::StreamExt as _;
-use glasshull_shared::archive::{Listing, Refusal, absolute};
+use glasshull_shared::archive::{LIST_AT_MOST, Listing, Refusal, absolute};
 use glasshull_shared::unit;
 use tokio::time::timeout;
 
@@ -29,7 +29,6 @@ pub(crate) use self::reading::Taken;
 use self::walk::Piece;
 use super::endpoint::Endpoint;
 use super::{Options, transport, trust};
-use crate::sys::root::Root;
 use crate::sys::text::cut;
 
 /// How long an engine may say nothing, once it has begun to work.
@@ -103,7 +102,7 @@ impl Inside {
     /// # Errors
     /// When the engine does not answer, is not to be asked, or has no such image.
     pub(crate) async fn open(from: &Source, of: Of) -> Result<Self, Refusal> {
-        let options = Options { root: Root::host(), ..Options::default() };
+        let options = Options::default();
         let socket = Endpoint::given(&from.endpoint).path.map_err(Refusal::Engine)?;
         let trusted = trust::of(&options, &socket, from.given).await;
         trusted.map_err(|fault| Refusal::Engine(fault.reason))?;
@@ -153,7 +152,7 @@ impl Inside {
         let incomplete = loop {
             match reading.piece().await {
                 Ok(Some(Piece::Entry(member))) if !list.take(&member) => {
-                    let most = unit::count(glasshull_shared::archive::LIST_AT_MOST as u64);
+                    let most = unit::count(LIST_AT_MOST as u64);
                     break Some(format!("there are more than {most} entries"));
                 }
                 Ok(Some(Piece::Entry(_) | Piece::Data(_))) => {}
