@@ -79,10 +79,10 @@ async function look(page: Page, name: string): Promise<void> {
   expect.soft(await pale(page), `what of ${name} is too pale, with its contrast`).toEqual([]);
 }
 
-/** Waits for content: rows of a table, letters of a scoreboard, boxes of the map, names with values, or findings. */
+/** Waits for content: rows of a table, letters of a scoreboard, boxes of the map, names with values, findings, or names in a matrix. */
 async function filled(page: Page): Promise<void> {
   const main = page.getByRole('main');
-  const content = main.locator('[role=row][data-slot], [role=group] i, svg .map-name, dl dd, details > summary').filter({ visible: true });
+  const content = main.locator('[role=row][data-slot], [role=group] i, svg .map-name, dl dd, details > summary, .dns-matrix tbody th').filter({ visible: true });
   await expect(content.first()).toBeVisible();
   await expect.poll(() => content.filter({ hasText: /[\p{L}\d]/u }).count()).toBeGreaterThan(3);
 }

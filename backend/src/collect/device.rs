@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,8 +55,9 @@ impl DeviceReader {
         let mut known = BTreeMap::new();
         for (key, name, stat) in text.lines().filter_map(parse).take(AT_MOST) {
             let before = self.known.remove(&key).filter(|(_, row)| row.name == name);
-            let fresh = before.filter(|(at, _)| self.readings.wrapping_sub(*at) < AGAIN);
-            // Most loop devices have no file; one may get it at any time.
+            // A loop device gets another file, or none, at any time.
+            let changes = name.starts_with("loop") || name.starts_with("zram");
+            let fresh = before.filter(|(at, _)| !changes && self.readings.wrapping_sub(*at) < AGAIN);
             if fresh.is_none() && is_empty(&self.root, &key, name) {
                 continue;
             }
@@ -186,8 +188,9 @@ fn text(path: &Path) -> Option<String> {
 }
 
 fn text_of(path: &Path, at_most: usize) -> String {
-    let mut bytes = fs::read(path).unwrap_or_default();
-    bytes.truncate(at_most);
+    let mut bytes = Vec::new();
+    // What cannot be read is as if it were not there.
+    let _ = fs::File::open(path).and_then(|file| file.take(at_most as u64).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

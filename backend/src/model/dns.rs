@@ -15,6 +15,8 @@ use glasshull_shared::domain::dns::{
 
 /// Questions in one container: the rest of a crowded network is left out.
 const QUESTIONS_AT_MOST: usize = 1000;
+/// Where Docker's resolver listens in every namespace that has one.
+const DOCKERS: &str = "127.0.0.11";
 /// Others named in one mark.
 const NAMED_AT_MOST: usize = 3;
 
@@ -38,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) questions: Vec<(String, DnsRecord)>,
     /// Questions there would be more.
     pub(crate) left_out: usize,
+    /// The engine's own resolvers among the container's: only these are asked without a person's wish.
+    pub(crate) servers: Vec<String>,
 }
 
 /// Plans by container. Only containers whose resolver is the engine's own have one: it answers itself for these names, while
@@ -48,8 +52,10 @@ pub(crate) fn plans(known: Known<'_>) -> BTreeMap<String, Plan> {
     for (key, resolver) in known.resolvers {
         let id = ContainerKey { id: key.container.clone() };
         let Some(told) = known.told.get(&id) else { continue };
+        let engines = |server: &&String| is_engines(server, told);
         if resolver.nameservers.first().is_some_and(|server| is_engines(server, told)) {
-            plans.insert(key.container.clone(), plan(told, &members));
+            let servers = resolver.nameservers.iter().filter(engines).cloned().collect();
+            plans.insert(key.container.clone(), Plan { servers, ..plan(told, &members) });
         }
     }
     plans
@@ -71,10 +77,11 @@ fn members<'a>(known: Known<'a>) -> Members<'a> {
     members
 }
 
-/// Docker's listens on 127.0.0.11 inside; Podman's on the network's own address on this host.
+/// Docker's listens on 127.0.0.11 inside; Podman's on the network's own address on this host. Another on loopback (systemd's, a
+/// dnsmasq, in a container on the host's network) may pass questions on.
 fn is_engines(server: &str, told: &Told) -> bool {
-    let loopback = server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    loopback || told.networks.iter().any(|network| network.gateways.iter().any(|gateway| gateway == server))
+    server == DOCKERS
+        || told.networks.iter().any(|network| network.gateways.iter().any(|gateway| gateway == server))
 }
 
 fn plan(told: &Told, members: &Members<'_>) -> Plan {

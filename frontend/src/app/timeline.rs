@@ -178,8 +178,7 @@ impl Timeline {
 
     /// Goes back to where the pointer is; a sign there is a link and wants its own click.
     fn press_pointer(self, event: &web_sys::PointerEvent) {
-        let sign = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        if event.button() == 0 && !sign.is_some_and(|sign| sign.closest("a").is_ok_and(|a| a.is_some())) {
+        if event.button() == 0 && !is_sign(event) {
             self.pointed.set(None);
             self.point(event);
             if let Some(bar) = self.pointed.get_untracked() {
@@ -199,7 +198,8 @@ impl Timeline {
     fn press(self, event: &KeyboardEvent) {
         let last = self.last.get_untracked();
         let now = self.pointed.get_untracked();
-        let bar = now.unwrap_or(last);
+        let shown = self.store.rewound().get_untracked().map(bar_of);
+        let bar = now.or(shown).unwrap_or(last);
         let next = match event.key().as_str() {
             "ArrowLeft" => Some(bar.saturating_sub(1).max((last + 1).saturating_sub(BARS))),
             "ArrowRight" => (bar < last).then_some(bar + 1),
@@ -210,6 +210,8 @@ impl Timeline {
                 self.store.rewind(None);
                 None
             }
+            // A sign with the focus is a link.
+            "Enter" if is_sign(event) => return,
             "Enter" => {
                 self.go(bar);
                 now
@@ -219,4 +221,10 @@ impl Timeline {
         event.prevent_default();
         self.pointed.set(next);
     }
+}
+
+/// Whether an event is about a sign, which leads elsewhere.
+fn is_sign(event: &web_sys::Event) -> bool {
+    let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    element.is_some_and(|element| element.closest("a").is_ok_and(|a| a.is_some()))
 }

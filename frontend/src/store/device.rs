@@ -1,6 +1,6 @@
 //! Block devices as the stack they are: what lies on what, what is mounted of them, and what a shell would ask. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glasshull_shared::domain::device::{Device, DeviceKey};
 use glasshull_shared::domain::mount::Mount;
@@ -17,15 +17,21 @@ pub struct StackLine {
     pub branch: String,
 }
 
-/// All devices, each under the first of those it lies on, siblings by name.
+/// Devices, each under the first of those it lies on, siblings by name.
 pub fn stack(snapshot: &Snapshot) -> Vec<StackLine> {
     let by_name = |keys: &mut Vec<(&DeviceKey, &Device)>| {
         keys.sort_by(|(_, a), (_, b)| natural(&a.name).cmp(&natural(&b.name)));
     };
     let all = || snapshot.device.iter().map(|(key, row)| (key, &**row));
-    let known = |name: &String| all().any(|(_, row)| row.name == *name);
-    let parent = |row: &Device| row.parents.iter().find(|name| known(name)).cloned();
-    let mut roots: Vec<_> = all().filter(|(_, row)| parent(row).is_none()).collect();
+    let known: BTreeSet<&str> = all().map(|(_, row)| row.name.as_str()).collect();
+    let mut roots = Vec::new();
+    let mut upon: BTreeMap<&str, Vec<(&DeviceKey, &Device)>> = BTreeMap::new();
+    for (key, row) in all() {
+        match row.parents.iter().find(|name| known.contains(name.as_str())) {
+            Some(parent) => upon.entry(parent).or_default().push((key, row)),
+            None => roots.push((key, row)),
+        }
+    }
     by_name(&mut roots);
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
@@ -37,9 +43,9 @@ pub fn stack(snapshot: &Snapshot) -> Vec<StackLine> {
             continue;
         }
         lines.push(StackLine { key: key.clone(), branch });
-        let mut upon: Vec<_> = all().filter(|(_, child)| parent(child).as_ref() == Some(&row.name)).collect();
-        by_name(&mut upon);
-        for (at, (key, child)) in upon.into_iter().rev().enumerate() {
+        let mut children = upon.remove(row.name.as_str()).unwrap_or_default();
+        by_name(&mut children);
+        for (at, (key, child)) in children.into_iter().rev().enumerate() {
             // The last of them comes first here: the list is taken from its end.
             let (turn, on) = if at == 0 { ("└ ", "  ") } else { ("├ ", "│ ") };
             todo.push((key, child, format!("{under}{turn}"), format!("{under}{on}")));

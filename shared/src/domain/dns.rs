@@ -35,7 +35,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// The names a hosts file gives to addresses of the family of `record`, before DNS is asked.
+    /// The addresses that the hosts file gives to a name, of the family of `record`, where that goes before DNS.
     pub fn in_hosts(&self, name: &str, record: DnsRecord) -> Vec<String> {
         let order = self.lookup_order.as_deref().unwrap_or("files dns");
         let place = |word| order.split_whitespace().position(|one| one == word);

@@ -256,7 +256,9 @@ impl DnsPart {
             if !jobs.is_empty() && count > QUESTIONS_PER_TICK {
                 break;
             }
-            jobs.extend(Job::new(container, resolver, plan.questions.clone()));
+            let job = Job::new(container, resolver, plan.questions.clone());
+            // The others of resolv.conf would be asked across the network.
+            jobs.extend(job.map(|job| Job { servers: plan.servers.clone(), ..job }));
             let doubts = doubts.map_or(0, |n| n.saturating_add(1));
             self.asked.insert(container.clone(), Asked { at: now, by: plan.clone(), doubts });
         }

@@ -9,8 +9,8 @@ use crate::sys::text::cut;
 
 /// Entries of one list taken over.
 const ENTRIES_AT_MOST: usize = 200;
-/// The one network on which engines answer for no names.
-const WITHOUT_NAMES: &str = "bridge";
+/// Networks on which engines answer for no names.
+const WITHOUT_NAMES: [&str; 3] = ["bridge", "host", "none"];
 
 /// What the answer tells.
 pub(super) fn of(id: &str, answer: &ContainerInspectResponse) -> Told {
@@ -30,7 +30,7 @@ pub(super) fn of(id: &str, answer: &ContainerInspectResponse) -> Told {
 fn network(name: &str, end: &EndpointSettings, own: [&str; 2]) -> ToldNetwork {
     let filled = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(shown);
     let mut names = Vec::new();
-    if name != WITHOUT_NAMES {
+    if !WITHOUT_NAMES.contains(&name) {
         let more = end.dns_names.iter().chain(&end.aliases).flatten().map(String::as_str);
         for one in own.into_iter().chain(more).filter(|one| !one.is_empty()).map(shown) {
             if !names.contains(&one) && names.len() < ENTRIES_AT_MOST {

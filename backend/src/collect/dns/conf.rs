@@ -71,9 +71,10 @@ fn parse_hosts(lines: &[String]) -> Vec<HostsLine> {
     let line = |line: &String| {
         let mut fields = line.split('#').next()?.split_whitespace();
         let address = fields.next()?;
-        address.parse::<std::net::IpAddr>().ok()?;
+        // As resolvers write it, so that both can be compared.
+        let address = address.parse::<std::net::IpAddr>().ok()?.to_string();
         let names = fields.take(ENTRIES_AT_MOST).map(str::to_owned).collect();
-        Some(HostsLine { address: address.to_owned(), names })
+        Some(HostsLine { address, names })
     };
     lines.iter().filter_map(line).take(ENTRIES_AT_MOST).collect()
 }

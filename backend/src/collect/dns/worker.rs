@@ -74,9 +74,17 @@ impl Worker {
 
 fn together(jobs: &[Job]) -> Vec<(Job, Outcome)> {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = jobs.iter().map(|job| (job, scope.spawn(move || run(job)))).collect();
-        let outcome = |(job, thread): (&Job, std::thread::ScopedJoinHandle<'_, Outcome>)| {
-            (job.clone(), thread.join().unwrap_or_default())
+        let start =
+            |job| std::thread::Builder::new().name("dns-ask".into()).spawn_scoped(scope, move || run(job));
+        let threads: Vec<_> = jobs.iter().map(|job| (job, start(job))).collect();
+        let outcome = |(job, thread): (&Job, std::io::Result<std::thread::ScopedJoinHandle<'_, Outcome>>)| {
+            let done = match thread {
+                Ok(thread) => thread.join().unwrap_or_default(),
+                Err(error) => {
+                    Outcome { refused: Some(format!("no thread to ask on: {error}")), ..Outcome::default() }
+                }
+            };
+            (job.clone(), done)
         };
         threads.into_iter().map(outcome).collect()
     })

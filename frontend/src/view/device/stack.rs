@@ -72,6 +72,10 @@ fn watch(store: Store) -> Past {
     let past = Past::default();
     Effect::new(move |_| {
         store.track(Topic::DeviceStat);
+        // A moment of the past that is gone back to is no new sample.
+        if store.rewound().get_untracked().is_some() {
+            return;
+        }
         past.update(|past| {
             store.with(|s| {
                 past.retain(|key, _| s.device_stat.contains_key(key));

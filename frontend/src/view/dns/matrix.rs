@@ -60,7 +60,7 @@ fn column((id, name): (String, String)) -> AnyView {
 
 fn cell(said: Option<Said>) -> AnyView {
     let Some(Said { text, tone, title }) = said else {
-        return view! { <td data-tone="quiet" title="that name is on none of its networks">"–"</td> }
+        return view! { <td data-tone="quiet" title="not asked there: that name is on none of its networks, or its answer does not pass the filter">"–"</td> }
             .into_any();
     };
     view! { <td data-tone=tone title=unit::printable(&title)>{unit::printable(&text)}</td> }.into_any()

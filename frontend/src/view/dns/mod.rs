@@ -187,7 +187,8 @@ fn again(store: Store) -> impl IntoView {
         )
         | None => String::new(),
     };
-    let replayed = move || !matches!(store.origin().get(), Origin::Live);
+    // What is asked now is not seen in a recording or in the past.
+    let replayed = move || !matches!(store.origin().get(), Origin::Live) || store.rewound().get().is_some();
     view! {
         <button
             type="button"

@@ -9,6 +9,7 @@ use crate::store::dns::{gravity, said};
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::view::sheet::{Datum, Sheet};
+use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::Column;
 
 pub(super) static SHEET: Sheet<LineKey> = Sheet {
@@ -42,7 +43,7 @@ static COLUMNS: [Column; 11] = [
     Column::text("source", "Source", 66, "dns, or its hosts file").spare(4),
     Column::text("server", "Server", 110, "who answered, or was asked last").spare(3),
     Column::text("expected", "Engine says", 130, "addresses the engine has for that name on its networks").spare(2),
-    Column::number("age", "Asked", 80, "how long ago").spare(1),
+    Column::text("age", "Asked at", 80, "time of day").spare(1),
 ];
 
 const FIELDS: [Field; 9] = [
@@ -76,7 +77,9 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "source" => Datum::text(row.source.name()),
         "server" => Datum::maybe(row.server.as_deref().map(unit::printable)),
         "expected" => Datum::text(row.expected.join(" ")),
-        "age" => Datum::maybe(row.asked_at.map(unit::time_of_day)),
+        "age" => Datum::maybe(
+            row.asked_at.map(|at| unit::time_of_day(at.saturating_add_signed(zone_offset_nanos()))),
+        ),
         _ => Datum::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! How each container finds names: its resolv.conf, its hosts file, its order of lookup.
 
-use glasshull_shared::domain::dns::ResolverKey;
+use glasshull_shared::domain::dns::{DnsRecord, ResolverKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -74,8 +74,10 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "order" => Datum::maybe(row.lookup_order.as_deref().map(unit::printable)),
         "hosts" => Datum::count(row.hosts.iter().map(|line| line.names.len()).sum()),
         "names" => {
-            let names: std::collections::BTreeSet<&str> =
-                of_container(s, id).map(|(key, _)| key.name.as_str()).collect();
+            let names: std::collections::BTreeSet<&str> = of_container(s, id)
+                .filter(|(key, _)| key.record != DnsRecord::Ptr)
+                .map(|(key, _)| key.name.as_str())
+                .collect();
             Datum::count(names.len())
         }
         _ => Datum::default(),
