@@ -151,6 +151,9 @@ fn line(wish: &Wish, one: &Named, variables: &mut BTreeSet<String>) -> Result<St
         Form::ConnectTo => format!("--connect-to {name}::{}:\n", bracketed(*first)),
         Form::Env => {
             let variable = variable(name);
+            if is_the_shells(&variable) {
+                return Err("a shell or the loader goes by a variable of that name");
+            }
             if !variables.insert(variable.clone()) {
                 return Err("another name gives the same variable");
             }
@@ -188,9 +191,35 @@ fn variable(name: &str) -> String {
     if text.starts_with(|c: char| c.is_ascii_digit()) { format!("_{text}") } else { text }
 }
 
+/// What a container must not set by calling itself so.
+fn is_the_shells(variable: &str) -> bool {
+    const TAKEN: [&str; 12] = [
+        "PATH",
+        "IFS",
+        "HOME",
+        "ENV",
+        "BASH_ENV",
+        "SHELL",
+        "USER",
+        "PWD",
+        "TERM",
+        "PS1",
+        "PS4",
+        "PROMPT_COMMAND",
+    ];
+    TAKEN.contains(&variable) || ["LD_", "BASH_FUNC"].iter().any(|start| variable.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_sets_nothing_that_a_shell_goes_by() {
+        let names = ["path", "ld_preload", "IFS", "db"].map(|name| named(name, &["10.0.0.1"]));
+        let out = write(Form::Env, "", &names);
+        assert_eq!((out.text.as_str(), out.left_out.len()), ("DB=10.0.0.1\n", 3));
+    }
 
     fn named(name: &str, addresses: &[&str]) -> Named {
         Named { name: name.into(), addresses: addresses.iter().map(|a| a.parse().unwrap()).collect() }

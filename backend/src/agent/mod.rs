@@ -35,6 +35,9 @@ const GATHER_NEWS: Duration = Duration::from_millis(20);
 /// Looks at open files at once: where file systems do not answer each takes seconds, and other threads must be left.
 static LOOKS: Semaphore = Semaphore::const_new(3);
 
+/// Persons' questions for names at once: each may wait for silent servers.
+static INQUIRIES: Semaphore = Semaphore::const_new(2);
+
 /// Runs the live source until `shutdown`: ticks only while somebody subscribes to something.
 pub(crate) async fn run(
     mut live: Live,
@@ -109,14 +112,17 @@ fn answer(ask: Ask, live: &mut Live) {
         Request::Question(Question::Control) => Answer::Control(control::refusal(live)),
         Request::Question(Question::NamesAgain) => live.ask_names_again(),
         Request::Question(Question::Names { container, names }) => {
-            match live.dns().inquiry(&container, &names) {
-                Ok(inquiry) => {
+            match (live.dns().inquiry(&container, &names), INQUIRIES.try_acquire()) {
+                (Ok(inquiry), Ok(permit)) => {
                     tokio::task::spawn_blocking(move || {
-                        let _ = ask.reply.send(inquiry.answer()); // the client may have gone meanwhile
+                        let answer = inquiry.answer();
+                        drop(permit);
+                        let _ = ask.reply.send(answer); // the client may have gone meanwhile
                     });
                     return;
                 }
-                Err(why) => Answer::Failed(why),
+                (Ok(_), Err(_)) => Answer::Failed("others ask for names too: ask again".into()),
+                (Err(why), _) => Answer::Failed(why),
             }
         }
         Request::Question(Question::Process(key)) => {

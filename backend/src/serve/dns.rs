@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use glasshull_shared::dns_export::{Form, Wish, export, is_host_name, with_addresses};
 use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsStatus, ResolverKey};
+use glasshull_shared::domain::engine::EngineState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use glasshull_shared::unit::printable;
 use serde::Deserialize;
@@ -22,6 +23,8 @@ use glasshull_shared::subject;
 
 /// How long engines and resolvers may take before what is there is given.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a list of containers may take behind an engine's first word.
+const ENGINES_TELL: Duration = Duration::from_millis(1500);
 /// How often it is looked whether answers are there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Wildcard domain of HOSTALIASES when none is named.
@@ -92,6 +95,12 @@ pub(super) async fn names(
     if !snapshot.resolver.contains_key(&ResolverKey { container: id.clone() }) {
         return (StatusCode::CONFLICT, "it does not run: nobody asks there\n").into_response();
     }
+    // A script would write an empty file over a good one.
+    let pending = of_container(&snapshot, &id).any(|(_, row)| row.status == DnsStatus::Pending);
+    let silent = snapshot.engine.values().any(|row| row.state != EngineState::Connected);
+    if pending || (of_container(&snapshot, &id).next().is_none() && silent) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "names are not known yet; ask again\n").into_response();
+    }
     let kind = if wish.form == Form::Json { "application/json" } else { "text/plain; charset=utf-8" };
     let head = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
     (head, text(&snapshot, &id, &wish)).into_response()
@@ -99,17 +108,25 @@ pub(super) async fn names(
 
 /// The tables once every name of the container is answered, or what there is when patience ends; `None` without any.
 async fn settled(hub: &Arc<Hub>, subject: &str) -> Option<Arc<Snapshot>> {
-    let topics: TopicSet =
-        [Topic::Container, Topic::Process, Topic::Resolver, Topic::DnsName].into_iter().collect();
-    let until = Instant::now() + PATIENCE;
+    let topics: TopicSet = [Topic::Engine, Topic::Container, Topic::Process, Topic::Resolver, Topic::DnsName]
+        .into_iter()
+        .collect();
+    let began = Instant::now();
+    let until = began + PATIENCE;
     // Collected as long as this lives.
     let _wanted = hub.subscribe(topics);
     let mut last = None;
     while Instant::now() < until {
         if let Some(snapshot) = hub.latest(topics) {
-            if let Ok((key, _)) = subject::find(&snapshot.container, subject)
-                && is_settled(&snapshot, &key.id)
-            {
+            let known = subject::find(&snapshot.container, subject);
+            let told = !snapshot.engine.is_empty()
+                && snapshot.engine.values().all(|row| row.state == EngineState::Connected);
+            let settled = match known {
+                Ok((key, _)) => is_settled(&snapshot, &key.id),
+                // All engines have told, and none knows it.
+                Err(_) => told && began.elapsed() > ENGINES_TELL,
+            };
+            if settled {
                 return Some(snapshot);
             }
             last = Some(snapshot);

@@ -107,7 +107,7 @@ type Answer<'a> = (&'a DnsNameKey, &'a DnsName);
 /// Answers for one name by the container that gets them.
 type ByContainer<'a> = BTreeMap<&'a str, Vec<Answer<'a>>>;
 
-/// The matrix of some answers. Addresses of both families stand in one cell; that a name has no IPv6 address is not worth a word.
+/// The matrix of some answers, the oddest names first, short ids last. Addresses of both families stand in one cell; that a name has no IPv6 address is not worth a word.
 pub fn matrix<'a>(snapshot: &Snapshot, keys: impl Iterator<Item = &'a DnsNameKey>) -> Matrix {
     let mut cells: BTreeMap<&str, ByContainer<'_>> = BTreeMap::new();
     let forward = keys.filter(|key| matches!(key.record, DnsRecord::A | DnsRecord::Aaaa));
@@ -124,7 +124,9 @@ pub fn matrix<'a>(snapshot: &Snapshot, keys: impl Iterator<Item = &'a DnsNameKey
     let grave =
         |by: &ByContainer<'_>| by.values().flatten().map(|(_, row)| gravity(row)).max().unwrap_or_default();
     let mut names: Vec<_> = cells.into_iter().collect();
-    names.sort_by_key(|(_, by)| std::cmp::Reverse(grave(by)));
+    let ids: BTreeSet<&str> = snapshot.container.keys().map(|key| unit::short_id(&key.id)).collect();
+    // Short ids are names that nobody types: they come last.
+    names.sort_by_key(|(name, by)| (std::cmp::Reverse(grave(by)), ids.contains(name)));
     let more_names = names.len().saturating_sub(NAMES);
     names.truncate(NAMES);
     let rows = names.into_iter().map(|(name, by)| MatrixRow {
@@ -145,6 +147,8 @@ fn both(all: &[Answer<'_>]) -> Said {
         let empty = |(gravity, said): &(u8, Said)| *gravity == 0 && said.tone == "quiet";
         said.retain(|one| !empty(one));
     }
+    // Both may have failed in the same way.
+    said.dedup_by(|a, b| a.1.text == b.1.text);
     let tone = said.iter().max_by_key(|(gravity, _)| *gravity).map_or("quiet", |(_, one)| one.tone);
     let join = |part: fn(&Said) -> &str, with: &str| {
         said.iter().map(|(_, one)| part(one)).collect::<Vec<_>>().join(with)
@@ -243,6 +247,26 @@ mod tests {
         assert_eq!(texts(&drawn.rows[1]), ["10.1.0.3", ""]);
         let cell = drawn.rows[0].cells[1].clone().unwrap_or_default();
         assert_eq!((cell.tone, cell.title.ends_with("conflict: a gets 10.1.0.2")), ("attention", true));
+    }
+
+    #[test]
+    fn short_ids_come_last_and_one_failure_is_said_once() {
+        let mut s = snapshot(&[
+            ("a", "0123456789ab", DnsRecord::A, &["10.1.0.2"]),
+            ("a", "web", DnsRecord::A, &[]),
+            ("a", "web", DnsRecord::Aaaa, &[]),
+        ]);
+        let id = glasshull_shared::domain::container::ContainerKey { id: "0123456789ab".repeat(5) };
+        s.container.insert(id, Arc::default());
+        for record in [DnsRecord::A, DnsRecord::Aaaa] {
+            let key = DnsNameKey { container: "a".into(), name: "web".into(), record };
+            if let Some(row) = s.dns_name.get_mut(&key) {
+                Arc::make_mut(row).status = DnsStatus::Refused;
+            }
+        }
+        let drawn = matrix(&s, s.dns_name.keys());
+        let rows: Vec<_> = drawn.rows.iter().map(|row| (row.name.as_str(), texts(row))).collect();
+        assert_eq!(rows, [("web", vec!["refused"]), ("0123456789ab", vec!["10.1.0.2"])]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl DnsPart {
     /// Has all that is older than a moment asked for again.
     pub(crate) fn ask_again(&mut self) -> Answer {
         if self.worker.is_none() {
-            return Answer::Failed("nobody watches names: nothing is asked".into());
+            return Answer::Done("no container has a resolver to ask, or nobody watches names".into());
         }
         let now = clock::monotonic();
         self.asked.retain(|_, asked| now.saturating_sub(asked.at) < AGAIN_NANOS);
@@ -174,7 +174,7 @@ impl DnsPart {
             came = self.take();
             self.ask(troubles);
         } else {
-            self.worker = None;
+            self.stop_asking();
         }
         if changed || came {
             let rows = relate(self.known(container, next), &self.plans, &self.answered);
@@ -234,6 +234,14 @@ impl DnsPart {
         came
     }
 
+    /// What was on its way is asked again by the next who wants to know.
+    fn stop_asking(&mut self) {
+        if self.is_waiting() {
+            self.asked.clear();
+        }
+        self.worker = None;
+    }
+
     /// Hands over what is new or no longer fresh; nothing while answers are on their way.
     fn ask(&mut self, troubles: &mut Troubles) {
         if self.is_waiting() {
@@ -272,8 +280,9 @@ impl DnsPart {
             }
         }
         self.refused = None;
-        if let Some(worker) = &mut self.worker {
-            worker.order(jobs);
+        if self.worker.as_mut().is_some_and(|worker| !worker.order(jobs)) {
+            self.asked.clear();
+            self.worker = None;
         }
     }
 

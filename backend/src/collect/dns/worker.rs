@@ -41,12 +41,15 @@ impl Worker {
         Ok(Self { jobs, done, waiting: 0 })
     }
 
-    /// Hands over jobs; their outcomes come by [`Worker::take`].
-    pub(crate) fn order(&mut self, jobs: Vec<Job>) {
+    /// Hands over jobs; their outcomes come by [`Worker::take`]. False when the thread has died.
+    #[must_use]
+    pub(crate) fn order(&mut self, jobs: Vec<Job>) -> bool {
         let count = jobs.len();
-        if self.jobs.send(jobs).is_ok() {
+        let taken = self.jobs.send(jobs).is_ok();
+        if taken {
             self.waiting += count;
         }
+        taken
     }
 
     /// Jobs without outcome yet.

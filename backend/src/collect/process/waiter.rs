@@ -154,6 +154,11 @@ struct Strip {
 impl Strip {
     /// The cell of a second; seconds without a look before it are absent.
     fn cell(&mut self, second: u64) -> Option<&mut u8> {
+        if second >= self.since + 2 * STRIP_SECS as u64 {
+            // Nothing of it is seen any more, or the clock was set forward.
+            self.cells.clear();
+            self.since = second;
+        }
         while self.since + (self.cells.len() as u64) <= second {
             if self.cells.len() == STRIP_SECS {
                 self.cells.pop_front();
@@ -199,6 +204,7 @@ impl Seen {
         // A clock that was set back begins anew: what came after is not before.
         if second + 2 < self.now {
             self.strips.clear();
+            self.now = second;
         }
         self.now = self.now.max(second);
         let second = self.now;
@@ -231,11 +237,11 @@ impl Seen {
         }
         let oldest = second.saturating_sub(STRIP_SECS as u64);
         self.strips.retain(|_, strip| strip.last_wait > oldest);
-        while self.strips.len() > FOLLOWED_AT_MOST {
-            let first = self.strips.iter().min_by_key(|(_, strip)| strip.last_wait).map(|(key, _)| *key);
-            if let Some(key) = first {
-                self.strips.remove(&key);
-            }
+        let over = self.strips.len().saturating_sub(FOLLOWED_AT_MOST);
+        if over > 0 {
+            let mut last: Vec<_> = self.strips.iter().map(|(key, strip)| (strip.last_wait, *key)).collect();
+            last.sort_unstable();
+            last.iter().take(over).for_each(|(_, key)| drop(self.strips.remove(key)));
         }
     }
 }
@@ -296,6 +302,8 @@ mod tests {
         assert_eq!(seen.strips.len(), FOLLOWED_AT_MOST);
         seen.take(began, seen_look(&[1], &[1]));
         assert_eq!(seen.strips.len(), 1, "the clock was set back");
+        seen.take(began + 1, seen_look(&[1], &[]));
+        assert_eq!((seen.strips.len(), seen.now), (1, began + 1));
         assert!(seen.strips[&key(1)].row(seen.now).strip.iter().all(|cell| *cell <= LOOKS_PER_SEC));
     }
 
