@@ -5,8 +5,10 @@
 //! tick takes long. Who needs those tables for themselves has them read as ever, and rules are judged no oftener.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use glasshull_shared::domain::finding::Rule;
+use glasshull_shared::delta::Table;
+use glasshull_shared::domain::finding::{Finding, FindingKey, Rule};
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
@@ -21,6 +23,8 @@ const EVERY: u64 = 5_000_000_000;
 /// What is dear is read again after so many nanoseconds when a container came or went: one that is restarted again and again
 /// must not have all read at each tick.
 const AT_NEWS: u64 = 10_000_000_000;
+/// Findings that are remembered while nobody watches.
+const KNOWN_AT_MOST: usize = 5000;
 /// Timer slack: a judgement that is due in a moment is due now.
 const SLACK: u64 = 300_000_000;
 /// Tables that are dear, and the nanoseconds between two readings, in the order they need one another: mountinfo of each
@@ -47,6 +51,10 @@ pub(crate) struct FindingPart {
     /// Init of each container that runs, as of the last tick.
     running: Vec<u32>,
     last: Option<u64>,
+    /// As of the last judgement.
+    found: Table<FindingKey, Finding>,
+    /// What was found when somebody watched last: still there, it is no news and as old as it was. Until each group was read again.
+    known: Table<FindingKey, Finding>,
 }
 
 /// What a tick reads for findings.
@@ -71,12 +79,19 @@ impl FindingPart {
             began: false,
             running: Vec::new(),
             last: None,
+            found: Table::new(),
+            known: Table::new(),
         }
     }
 
-    /// Forgets what was seen.
+    /// Forgets what was seen, but not what was found.
     pub(crate) fn release(&mut self) {
-        *self = Self::new(self.root.clone());
+        let mut known = std::mem::take(&mut self.known);
+        known.extend(std::mem::take(&mut self.found));
+        if known.len() > KNOWN_AT_MOST {
+            known.clear(); // many came and went before all was judged once
+        }
+        *self = Self { known, ..Self::new(self.root.clone()) };
     }
 
     /// What of these tables a tick can tell: before the first judgement, that nothing was found would be no news but a guess.
@@ -146,13 +161,22 @@ impl FindingPart {
         let at = clock::now_nanos();
         self.watch.look(next, at);
         let facts = Facts { now: at, snapshot: next, watch: &self.watch, deleted: &self.deleted };
-        let found = find(&facts, &next.finding);
+        let mut before = self.known.clone();
+        before.extend(next.finding.iter().map(|(key, row)| (key.clone(), Arc::clone(row))));
+        let found = find(&facts, &before);
         // What was so before anybody looked is no news.
         if self.last.is_some() {
-            for (kind, container, text) in changes(&next.finding, &found) {
+            let is_news = |key: &FindingKey| !self.known.contains_key(key) || next.finding.contains_key(key);
+            let news = found.iter().filter(|(key, _)| is_news(key));
+            let news = news.map(|(key, row)| (key.clone(), Arc::clone(row))).collect();
+            for (kind, container, text) in changes(&next.finding, &news) {
                 containers.tell(kind, container, at, text);
             }
         }
+        if self.due.iter().all(Option::is_some) {
+            self.known.clear();
+        }
+        self.found.clone_from(&found);
         next.finding = found;
         self.last = Some(now);
     }
@@ -172,9 +196,8 @@ pub(crate) fn needed() -> TopicSet {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use glasshull_shared::domain::container::{Container, ContainerKey};
+    use glasshull_shared::domain::finding::Subject;
 
     use super::*;
 
@@ -221,6 +244,17 @@ mod tests {
         assert_eq!(part.told(demand), demand);
         part.release();
         assert!(!part.told(demand).contains(Topic::Finding));
+    }
+
+    #[test]
+    fn what_was_found_is_known_to_the_next_watcher() {
+        let mut part = FindingPart::new(Root::host());
+        let key = FindingKey { rule: Rule::HostLike, subject: Subject::Host };
+        part.found.insert(key.clone(), Arc::new(Finding { raised_at: 7, ..Finding::default() }));
+        part.release();
+        part.release();
+        assert_eq!(part.known.get(&key).map(|row| row.raised_at), Some(7));
+        assert!(part.found.is_empty() && part.last.is_none());
     }
 
     #[test]

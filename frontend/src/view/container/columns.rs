@@ -28,14 +28,14 @@ pub(super) static COLUMNS: [Column; 21] = [
         78,
         "what somebody should look at: ▲ trouble, ● attention; the inspector tells",
     )
-    .spare(4),
+    .spare(1),
     Column::text("image", "Image", 126, "image reference as the user gave it")
         .kind(Kind::Code)
-        .spare(1)
+        .spare(2)
         .grow(),
     Column::text("runtime", "Runtime", 84, "who runs it").extra(),
     Column::text("project", "Project", 96, "compose project").extra(),
-    Column::text("health", "Health", 92, "outcome of the image's health check").spare(2),
+    Column::text("health", "Health", 92, "outcome of the image's health check").spare(4),
     Column::number(
         "cpu_ratio",
         "CPU %",

@@ -23,7 +23,8 @@ pub(super) fn card() -> AnyView {
     let since = move || {
         let now = store.tick().get().at;
         let since = case.with(|case| case.as_deref().map(|case| case.since))?;
-        Some(format!("for {}", unit::duration(now.saturating_sub(since) / SECOND * SECOND)))
+        let age = now.saturating_sub(since) / SECOND * SECOND;
+        (age > 0).then(|| format!("for {}", unit::duration(age)))
     };
     let card = move || {
         view! {

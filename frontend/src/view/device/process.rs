@@ -91,7 +91,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "pid" => Datum::pid(key.pid),
         "container" => {
             let named = row.container.as_ref().map(|id| unit::printable(&container_name(s, id)));
-            named.map_or_else(|| Datum::text("(host)").tone("quiet"), Datum::text)
+            named.map_or_else(|| Datum::text("host").tone("quiet"), Datum::text)
         }
         "state" => Datum::maybe(stat.map(|stat| stat.state.letter().to_string())),
         "storage" => {
