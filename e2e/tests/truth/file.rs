@@ -305,7 +305,8 @@ pub(crate) fn growth(context: &mut Context) -> Result<()> {
     let (by_size, by_position) =
         (fraction(row, "size_per_sec")? * 2.0, fraction(row, "position_per_sec")? * 2.0);
     ensure!(by_size <= grown * 1.05 && by_size >= grown * 0.3, "{by_size} of {grown} bytes: {}", brief(row));
-    ensure!((by_size / by_position - 1.0).abs() < 0.01, "position and size part: {}", brief(row));
+    // Position and size are read one after the other, and it writes in between.
+    ensure!((by_size / by_position - 1.0).abs() < 0.2, "position and size part: {}", brief(row));
     let at_rest = &self::told(context, scene.on_host()?, "200ms")?["5"];
     same(at_rest, "size_per_sec", &json!(0.0))?;
     same(at_rest, "position_per_sec", &json!(0.0))
