@@ -66,13 +66,13 @@ pub fn time_of_day(nanos: u64) -> String {
     format!("{:02}:{:02}:{:02}", secs / 3_600, secs % 3_600 / 60, secs % 60)
 }
 
-/// When something began, as `ps` writes it: the time today, else day and month, else the year. Both instants in the
+/// When something began, as `ps` writes it: the time when it is less than a day ago, else day and month, else the year. Both instants in the
 /// same zone.
 pub fn since(nanos: u64, now: u64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     const DAY: u64 = 86_400_000_000_000;
-    if nanos / DAY == now / DAY {
+    if now.saturating_sub(nanos) < DAY {
         return time_of_day(nanos);
     }
     let (year, month, day) = civil(nanos / DAY);
@@ -225,6 +225,7 @@ mod tests {
         assert_eq!(date_time(1_795_357_880 * SEC), "2026-11-22 14:31:20");
         let now = 1_795_357_880 * SEC;
         assert_eq!(since(now - 60 * SEC, now), "14:30:20");
+        assert_eq!(since(now - 20 * 3_600 * SEC, now), "18:31:20");
         assert_eq!(since(now - 86_400 * SEC, now), "Nov 21");
         assert_eq!(since(951_782_400 * SEC, now), "2000");
     }
