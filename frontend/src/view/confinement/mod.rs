@@ -4,20 +4,13 @@
 mod container;
 mod mount;
 
-use std::sync::Arc;
-
 use glasshull_shared::domain::mount::MountKey;
-use glasshull_shared::snapshot::Topic;
-use glasshull_shared::unit;
+use glasshull_shared::snapshot::Snapshot;
 use leptos::prelude::*;
 
-use super::sheet::Sheet;
-use super::{Parsed, filter_box};
-use crate::store::filter::Query;
-use crate::store::network::trouble_of;
-use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::segments::Segments;
-use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
+use super::sheet::{Page, Sheet};
+use crate::store::{Selection, use_choice};
+use crate::widget::table::Table;
 
 static SHEETS: [&Sheet<LineKey>; 2] = [&container::SHEET, &mount::SHEET];
 const NAMES: &[(&str, &str)] = &[("", "Containers"), ("mounts", "Mounts")];
@@ -28,8 +21,6 @@ pub(super) enum LineKey {
     Container(String),
     Mount(MountKey),
 }
-
-type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
 
 /// The view.
 pub(super) fn render() -> AnyView {
@@ -47,128 +38,22 @@ pub(super) fn render() -> AnyView {
 
 /// One table with what belongs to it.
 fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
-    let (store, choice) = (use_store(), use_choice());
-    store.want_here(sheet.topics);
-    let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, sheet.fields)));
-    let order = Memo::new(move |_| {
-        let own = (sheet.order.0.to_owned(), sheet.order.1);
-        choice.sort.get().map_or(own, |s| (s.column, s.descending))
-    });
-    let arranged: Memo<Arranged> = Memo::new_with_compare(
-        move |_| {
-            let order = order.get();
-            let filtered = choice.filter.with(|f| !f.trim().is_empty());
-            query.with(|(query, _)| {
-                store.read(sheet.topics, |s| {
-                    let (keys, all) = sheet.arrange(s, filtered.then_some(query), (&order.0, order.1));
-                    (Arc::new(keys.into_iter().map(Line::row).collect()), all)
-                })
-            })
-        },
-        |_, _| true,
-    );
+    let page = Page::open(sheet);
     // Several mounts lead to the same container.
     let picked = RwSignal::new(None::<LineKey>);
-    let model = TableModel {
-        label: sheet.title,
-        columns: sheet.columns,
-        chosen: choice.columns,
-        indent: Signal::stored(0),
-        lines: Memo::new_with_compare(move |_| arranged.with(|a| Arc::clone(&a.0)), |_, _| true).into(),
-        paint: Arc::new(move |line: &Line<LineKey>, columns: &[&'static Column]| {
-            store.with(|s| sheet.cells(s, &line.key, columns))
-        }),
-        order: Signal::derive(move || Some(order.get())),
-        on_order: Callback::new(move |(column, descending)| {
-            choice.set_sort(Some(Sort { column, descending }))
-        }),
-        selected: Signal::derive(move || selected_line(store, choice, arranged, picked.get())),
-        on_select: Callback::new(move |key: LineKey| {
-            if let Some(id) = container_of(store, &key) {
-                picked.set(Some(key));
-                choice.select(Some(Selection::Container(id)));
-            }
-        }),
-        on_cursor: Callback::new(move |key: LineKey| {
-            if choice.selected.with_untracked(Option::is_some)
-                && let Some(id) = container_of(store, &key)
-            {
-                picked.set(Some(key));
-                choice.move_selection(Selection::Container(id));
-            }
-        }),
-        on_fold: Callback::new(|_| {}),
-    };
+    let model = page.model(leads, page.chosen(leads, picked), picked);
     view! {
-        {toolbar(choice, sheet, query)}
-        <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
-        {totals(sheet, arranged)}
+        {page.toolbar(NAMES, sheet.id, true, ())}
+        <Table model=model empty=move || view! { <p>{move || page.why_empty()}</p> } />
+        {page.totals()}
     }
     .into_any()
 }
 
-fn toolbar(choice: Choice, sheet: &'static Sheet<LineKey>, query: Memo<Parsed>) -> impl IntoView {
-    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
-    view! {
-        <div class="toolbar">
-            {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            <Segments
-                label="Table"
-                options=NAMES
-                value=Signal::stored(sheet.id.to_owned())
-                on_choose=Callback::new(choose)
-            />
-            <ColumnChooser
-                all=sheet.columns
-                chosen=choice.columns
-                on_choose=Callback::new(move |columns| choice.set_columns(columns))
-            />
-        </div>
-    }
-}
-
-fn totals(sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> impl IntoView {
-    let shown = move || arranged.with(|a| unit::count(a.0.len() as u64));
-    let all = move || arranged.with(|a| format!(" of {} {}", unit::count(a.1 as u64), sheet.noun));
-    let out = move || {
-        let hidden = arranged.with(|a| a.1 - a.0.len());
-        if hidden > 0 { format!("{} filtered out", unit::count(hidden as u64)) } else { String::new() }
-    };
-    view! {
-        <p class="totals">
-            <span><b>{shown}</b>{all}</span>
-            <span class="filtered">{out}</span>
-        </p>
-    }
-}
-
-fn why_empty(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> String {
-    if arranged.with(|a| a.1 > 0) {
-        return "Nothing passes the filter. Esc in its box empties it.".into();
-    }
-    store
-        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-        .unwrap_or_else(|| sheet.empty.to_owned())
-}
-
-fn container_of(store: Store, key: &LineKey) -> Option<String> {
-    match key {
+fn leads(s: &Snapshot, key: &LineKey) -> Option<Selection> {
+    let id = match key {
         LineKey::Container(id) => Some(id.clone()),
-        LineKey::Mount(key) => store.with(|s| s.mount.get(key).and_then(|row| row.container.clone())),
-    }
-}
-
-/// The line a person chose, while it leads to what is selected; else the first line that does.
-fn selected_line(
-    store: Store,
-    choice: Choice,
-    arranged: Memo<Arranged>,
-    picked: Option<LineKey>,
-) -> Option<LineKey> {
-    let wanted = choice.selected.get()?;
-    let leads = |key: &LineKey| container_of(store, key).map(Selection::Container).as_ref() == Some(&wanted);
-    if picked.as_ref().is_some_and(leads) {
-        return picked;
-    }
-    arranged.with(|a| a.0.iter().find(|line| leads(&line.key)).map(|line| line.key.clone()))
+        LineKey::Mount(key) => s.mount.get(key).and_then(|row| row.container.clone()),
+    };
+    id.map(Selection::Container)
 }

@@ -8,8 +8,6 @@ mod process;
 mod stack;
 mod wait;
 
-use std::sync::Arc;
-
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::device::DeviceKey;
 use glasshull_shared::domain::mount::MountKey;
@@ -19,13 +17,9 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::sheet::Sheet;
-use super::{Parsed, filter_box};
-use crate::store::filter::Query;
-use crate::store::network::trouble_of;
-use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::segments::Segments;
-use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
+use super::sheet::{Page, Sheet, tables};
+use crate::store::{Selection, use_choice};
+use crate::widget::table::Table;
 
 static SHEETS: [&Sheet<LineKey>; 4] = [&process::SHEET, &group::SHEET, &mount::SHEET, &block::SHEET];
 const NAMES: &[(&str, &str)] = &[
@@ -73,8 +67,6 @@ impl LineKey {
     }
 }
 
-type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
-
 /// The view.
 pub(super) fn render() -> AnyView {
     let table = use_choice().param("table");
@@ -92,7 +84,7 @@ fn drawn(id: &'static str) -> AnyView {
     match SHEETS.iter().find(|sheet| sheet.id == id) {
         Some(sheet) => page(sheet),
         None => view! {
-            <div class="toolbar">{tables(use_choice(), id)}</div>
+            <div class="toolbar">{tables(use_choice(), NAMES, id)}</div>
             {case::card()}
             {stack::panel()}
             {wait::page()}
@@ -101,93 +93,27 @@ fn drawn(id: &'static str) -> AnyView {
     }
 }
 
-/// Which of the tables.
-fn tables(choice: Choice, id: &'static str) -> impl IntoView {
-    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
-    view! { <Segments label="Table" options=NAMES value=Signal::stored(id.to_owned()) on_choose=Callback::new(choose) /> }
-}
-
 /// One table with what belongs to it.
 fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
-    let (store, choice) = (use_store(), use_choice());
-    store.want_here(sheet.topics);
+    let page = Page::open(sheet);
+    let Page { store, choice, .. } = page;
     store.want_here(&[Topic::HostStat]);
-    let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, sheet.fields)));
-    let order = Memo::new(move |_| {
-        let own = (sheet.order.0.to_owned(), sheet.order.1);
-        choice.sort.get().map_or(own, |s| (s.column, s.descending))
-    });
-    let arranged: Memo<Arranged> = Memo::new_with_compare(
-        move |_| {
-            let order = order.get();
-            let filtered = choice.filter.with(|f| !f.trim().is_empty());
-            query.with(|(query, _)| {
-                store.read(sheet.topics, |s| {
-                    let (keys, all) = sheet.arrange(s, filtered.then_some(query), (&order.0, order.1));
-                    (Arc::new(keys.into_iter().map(Line::row).collect()), all)
-                })
-            })
-        },
-        |_, _| true,
-    );
-    let model = TableModel {
-        label: sheet.title,
-        columns: sheet.columns,
-        chosen: choice.columns,
-        indent: Signal::stored(0),
-        lines: Memo::new_with_compare(move |_| arranged.with(|a| Arc::clone(&a.0)), |_, _| true).into(),
-        paint: Arc::new(move |line: &Line<LineKey>, columns: &[&'static Column]| {
-            store.with(|s| sheet.cells(s, &line.key, columns))
-        }),
-        order: Signal::derive(move || Some(order.get())),
-        on_order: Callback::new(move |(column, descending)| {
-            choice.set_sort(Some(Sort { column, descending }))
-        }),
-        selected: Signal::derive(move || choice.selected.get().and_then(LineKey::of)),
-        on_select: Callback::new(move |key: LineKey| {
-            if let Some(selection) = store.with(|s| key.selection(s)) {
-                choice.select(Some(selection));
-            }
-        }),
-        on_cursor: Callback::new(move |key: LineKey| {
-            // With the inspector open it follows the cursor; closed, it stays closed.
-            if choice.selected.with_untracked(Option::is_some)
-                && let Some(selection) = store.with(|s| key.selection(s))
-            {
-                choice.move_selection(selection);
-            }
-        }),
-        on_fold: Callback::new(|_| {}),
-    };
+    let selected = Signal::derive(move || choice.selected.get().and_then(LineKey::of));
+    let model = page.model(|s, key| key.selection(s), selected, RwSignal::new(None));
     let with_stack = sheet.id != block::SHEET.id;
     view! {
-        {toolbar(choice, sheet, query)}
+        {page.toolbar(NAMES, sheet.id, true, ())}
         {case::card()}
         {with_stack.then(stack::panel)}
-        <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
-        {totals(store, sheet, arranged)}
+        <Table model=model empty=move || view! { <p>{move || page.why_empty()}</p> } />
+        {totals(page)}
     }
     .into_any()
 }
 
-fn toolbar(choice: Choice, sheet: &'static Sheet<LineKey>, query: Memo<Parsed>) -> impl IntoView {
-    view! {
-        <div class="toolbar">
-            {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            {tables(choice, sheet.id)}
-            <ColumnChooser
-                all=sheet.columns
-                chosen=choice.columns
-                on_choose=Callback::new(move |columns| choice.set_columns(columns))
-            />
-        </div>
-    }
-}
-
 /// Counts, how much the host waits, and what cannot be seen here.
-fn totals(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> impl IntoView {
-    let shown = move || arranged.with(|a| unit::count(a.0.len() as u64));
-    let all = move || arranged.with(|a| format!(" of {} {}", unit::count(a.1 as u64), sheet.noun));
+fn totals(page: Page<LineKey>) -> impl IntoView {
+    let Page { store, sheet, arranged, .. } = page;
     let waits = move || store.read(&[Topic::HostStat], host_waits);
     let hidden = move || {
         let topic = sheet.topics.first().copied()?;
@@ -195,7 +121,7 @@ fn totals(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>
     };
     view! {
         <p class="totals">
-            <span><b>{shown}</b>{all}</span>
+            {page.count()}
             <span class="disk-waits">{waits}</span>
             <span class="missed">{hidden}</span>
         </p>
@@ -217,13 +143,4 @@ fn host_waits(s: &Snapshot) -> Option<String> {
         host.psi_io.map(|psi| format!("I/O pressure {}", unit::percent(psi.some.avg10_ratio.into())));
     let told: Vec<String> = iowait.into_iter().chain(pressure).collect();
     (!told.is_empty()).then(|| format!("the host: {}", told.join(", ")))
-}
-
-fn why_empty(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> String {
-    if arranged.with(|a| a.1 > 0) {
-        return "Nothing passes the filter. Esc in its box empties it.".into();
-    }
-    store
-        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-        .unwrap_or_else(|| sheet.empty.to_owned())
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{Arranged, LineKey};
+use super::LineKey;
 use crate::store::dns::{Matrix, MatrixRow, Said, matrix};
 use crate::store::{Selection, Store, use_choice};
+use crate::view::sheet::Arranged;
 
 /// The table; what passes the filter decides about rows and columns.
-pub(super) fn panel(store: Store, arranged: Memo<Arranged>) -> AnyView {
+pub(super) fn panel(store: Store, arranged: Memo<Arranged<LineKey>>) -> AnyView {
     let drawn = Memo::new(move |_| {
         arranged.with(|arranged| {
             let keys = arranged.0.iter().filter_map(|line| match &line.key {

@@ -5,22 +5,17 @@ mod matrix;
 mod name;
 mod resolver;
 
-use std::sync::Arc;
-
 use glasshull_shared::domain::dns::{DnsNameKey, DnsStatus};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use glasshull_shared::wire::{Answer, Origin, Question};
 use leptos::prelude::*;
 
-use super::sheet::Sheet;
-use super::{Parsed, filter_box};
+use super::sheet::{Page, Sheet};
 use crate::store::dns::gravity;
-use crate::store::filter::Query;
 use crate::store::network::trouble_of;
-use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
-use crate::widget::segments::Segments;
-use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
+use crate::store::{Selection, Store, use_choice};
+use crate::widget::table::{Table, TableModel};
 
 const NAMES: &[(&str, &str)] = &[("", "Names"), ("answers", "All answers"), ("resolvers", "Resolvers")];
 
@@ -39,9 +34,6 @@ impl LineKey {
     }
 }
 
-/// Lines that pass the filter, and how many there are.
-pub(super) type Arranged = (Arc<Vec<Line<LineKey>>>, usize);
-
 /// The view.
 pub(super) fn render() -> AnyView {
     let table = use_choice().param("table");
@@ -57,28 +49,10 @@ pub(super) fn render() -> AnyView {
 
 /// One table with what belongs to it.
 fn page(at: usize) -> AnyView {
-    let (store, choice) = (use_store(), use_choice());
     let sheet: &'static Sheet<LineKey> = if at == 2 { &resolver::SHEET } else { &name::SHEET };
-    store.want_here(sheet.topics);
-    let query = Memo::new(move |_| choice.filter.with(|f| Query::parse(f, sheet.fields)));
-    let order = Memo::new(move |_| {
-        let own = (sheet.order.0.to_owned(), sheet.order.1);
-        choice.sort.get().map_or(own, |s| (s.column, s.descending))
-    });
-    let arranged: Memo<Arranged> = Memo::new_with_compare(
-        move |_| {
-            let order = order.get();
-            let filtered = choice.filter.with(|f| !f.trim().is_empty());
-            query.with(|(query, _)| {
-                store.read(sheet.topics, |s| {
-                    let (keys, all) = sheet.arrange(s, filtered.then_some(query), (&order.0, order.1));
-                    (Arc::new(keys.into_iter().map(Line::row).collect()), all)
-                })
-            })
-        },
-        |_, _| true,
-    );
-    let empty = move || why_empty(store, sheet, arranged);
+    let page = Page::open(sheet);
+    let Page { store, arranged, .. } = page;
+    let empty = move || why_empty(page);
     let body = if at == 0 {
         let none = move || arranged.with(|a| a.0.is_empty());
         view! {
@@ -87,87 +61,33 @@ fn page(at: usize) -> AnyView {
         }
         .into_any()
     } else {
-        let model = model(store, choice, sheet, order, arranged);
-        view! { <Table model=model empty=move || view! { <p>{empty}</p> } /> }.into_any()
+        view! { <Table model=model(page) empty=move || view! { <p>{empty}</p> } /> }.into_any()
     };
+    let id = NAMES.get(at).map_or("", |name| name.0);
     view! {
-        {toolbar(store, choice, at, sheet, query)}
+        {page.toolbar(NAMES, id, at > 0, again(store))}
         {body}
-        {totals(store, sheet, arranged)}
+        {totals(page)}
     }
     .into_any()
 }
 
-fn model(
-    store: Store,
-    choice: Choice,
-    sheet: &'static Sheet<LineKey>,
-    order: Memo<(String, bool)>,
-    arranged: Memo<Arranged>,
-) -> TableModel<LineKey> {
+/// The line a person chose is selected as long as its container is; the inspector opens at its names.
+fn model(page: Page<LineKey>) -> TableModel<LineKey> {
+    let choice = page.choice;
     let picked = RwSignal::new(None::<LineKey>);
-    TableModel {
-        label: sheet.title,
-        columns: sheet.columns,
-        chosen: choice.columns,
-        indent: Signal::stored(0),
-        lines: Memo::new_with_compare(move |_| arranged.with(|a| Arc::clone(&a.0)), |_, _| true).into(),
-        paint: Arc::new(move |line: &Line<LineKey>, columns: &[&'static Column]| {
-            store.with(|s| sheet.cells(s, &line.key, columns))
-        }),
-        order: Signal::derive(move || Some(order.get())),
-        on_order: Callback::new(move |(column, descending)| {
-            choice.set_sort(Some(Sort { column, descending }));
-        }),
-        selected: Signal::derive(move || {
-            let selected = choice.selected.get();
-            picked.get().filter(|key| Some(key.selection()) == selected)
-        }),
-        on_select: Callback::new(move |key: LineKey| {
-            choice.select(Some(key.selection()));
-            choice.set_tab(Some("names".into()));
-            picked.set(Some(key));
-        }),
-        on_cursor: Callback::new(move |key: LineKey| {
-            // With the inspector open it follows the cursor; closed, it stays closed.
-            if choice.selected.with_untracked(Option::is_some) {
-                choice.move_selection(key.selection());
-                picked.set(Some(key));
-            }
-        }),
-        on_fold: Callback::new(|_| {}),
-    }
-}
-
-fn toolbar(
-    store: Store,
-    choice: Choice,
-    at: usize,
-    sheet: &'static Sheet<LineKey>,
-    query: Memo<Parsed>,
-) -> impl IntoView {
-    let choose = move |id: &str| choice.set_param("table", (!id.is_empty()).then(|| id.to_owned()));
-    let chooser = (at > 0).then(|| {
-        view! {
-            <ColumnChooser
-                all=sheet.columns
-                chosen=choice.columns
-                on_choose=Callback::new(move |columns| choice.set_columns(columns))
-            />
-        }
+    let selected = Signal::derive(move || {
+        let selected = choice.selected.get();
+        picked.get().filter(|key| Some(key.selection()) == selected)
     });
-    view! {
-        <div class="toolbar">
-            {filter_box(choice, sheet.placeholder, sheet.fields, query)}
-            <Segments
-                label="Table"
-                options=NAMES
-                value=Signal::stored(NAMES.get(at).map_or("", |name| name.0).to_owned())
-                on_choose=Callback::new(choose)
-            />
-            {chooser}
-            {again(store)}
-        </div>
+    let model = page.model(|_, key| Some(key.selection()), selected, picked);
+    let on_select = model.on_select;
+    TableModel {
+        on_select: Callback::new(move |key: LineKey| {
+            on_select.run(key);
+            choice.set_tab(Some("names".into()));
+        }),
+        ..model
     }
 }
 
@@ -204,9 +124,8 @@ fn again(store: Store) -> impl IntoView {
 }
 
 /// Counts, how old the oldest answer is, and what cannot be seen here.
-fn totals(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> impl IntoView {
-    let shown = move || arranged.with(|a| unit::count(a.0.len() as u64));
-    let all = move || arranged.with(|a| format!(" of {} {}", unit::count(a.1 as u64), sheet.noun));
+fn totals(page: Page<LineKey>) -> impl IntoView {
+    let Page { store, sheet, arranged, .. } = page;
     let odd = move || store.read(&[Topic::DnsName], odd);
     let age = move || {
         let now = store.tick().get().at;
@@ -220,7 +139,7 @@ fn totals(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>
     };
     view! {
         <p class="totals">
-            <span><b>{shown}</b>{all}</span>
+            {page.count()}
             <span>{odd}</span>
             <span class="dim">{age}</span>
             <span class="missed">{hidden}</span>
@@ -242,14 +161,8 @@ fn odd(s: &Snapshot) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn why_empty(store: Store, sheet: &'static Sheet<LineKey>, arranged: Memo<Arranged>) -> String {
-    if arranged.with(|a| a.1 > 0) {
-        return "Nothing passes the filter. Esc in its box empties it.".into();
-    }
-    if !sheet.topics.iter().all(|topic| store.is_fresh(*topic)) {
-        return "Reading…".into();
-    }
-    store
-        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-        .unwrap_or_else(|| sheet.empty.to_owned())
+fn why_empty(page: Page<LineKey>) -> String {
+    let Page { store, sheet, arranged, .. } = page;
+    let known = arranged.with(|a| a.1 > 0) || sheet.topics.iter().all(|topic| store.is_fresh(*topic));
+    if known { page.why_empty() } else { "Reading…".into() }
 }

@@ -1,12 +1,16 @@
 //! What a table of several in one view is: columns, filter fields and, for each cell, one datum that is shown, sorted by and
 //! filtered. Pure; `K` names a row.
 
+mod page;
+
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use crate::store::filter::{Field, Query, Record, Value};
 use crate::widget::table::order::{SortKey, sort_rows};
 use crate::widget::table::{Bar, Cell, Column};
+
+pub(super) use page::{Arranged, Page, tables};
 
 /// One table.
 pub(super) struct Sheet<K> {
