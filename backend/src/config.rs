@@ -13,6 +13,8 @@ use std::time::Duration;
 
 pub(crate) use archive::Files;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use glasshull_shared::dns_export::{PORTS, PROVIDER};
+
 pub(crate) use enter::Enter;
 pub(crate) use finding::Findings;
 pub(crate) use ns::Ns;
@@ -206,10 +208,10 @@ pub(crate) struct Dns {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Of hostaliases: a wildcard domain whose names hold an address: sslip.io, nip.io, traefik.me, or your own
-    #[arg(long, value_name = "SUFFIX", default_value = "sslip.io", value_parser = parse_provider)]
+    #[arg(long, value_name = "SUFFIX", default_value = PROVIDER, value_parser = parse_provider)]
     pub provider: String,
     /// Of curl: ports to write lines for (repeatable)
-    #[arg(long, value_name = "PORT", default_values_t = [80, 443], value_parser = value::port, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PORT", default_values_t = PORTS, value_parser = value::port, allow_negative_numbers = true)]
     pub port: Vec<u16>,
     /// How long each server may take for an answer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::interval, allow_hyphen_values = true)]

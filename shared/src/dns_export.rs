@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use crate::delta::Table;
 use crate::domain::dns::{DnsName, DnsNameKey, DnsRecord};
 
 /// A form.
@@ -47,6 +48,11 @@ impl Form {
     }
 }
 
+/// Wildcard domain of HOSTALIASES until another is chosen.
+pub const PROVIDER: &str = "sslip.io";
+/// Ports of `curl --resolve` until others are chosen.
+pub const PORTS: [u16; 2] = [80, 443];
+
 /// What HOSTALIASES can do and what not: goes at the head of such a file.
 pub const HOSTALIASES_LIMITS: &str = "\
 # For HOSTALIASES=FILE PROGRAM. Only glibc reads it, and not in setuid or static programs; only for names without
@@ -88,6 +94,15 @@ pub fn is_host_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
         && !name.starts_with('-')
         && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(plain))
+}
+
+/// What is known of the names of one container.
+pub fn of_container<'a>(
+    names: &'a Table<DnsNameKey, DnsName>,
+    id: &'a str,
+) -> impl Iterator<Item = (&'a DnsNameKey, &'a DnsName)> + use<'a> {
+    let own = names.iter().filter(move |(key, _)| key.container == id);
+    own.map(|(key, row)| (key, &**row))
 }
 
 /// Names that have addresses, each once, by name.

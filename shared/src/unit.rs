@@ -105,6 +105,11 @@ pub fn latency(nanos: u64) -> String {
     scaled(nanos as f64 / 1000.0, 1000.0, &["µs", "ms", "s"])
 }
 
+/// As [`latency`], of seconds.
+pub fn latency_secs(secs: impl Into<f64>) -> String {
+    latency((secs.into() * 1e9) as u64)
+}
+
 /// A duration for people: `3 d 4 h`, `12 min 5 s`, `340 ms`.
 pub fn duration(nanos: u64) -> String {
     let secs = nanos / 1_000_000_000;

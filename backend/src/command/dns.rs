@@ -171,7 +171,7 @@ fn table(container: &str, resolver: &Resolver, rows: &Table<DnsNameKey, DnsName>
             continue;
         }
         let ttl = row.ttl_secs.map_or_else(|| UNKNOWN.to_owned(), |ttl| format!("{ttl} s"));
-        let latency = row.latency_secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64));
+        let latency = row.latency_secs.map(unit::latency_secs);
         let latency = latency.unwrap_or_else(|| UNKNOWN.into());
         let answer =
             if row.answers.is_empty() { row.status.name().to_owned() } else { row.answers.join(" ") };

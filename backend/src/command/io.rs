@@ -9,7 +9,7 @@ use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat, IoCase};
 use glasshull_shared::domain::process::{
-    IoClass, IoPriority, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
+    IoPriority, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
 };
 use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::{Snapshot, Topic, merge};
@@ -200,7 +200,7 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
         [
             doer.key.pid.to_string(),
             doer.process.user.as_deref().map_or_else(|| unit::or_unknown(None), unit::printable),
-            unit::or_unknown(io.priority.map(priority)),
+            unit::or_unknown(io.priority.map(IoPriority::text)),
             rate(io.read_bytes_per_sec),
             rate(io.write_bytes_per_sec),
             rate(io.rchar_bytes_per_sec),
@@ -251,8 +251,7 @@ fn devices(snapshot: &Snapshot) -> impl Iterator<Item = (&DeviceKey, &Device, &D
 /// Of those through which something passed in the interval.
 fn device_lines(snapshot: &Snapshot) -> Vec<[String; 10]> {
     let count = |per_sec: Option<f32>| unit::or_unknown(per_sec.map(|count| format!("{count:.1}")));
-    let wait =
-        |secs: Option<f32>| unit::or_unknown(secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64)));
+    let wait = |secs: Option<f32>| unit::or_unknown(secs.map(unit::latency_secs));
     let at_work =
         devices(snapshot).filter(|(.., stat)| stat.utilization_ratio.is_some_and(|share| share > 0.0));
     at_work
@@ -281,16 +280,6 @@ fn rate(bytes: Option<f32>) -> String {
     unit::or_unknown(bytes.map(|bytes| unit::bytes_per_sec(bytes.into())))
 }
 
-/// As `iotop` writes it: `be/4`.
-fn priority(of: IoPriority) -> String {
-    match of.class {
-        IoClass::None => "none".to_owned(),
-        IoClass::RealTime => format!("rt/{}", of.level),
-        IoClass::BestEffort => format!("be/{}", of.level),
-        IoClass::Idle => "idle".to_owned(),
-    }
-}
-
 /// A table in columns as wide as their texts, or what to say when it is empty.
 fn section<const N: usize>(out: &mut String, empty: &str, heads: [&str; N], rows: Vec<[String; N]>) {
     out.push('\n');
@@ -307,6 +296,7 @@ mod tests {
     use glasshull_shared::domain::device::{CaseKind, CaseLink};
 
     use super::*;
+    use glasshull_shared::domain::process::IoClass;
 
     fn host() -> Snapshot {
         let mut snapshot = Snapshot::default();

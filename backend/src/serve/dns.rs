@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use glasshull_shared::dns_export::{Form, Wish, export, is_host_name, with_addresses};
-use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsStatus, ResolverKey};
+use glasshull_shared::dns_export::{
+    Form, PORTS, PROVIDER, Wish, export, is_host_name, of_container, with_addresses,
+};
+use glasshull_shared::domain::dns::{DnsRecord, DnsStatus, ResolverKey};
 use glasshull_shared::domain::engine::EngineState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use glasshull_shared::unit::printable;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
+use super::hub::Hub;
 use super::server::Sockets;
 use super::wire::stopped;
-use super::{cross_site, hub::Hub};
 use glasshull_shared::subject;
 
 /// How long engines and resolvers may take before what is there is given.
@@ -27,10 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const ENGINES_TELL: Duration = Duration::from_millis(1500);
 /// How often it is looked whether answers are there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Wildcard domain of HOSTALIASES when none is named.
-const PROVIDER: &str = "sslip.io";
-/// Ports of `curl --resolve` when none is named.
-const PORTS: [u16; 2] = [80, 443];
 /// More make no sense in one command.
 const PORTS_AT_MOST: usize = 20;
 
@@ -70,12 +68,8 @@ impl What {
 pub(super) async fn names(
     Path(subject): Path<String>,
     Query(what): Query<What>,
-    headers: HeaderMap,
     State(sockets): State<Sockets>,
 ) -> Response {
-    if cross_site(&headers) {
-        return (StatusCode::FORBIDDEN, "requests from other sites are not answered\n").into_response();
-    }
     let wish = match what.wish() {
         Ok(wish) => wish,
         Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
@@ -96,9 +90,9 @@ pub(super) async fn names(
         return (StatusCode::CONFLICT, "it does not run: nobody asks there\n").into_response();
     }
     // A script would write an empty file over a good one.
-    let pending = of_container(&snapshot, &id).any(|(_, row)| row.status == DnsStatus::Pending);
+    let pending = of_container(&snapshot.dns_name, &id).any(|(_, row)| row.status == DnsStatus::Pending);
     let silent = snapshot.engine.values().any(|row| row.state != EngineState::Connected);
-    if pending || (of_container(&snapshot, &id).next().is_none() && silent) {
+    if pending || (of_container(&snapshot.dns_name, &id).next().is_none() && silent) {
         return (StatusCode::SERVICE_UNAVAILABLE, "names are not known yet; ask again\n").into_response();
     }
     let kind = if wish.form == Form::Json { "application/json" } else { "text/plain; charset=utf-8" };
@@ -138,21 +132,13 @@ async fn settled(hub: &Arc<Hub>, subject: &str) -> Option<Arc<Snapshot>> {
 
 /// Its resolver was read, and what was asked of it answered. One without names to ask for is known only by its patience.
 fn is_settled(snapshot: &Snapshot, id: &str) -> bool {
-    let mut own = of_container(snapshot, id).peekable();
+    let mut own = of_container(&snapshot.dns_name, id).peekable();
     own.peek().is_some() && own.all(|(_, row)| row.status != DnsStatus::Pending)
-}
-
-fn of_container<'a>(
-    snapshot: &'a Snapshot,
-    id: &'a str,
-) -> impl Iterator<Item = (&'a DnsNameKey, &'a DnsName)> {
-    let rows = snapshot.dns_name.iter().filter(move |(key, _)| key.container == id);
-    rows.map(|(key, row)| (key, &**row))
 }
 
 /// The names in the form wanted; what it cannot say, or has no answer, as a comment where the form has comments.
 fn text(snapshot: &Snapshot, id: &str, wish: &Wish) -> String {
-    let named = with_addresses(of_container(snapshot, id));
+    let named = with_addresses(of_container(&snapshot.dns_name, id));
     let out = export(wish, &named);
     let mut text = out.text;
     if !matches!(wish.form, Form::HostAliases | Form::Hosts | Form::Env) {
@@ -161,7 +147,7 @@ fn text(snapshot: &Snapshot, id: &str, wish: &Wish) -> String {
     for (name, why) in out.left_out {
         let _ = writeln!(text, "# {}: left out: {why}", printable(&name));
     }
-    let silent = of_container(snapshot, id)
+    let silent = of_container(&snapshot.dns_name, id)
         .filter(|(key, _)| key.record == DnsRecord::A && !named.iter().any(|one| one.name == key.name));
     for (key, row) in silent {
         let _ = writeln!(text, "# {}: no answer: {}", printable(&key.name), row.status.name());
@@ -171,6 +157,8 @@ fn text(snapshot: &Snapshot, id: &str, wish: &Wish) -> String {
 
 #[cfg(test)]
 mod tests {
+    use glasshull_shared::domain::dns::{DnsName, DnsNameKey};
+
     use super::*;
 
     fn wish(format: &str, port: Option<&str>) -> Result<Wish, String> {

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,7 +11,6 @@ use glasshull_shared::domain::wire::{Limits, Refusal, Start};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::cross_site;
 use super::server::Sockets;
 use super::wire::{Wanted, stopped};
 
@@ -50,14 +49,7 @@ impl What {
 }
 
 /// Answers.
-pub(super) async fn wire(
-    Query(what): Query<What>,
-    headers: HeaderMap,
-    State(sockets): State<Sockets>,
-) -> Response {
-    if cross_site(&headers) {
-        return (StatusCode::FORBIDDEN, "requests from other sites are not answered\n").into_response();
-    }
+pub(super) async fn wire(Query(what): Query<What>, State(sockets): State<Sockets>) -> Response {
     let Some(gate) = sockets.hub.gate() else { return refuse(&Refusal::Recording) };
     let (told, answer) = oneshot::channel();
     let (file, parts) = mpsc::channel(PARTS_QUEUED);

@@ -135,6 +135,15 @@ pub(crate) async fn check(
     response
 }
 
+/// Keeps files from pages of other sites: an image there sends no Origin, but browsers say where it comes from.
+pub(crate) async fn own_site(request: Request, next: Next) -> Response {
+    let site = request.headers().get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    if matches!(site, Some("cross-site" | "same-site")) {
+        return (StatusCode::FORBIDDEN, "requests from other sites are not answered\n").into_response();
+    }
+    next.run(request).await
+}
+
 /// What can be had without a token: the way to enter it, and a sign of life that says nothing.
 fn is_open(path: &str) -> bool {
     path == login::PAGE || path == login::STYLE || path == HEALTH

@@ -27,7 +27,6 @@ mod socket;
 mod test;
 mod tick;
 
-use axum::http::HeaderMap;
 use server::Peer;
 
 /// Path of the WebSocket.
@@ -44,9 +43,3 @@ const FILES: &str = "/files/{container}";
 const IMAGE_FILES: &str = "/files/image/{*reference}";
 /// Path that says "ok" to whoever supervises the agent.
 const HEALTH: &str = "/healthz";
-
-/// Whether a page of another site caused the request: an image there sends no Origin, but browsers say where it comes from.
-fn cross_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
-    matches!(site, Some("cross-site" | "same-site"))
-}

@@ -73,7 +73,7 @@ pub fn said(key: &DnsNameKey, row: &DnsName) -> Said {
         (DnsSource::Dns, None) => key.record.name().to_owned(),
     };
     let ttl = row.ttl_secs.map(|ttl| format!("TTL {ttl} s"));
-    let latency = row.latency_secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64));
+    let latency = row.latency_secs.map(unit::latency_secs);
     let marks = row.marks.iter().map(|mark| format!("{}: {}", mark.oddity.name(), mark.evidence));
     let title: Vec<String> = [Some(from), ttl, latency].into_iter().flatten().chain(marks).collect();
     Said { text, tone, title: title.join("\n") }
@@ -154,15 +154,6 @@ fn both(all: &[Answer<'_>]) -> Said {
         said.iter().map(|(_, one)| part(one)).collect::<Vec<_>>().join(with)
     };
     Said { text: join(|one| &one.text, " "), tone, title: join(|one| &one.title, "\n") }
-}
-
-/// Answers of one container, by name.
-pub fn of_container<'a>(
-    snapshot: &'a Snapshot,
-    id: &'a str,
-) -> impl Iterator<Item = (&'a DnsNameKey, &'a DnsName)> + 'a {
-    let rows = snapshot.dns_name.iter().filter(move |(key, _)| key.container == id);
-    rows.map(|(key, row)| (key, &**row))
 }
 
 /// How a container finds names.

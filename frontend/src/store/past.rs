@@ -60,11 +60,6 @@ impl Past {
         self.moments.iter().min_by_key(|moment| moment.at.abs_diff(at))
     }
 
-    /// Instants of the oldest moment; `None` without any.
-    pub fn since(&self) -> Option<u64> {
-        self.moments.front().map(|first| first.at)
-    }
-
     fn forget_last(&mut self) {
         self.rows -= self.moments.pop_back().map_or(0, |last| last.rows);
     }
@@ -115,7 +110,7 @@ mod tests {
         for step in 0..300 {
             past.keep(step * STEP_NANOS, &snapshot(1), CPU());
         }
-        assert_eq!(past.since().map(|at| at / STEP_NANOS), Some(299 - 225));
+        assert_eq!(instants(&past).first(), Some(&(299 - 225)));
         past.keep(80 * STEP_NANOS, &snapshot(1), CPU());
         assert_eq!(instants(&past).last_chunk(), Some(&[79, 80]));
     }

@@ -43,7 +43,7 @@ pub(super) fn host(snapshot: &Snapshot) -> CaseLink {
 pub(super) fn device(found: &Found<'_>, key: &DeviceKey) -> Option<CaseLink> {
     let (row, stat) = found.stack.device(key)?;
     let (await_secs, what) = slowest(stat);
-    let await_text = await_secs.map(latency);
+    let await_text = await_secs.map(unit::latency_secs);
     let queue = unit::or_unknown(stat.queue_length.map(|mean| format!("{mean:.2}")));
     let mut evidence = format!(
         "busy {} of the interval, {queue} requests on their way on average, a {what} took {}, {} read, {} written \
@@ -317,8 +317,4 @@ fn share(ratio: Option<f32>) -> String {
 
 fn rate(per_sec: Option<f32>) -> String {
     unit::or_unknown(per_sec.map(|bytes| unit::bytes_per_sec(bytes.into())))
-}
-
-fn latency(secs: f32) -> String {
-    unit::latency((f64::from(secs) * 1e9) as u64)
 }

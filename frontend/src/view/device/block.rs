@@ -5,7 +5,6 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use super::LineKey;
-use super::stack::wait as wait_text;
 use crate::store::device;
 use crate::store::filter::{Field, Kind as Is};
 use crate::view::sheet::{Datum, Sheet};
@@ -108,7 +107,7 @@ fn figure(stat: &DeviceStat, column: &str) -> Datum {
     let bytes = |rate: Option<f32>| measure(rate, unit::bytes_per_sec);
     let wait = |secs: Option<f32>, of: Option<f32>| match (secs, of) {
         (None, Some(_)) => Datum::text("").title("none finished in the last interval"),
-        _ => measure(secs, wait_text),
+        _ => measure(secs, unit::latency_secs),
     };
     match column {
         "busy" => {

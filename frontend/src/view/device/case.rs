@@ -115,7 +115,7 @@ fn details(link: &CaseLink) -> Vec<String> {
     let bytes = |word: &str, rate: Option<f32>| {
         rate.filter(|rate| *rate > 0.0).map(|rate| format!("{word} {}", unit::bytes_per_sec(rate.into())))
     };
-    let each = |secs: f32| format!("await {}", unit::latency((f64::from(secs) * 1e9) as u64));
+    let each = |secs: f32| format!("await {}", unit::latency_secs(secs));
     let told = match link.kind {
         CaseKind::Host => vec![percent("iowait", link.wait_ratio), percent("pressure", link.pressure_ratio)],
         CaseKind::Device | CaseKind::Volume => {

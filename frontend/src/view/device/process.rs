@@ -1,6 +1,6 @@
 //! Processes by what they ask of files and disks, as `iotop` tells it.
 
-use glasshull_shared::domain::process::{IoClass, IoPriority, ProcessIo, ProcessKey};
+use glasshull_shared::domain::process::{IoPriority, ProcessIo, ProcessKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -109,18 +109,8 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             .map_or_else(|| measure(None, |_| String::new()), |n| Datum::measure(n as f64, unit::bytes(n))),
         "total" => total(io)
             .map_or_else(|| Datum::unknown("not permitted"), |n| Datum::measure(n as f64, unit::bytes(n))),
-        "priority" => Datum::maybe(io.priority.map(priority)),
+        "priority" => Datum::maybe(io.priority.map(IoPriority::text)),
         "waits_in" => Datum::maybe(stat.and_then(|stat| stat.wait_channel.as_deref()).map(unit::printable)),
         _ => Datum::default(),
-    }
-}
-
-/// As `iotop` writes it.
-fn priority(of: IoPriority) -> String {
-    match of.class {
-        IoClass::None => "none".to_owned(),
-        IoClass::RealTime => format!("rt/{}", of.level),
-        IoClass::BestEffort => format!("be/{}", of.level),
-        IoClass::Idle => "idle".to_owned(),
     }
 }

@@ -144,8 +144,8 @@ fn device(store: Store, past: Past, line: StackLine) -> impl IntoView {
             {figure("number mid", |s| s.writes_per_sec, unit::per_sec)}
             {figure("number rx", |s| s.read_bytes_per_sec, unit::bytes_per_sec)}
             {figure("number tx", |s| s.write_bytes_per_sec, unit::bytes_per_sec)}
-            {figure("number wide", |s| s.read_await_secs, wait)}
-            {figure("number mid", |s| s.write_await_secs, wait)}
+            {figure("number wide", |s| s.read_await_secs, unit::latency_secs)}
+            {figure("number mid", |s| s.write_await_secs, unit::latency_secs)}
             {figure("number wide", |s| s.queue_length, |n| format!("{n:.1}"))}
             {figure("number", |s| s.utilization_ratio, unit::percent)}
             <td class="device-bar"><Meter measure=Signal::derive(measure) label="busy" /></td>
@@ -156,9 +156,4 @@ fn device(store: Store, past: Past, line: StackLine) -> impl IntoView {
 
 fn stat_of(snapshot: &Snapshot, key: &DeviceKey) -> Option<Arc<DeviceStat>> {
     snapshot.device_stat.get(key).cloned()
-}
-
-/// Seconds as a latency.
-pub(super) fn wait(secs: f64) -> String {
-    unit::latency((secs * 1e9) as u64)
 }

@@ -71,9 +71,9 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "ttl" => {
             row.ttl_secs.map_or_else(Datum::default, |ttl| Datum::measure(ttl.into(), format!("{ttl} s")))
         }
-        "latency" => row.latency_secs.map_or_else(Datum::default, |secs| {
-            Datum::measure(secs.into(), unit::latency((f64::from(secs) * 1e9) as u64))
-        }),
+        "latency" => row
+            .latency_secs
+            .map_or_else(Datum::default, |secs| Datum::measure(secs.into(), unit::latency_secs(secs))),
         "source" => Datum::text(row.source.name()),
         "server" => Datum::maybe(row.server.as_deref().map(unit::printable)),
         "expected" => Datum::text(row.expected.join(" ")),

@@ -1,11 +1,11 @@
 //! How each container finds names: its resolv.conf, its hosts file, its order of lookup.
 
+use glasshull_shared::dns_export::of_container;
 use glasshull_shared::domain::dns::{DnsRecord, ResolverKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use super::LineKey;
-use crate::store::dns::of_container;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::view::sheet::{Datum, Sheet};
@@ -74,7 +74,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "order" => Datum::maybe(row.lookup_order.as_deref().map(unit::printable)),
         "hosts" => Datum::count(row.hosts.iter().map(|line| line.names.len()).sum()),
         "names" => {
-            let names: std::collections::BTreeSet<&str> = of_container(s, id)
+            let names: std::collections::BTreeSet<&str> = of_container(&s.dns_name, id)
                 .filter(|(key, _)| key.record != DnsRecord::Ptr)
                 .map(|(key, _)| key.name.as_str())
                 .collect();

@@ -1,7 +1,9 @@
 //! The names of the container under the inspector: how it finds them, what they lead to, asking for others, and all of them in
 //! the form that a program of the host takes.
 
-use glasshull_shared::dns_export::{Form, Wish, export, is_host_name, with_addresses};
+use glasshull_shared::dns_export::{
+    Form, PORTS, PROVIDER, Wish, export, is_host_name, of_container, with_addresses,
+};
 use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, Resolver};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
@@ -10,7 +12,7 @@ use leptos::prelude::*;
 
 use super::container::key;
 use super::{in_the_shell, part};
-use crate::store::dns::{Said, gravity, of_container, resolver, said, servers, shell_lines};
+use crate::store::dns::{Said, gravity, resolver, said, servers, shell_lines};
 use crate::store::lookup::{container, container_name};
 use crate::store::{Selection, Store, use_store};
 use crate::widget::copy::CopyButton;
@@ -29,11 +31,6 @@ const FORMS: &[(&str, &str)] = &[
     ("env", ".env"),
     ("json", "JSON"),
 ];
-/// Wildcard domain of HOSTALIASES until another is typed.
-const PROVIDER: &str = "sslip.io";
-/// Ports of `curl --resolve` until others are typed.
-const PORTS: &str = "80,443";
-
 type Id = StoredValue<String>;
 
 /// A name and what came for it, as it is listed.
@@ -65,7 +62,7 @@ pub(super) fn names(selection: Selection) -> AnyView {
         {part("In the shell", in_the_shell(move || store.read(&TOPICS, |s| {
             id.with_value(|id| {
                 let row = container(s, id);
-                let name = of_container(s, id).find(|(key, row)| key.record == DnsRecord::A && !row.answers.is_empty());
+                let name = of_container(&s.dns_name, id).find(|(key, row)| key.record == DnsRecord::A && !row.answers.is_empty());
                 let name = name.map(|(key, _)| key.name.as_str());
                 let engine = row.and_then(|row| row.engine.as_deref());
                 resolver(s, id).map(|row| shell_lines(id, engine, row, name)).unwrap_or_default()
@@ -108,7 +105,7 @@ fn words(all: &[String]) -> Fact {
 
 fn list(store: Store, id: Id) -> AnyView {
     let all = Memo::new(move |_| {
-        id.with_value(|id| store.read(&[Topic::DnsName], |s| listed(of_container(s, id))))
+        id.with_value(|id| store.read(&[Topic::DnsName], |s| listed(of_container(&s.dns_name, id))))
     });
     let more = move || all.with(|all| all.len().saturating_sub(LISTED));
     let none = move || {
@@ -233,7 +230,8 @@ fn listed_all(rows: &[(DnsNameKey, DnsName)]) -> Vec<Listed> {
 /// All names in a form, to copy, to download, and as an address for scripts.
 fn take(store: Store, id: Id) -> AnyView {
     let form = RwSignal::new(Form::Hosts);
-    let (provider, ports) = (RwSignal::new(PROVIDER.to_owned()), RwSignal::new(PORTS.to_owned()));
+    let (provider, ports) =
+        (RwSignal::new(PROVIDER.to_owned()), RwSignal::new(PORTS.map(|port| port.to_string()).join(",")));
     let wish = Memo::new(move |_| Wish {
         form: form.get(),
         provider: provider
@@ -243,7 +241,8 @@ fn take(store: Store, id: Id) -> AnyView {
     let out = Memo::new(move |_| {
         wish.with(|wish| {
             id.with_value(|id| {
-                store.read(&[Topic::DnsName], |s| export(wish, &with_addresses(of_container(s, id))))
+                store
+                    .read(&[Topic::DnsName], |s| export(wish, &with_addresses(of_container(&s.dns_name, id))))
             })
         })
     });

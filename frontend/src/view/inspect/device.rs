@@ -83,7 +83,7 @@ fn bytes_per_sec(n: Option<f32>) -> Option<String> {
 }
 
 fn wait(secs: Option<f32>) -> Option<String> {
-    secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64))
+    secs.map(unit::latency_secs)
 }
 
 fn size(bytes: Option<f32>) -> Option<String> {

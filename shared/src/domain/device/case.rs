@@ -152,7 +152,7 @@ impl CaseLink {
     /// ` 97 % busy, await 210 ms`.
     fn load(&self) -> String {
         let busy = self.wait_ratio.map(|ratio| format!(" {} busy", unit::percent(ratio.into())));
-        let each = self.await_secs.map(|secs| unit::latency((f64::from(secs) * 1e9) as u64));
+        let each = self.await_secs.map(unit::latency_secs);
         let each = each.map(|each| format!(", await {each}"));
         format!("{}{}", busy.unwrap_or_default(), each.unwrap_or_default())
     }

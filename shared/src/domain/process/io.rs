@@ -27,6 +27,18 @@ pub struct IoPriority {
     pub level: u8,
 }
 
+impl IoPriority {
+    /// As `iotop` writes it: `be/4`.
+    pub fn text(self) -> String {
+        match self.class {
+            IoClass::None => "none".to_owned(),
+            IoClass::RealTime => format!("rt/{}", self.level),
+            IoClass::BestEffort => format!("be/{}", self.level),
+            IoClass::Idle => "idle".to_owned(),
+        }
+    }
+}
+
 /// What a process asked of files and how long it waited for block devices. Collected only while somebody looks at I/O.
 ///
 /// The kernel adds the counts of `/proc/PID/io` of a child to its parent when that waits for it: a shell that runs `dd` shows a
