@@ -33,7 +33,7 @@ pub(super) fn panel(store: Store, arranged: Memo<Arranged<LineKey>>) -> AnyView 
     };
     view! {
         <div class="dns-matrix" tabindex="0" role="region" aria-label="Names by container">
-            <table>
+            <table hidden=move || drawn.with(|m| m.rows.is_empty())>
                 <thead>
                     <tr>
                         <th scope="col">"asked for"</th>
