@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use archive::Files;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glasshull_shared::dns_export::{PORTS, PROVIDER};
+use glasshull_shared::dns_export::{PORTS, PROVIDER, parse_provider};
 
 pub(crate) use enter::Enter;
 pub(crate) use finding::Findings;
@@ -144,7 +144,7 @@ pub(crate) struct Snapshot {
     /// Print JSON (the only form there is; named so that scripts say what they expect)
     #[arg(long)]
     pub json: bool,
-    /// Only these tables, comma-separated (process, process_io, device, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture, open_file)
+    /// Only these tables, comma-separated (process, process_io, process_delay, device, thread, exited_process, container, cpu, engine, source, netns, link, neighbour, route, socket, closed_socket, nat_rule, published_port, translation, confinement, mount, cgroup, limit, oom_kill, namespace, isolation, finding, resolver, dns_name, flow, capture, open_file, memory_map, file_holder)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tables: Vec<String>,
     /// Time between the two samples that rates are made from
@@ -153,9 +153,15 @@ pub(crate) struct Snapshot {
     /// Capture packets for this time (5s) and add the tables flow and capture; needs CAP_NET_RAW
     #[arg(long, value_name = "TIME", conflicts_with = "interval", value_parser = time::interval, allow_hyphen_values = true)]
     pub capture: Option<Duration>,
-    /// Add the table open_file: what this process holds open, with paths on the host, space held by deleted files and how fast they grow; other users' processes need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH
+    /// Add the table open_file: what this process, or each process of this container (name or beginning of its id; a number is a pid), holds open, with paths on the host, space held by deleted files and how fast they grow; other users' processes need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH
+    #[arg(long, value_name = "PID|CONTAINER")]
+    pub files: Option<String>,
+    /// Add the table memory_map: this process's memory region by region as pmap -X lists it, with files on the host, and the sums; other users' processes need CAP_SYS_PTRACE
     #[arg(long, value_name = "PID")]
-    pub files: Option<u32>,
+    pub maps: Option<u32>,
+    /// Add the table file_holder: who holds files there, as fuser -vm lists it, with the largest file and how fast they grow; others' files need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH
+    #[arg(long, value_name = "MOUNTPOINT|DEVICE|MAJ:MIN")]
+    pub holders: Option<String>,
 }
 
 /// What to look up.
@@ -247,14 +253,6 @@ Examples:
 HOSTALIASES is read by glibc alone, not by setuid or static programs, and only for names without a dot; its values are names,
 so that db becomes 172-18-0-2.sslip.io, which a resolver on the Internet must answer. Where that is not wanted: hosts or curl.";
 
-fn parse_provider(text: &str) -> Result<String, String> {
-    if glasshull_shared::dns_export::is_host_name(text.trim_matches('.')) {
-        Ok(text.to_owned())
-    } else {
-        Err("a domain, please, as sslip.io".into())
-    }
-}
-
 /// Which veth pairs.
 #[derive(Debug, Args)]
 pub(crate) struct Veth {
@@ -287,8 +285,9 @@ pub(crate) struct Io {
 const IO_HELP: &str = "\
 READ/s and WRITE/s are bytes to and from storage; READ() and WRITE() are bytes per second through system calls, which the page
 cache, pipes and sockets also serve. A process that writes into the cache is charged when the page gets dirty; the disk gets it
-later from a kernel thread. What a child moved is added to its parent when it ends: a shell shows a leap then. WAITS is the share of the interval spent waiting for block I/O; it needs kernel.task_delayacct=1
-and counts for processes that start afterwards. STATE D cannot be killed until the kernel function beside it returns.";
+later from a kernel thread. What a child moved is added to its parent when it ends: a shell shows a leap then. WAITS is the share of the interval spent
+waiting for block I/O, SWAPIN for pages to come back from swap; both need kernel.task_delayacct=1 and count for processes that
+start afterwards, SWAPIN also CAP_NET_ADMIN. STATE D cannot be killed until the kernel function beside it returns.";
 
 /// Whose limits.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! Whole hosts in small: every folder of `fixtures/` is read as a live host would be, and must give its `expect.json`.
 //!
 //! `expect.json` holds `cgroup_mode`, `containers` (id → fields of the row that must be so; no other container may
-//! appear), `stats` and `limits` (id → fields), `groups` (path → fields), `processes` (pid → container id or null) and `notices` (texts that must occur).
+//! appear), `stats` and `limits` (id → fields), `devices` (`ID MAJOR:MINOR` → fields; where it stands, no other may appear), `groups` (path → fields), `processes` (pid → container id or null) and `notices` (texts that must occur).
 //! All paths of the host are looked up below the folder. What a tree leaves out, that host does not have.
 
 mod confinement;
@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use glasshull_shared::cgroup_path;
 use glasshull_shared::delta::Table;
-use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
+use glasshull_shared::domain::container::{
+    ContainerDeviceIo, ContainerDeviceKey, ContainerKey, ContainerStat,
+};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use serde_json::Value;
 
-use crate::collect::cgroup::CgroupReader;
+use crate::collect::cgroup::{CgroupReader, Extra};
 use crate::collect::runtime::RuntimeReader;
 use crate::model::cgroup::{Groups, join_groups, limits};
 use crate::model::join::{Joined, Known, join_containers};
@@ -28,6 +30,7 @@ struct Told {
     cgroup_mode: Value,
     containers: BTreeMap<String, Value>,
     stats: BTreeMap<String, Value>,
+    devices: BTreeMap<String, Value>,
     limits: BTreeMap<String, Value>,
     groups: BTreeMap<String, Value>,
     processes: BTreeMap<String, Value>,
@@ -79,7 +82,7 @@ fn read(folder: &Path) -> Told {
         (join_containers(known, all, &mut joined), joined.members().clone())
     };
     let (_, members) = join(&mut all.clone(), &BTreeSet::new());
-    let mut reading = cgroup.read(&members, true);
+    let mut reading = cgroup.read(&members, Extra { limits: true, devices: true });
     let (containers, _) = join(&mut all, &reading.frozen);
     joined.put_counts(&mut reading.stats);
     let own: Groups = cgroup.groups().map(|(key, paths)| (key.clone(), paths.to_vec())).collect();
@@ -96,6 +99,7 @@ fn read(folder: &Path) -> Told {
             .map(|(k, row)| (k.id.clone(), serde_json::to_value(row).unwrap()))
             .collect(),
         stats: json(&reading.stats),
+        devices: by_device(&reading.devices),
         limits: limits.iter().map(|(k, row)| (k.id.clone(), serde_json::to_value(row).unwrap())).collect(),
         groups: tree
             .groups
@@ -108,6 +112,12 @@ fn read(folder: &Path) -> Told {
             .collect(),
         notices: reading.notices,
     }
+}
+
+/// Rows by container and device, `ID MAJOR:MINOR`.
+fn by_device(table: &Table<ContainerDeviceKey, ContainerDeviceIo>) -> BTreeMap<String, Value> {
+    let named = |key: &ContainerDeviceKey| format!("{} {}", key.container, key.major_minor);
+    table.iter().map(|(key, row)| (named(key), serde_json::to_value(row).unwrap())).collect()
 }
 
 /// Each expected field must be as said; fields not mentioned are free.
@@ -165,6 +175,11 @@ fn every_fixture_gives_what_it_must() {
         }
         compare("container", &expected["containers"], &told.containers, &mut here);
         compare("stat", &expected["stats"], &told.stats, &mut here);
+        compare("device of", &expected["devices"], &told.devices, &mut here);
+        if let Some(wanted) = expected["devices"].as_object() {
+            let more = told.devices.keys().filter(|at| !wanted.contains_key(*at));
+            here.extend(more.map(|at| format!("{at} is too much")));
+        }
         compare("limit", &expected["limits"], &told.limits, &mut here);
         compare("cgroup", &expected["groups"], &told.groups, &mut here);
         compare("process", &expected["processes"], &told.processes, &mut here);

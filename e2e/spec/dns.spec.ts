@@ -1,11 +1,12 @@
 // DNS: what names lead to where they are asked, against the engine's inspect; conflicts; exports as scripts fetch them.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { dirname } from 'node:path';
+import path, { dirname } from 'node:path';
 
 import { Grid } from './support/grid';
 import { Inspector, commands } from './support/inspector';
 import type { Lab } from './support/lab';
+import { OUT } from './support/stage';
 import { type Locator, type Page, expect, test } from './support/test';
 
 /** Its address on the first of its networks. */
@@ -46,9 +47,10 @@ test('each container gets what its engine says, and the inspector opens from its
   const inspector = new Inspector(page);
   await expect(inspector.root.getByRole('tab', { name: 'Names' })).toHaveAttribute('aria-selected', 'true');
   await expect(inspector.fact('asks')).toContainText('127.0.0.11');
-  await page.getByRole('radio', { name: 'All answers' }).click();
+  await page.goto('?view=dns&table=answers&f=container:client-1 name:web');
   const grid = new Grid(page, 'All answers');
   await expect.poll(async () => (await grid.rows()).some(({ cells }) => cells['Name'] === 'web' && cells['Record'] === 'A' && cells['Answer'] === address(lab, 'web'))).toBe(true);
+  await page.getByRole('searchbox', { name: 'filter' }).fill('container:client-1');
   await page.getByRole('radio', { name: 'Resolvers' }).click();
   await expect.poll(async () => (await new Grid(page, 'Resolvers').find('Container', 'client-1'))?.cells['Asks']).toBe('127.0.0.11');
 });
@@ -121,6 +123,29 @@ test('a person asks for names, and all again', { tag: '@lab' }, async ({ page, l
   await expect(age).toHaveText(/asked ([4-9]|[12]\d)(\.\d+)? s ago/);
   await page.getByRole('button', { name: 'Ask again' }).click();
   await expect(age).toHaveText(/asked (\d+ ms|[0-3](\.\d+)? s) ago/, { timeout: 3_000 });
+});
+
+test('what a container asks stands on the wire, and who asks', { tag: '@lab' }, async ({ page, lab }) => {
+  await page.goto('?view=dns&table=seen&f=asker:client-1 name:web');
+  const seen = new Grid(page, 'On the wire');
+  const web = async () => (await seen.rows()).find(({ cells }) => cells['Name'] === 'web' && cells['Record'] === 'A')?.cells;
+  await expect.poll(async () => Number((await web())?.['Asked']), { timeout: 20_000 }).toBeGreaterThan(1);
+  const row = (await web())!;
+  expect([row['Asked by'], row['Went wrong'], row['Answer']]).toEqual(['client-1', '', address(lab, 'web')]);
+  expect(row['Latency']).toMatch(/^\d+(\.\d+)? (µs|ms|s)$/);
+  await expect(page.locator('.totals')).toContainText('captured since');
+  await page.screenshot({ path: path.join(OUT, 'shots', 'dns-seen.png') });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot({ path: path.join(OUT, 'shots', 'dns-seen-phone.png') });
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.getByRole('searchbox', { name: 'filter' }).fill('asker:client-1');
+  await page.getByRole('radio', { name: 'Askers' }).click();
+  const askers = new Grid(page, 'Askers');
+  await expect.poll(async () => (await askers.find('Asked by', 'client-1'))?.cells['Server']).toBe('127.0.0.11 engine');
+  await page.screenshot({ path: path.join(OUT, 'shots', 'dns-askers.png') });
+  await askers.root.getByText('client-1', { exact: true }).first().click();
+  const inspector = new Inspector(page);
+  await expect(inspector.root.getByRole('tab', { name: 'Names' })).toHaveAttribute('aria-selected', 'true');
 });
 
 test('the commands beside the names work and say the same', { tag: '@lab' }, async ({ page, lab }) => {

@@ -211,6 +211,8 @@ test('an agent that dies is seen at once, and its return needs no reload', { tag
     const main = page.getByRole('main');
     await expect(state).toHaveText(/live/);
     const before = await main.evaluate((element) => getComputedStyle(element).opacity + getComputedStyle(element).filter);
+    // What comes later has come: it is fetched when nothing else is to do.
+    await page.waitForLoadState('networkidle');
 
     await agent.kill();
     await expect(state).toHaveText(/lost/);

@@ -1,5 +1,6 @@
 // The map against the lab: who hangs on which bridge, what the selection lights, and that nobody moves when one comes.
 
+import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 import { Grid } from './support/grid';
@@ -149,4 +150,51 @@ test('who talks to whom is drawn while it is wanted, and a selection lights the 
   await page.getByRole('button', { name: 'Talk' }).click();
   await expect(page).not.toHaveURL(/talk=/);
   await expect(picture.locator('.map-bow')).toHaveCount(0);
+});
+
+test('whom containers talk with beyond this host is listed below the wires and leads to the flows', { tag: '@lab' }, async ({ page, lab }) => {
+  const sink = lab.inspect('sink').State.Pid;
+  const edge = lab.edgeAddress();
+  // Nobody has it: with a neighbour made up, packets go as far as the lab's bridge.
+  const nobody = edge.replace(/\.\d+$/, '.240');
+  const neighbour = (...words: string[]) =>
+    execFileSync('nsenter', [`--net=/proc/${sink}/ns/net`, 'ip', 'neighbour', ...words, 'dev', 'eth0']);
+  neighbour('replace', nobody, 'lladdr', '02:00:00:00:00:f0', 'nud', 'permanent');
+  const pings = [edge, nobody].map((address) =>
+    spawn('nsenter', [`--net=/proc/${sink}/ns/net`, 'busybox', 'ping', '-c', '60', address], { stdio: 'ignore' }),
+  );
+  try {
+    const picture = await open(page, '&talk=1');
+    const outside = picture.getByRole('link', { name: `flows with ${nobody}` });
+    await expect(outside).toContainText(nobody);
+    await expect(picture.getByText('beyond this host')).toBeVisible();
+    // Who is on this host has a box, container or not, and an arc.
+    const bow = picture.locator('.map-bow', { has: page.locator('title', { hasText: /-edge → sink|sink → .*-edge/ }) });
+    await expect(bow).toHaveCount(1);
+    await expect(picture.getByRole('link', { name: `flows with ${edge}` })).toHaveCount(0);
+    await frame(picture, 'sink').click();
+    await expect(outside.locator('.map-outside')).toHaveClass(/is-lit/);
+    await outside.click();
+    await expect(page).toHaveURL(/table=talkers/);
+    const talkers = new Grid(page, 'Talkers');
+    await talkers.filled();
+    for (const row of await talkers.rows()) expect(`${row.cells['Source']} ${row.cells['Destination']}`).toContain(nobody);
+  } finally {
+    for (const ping of pings) ping.kill();
+    neighbour('del', nobody);
+  }
+});
+
+test('what is found of a thing is a mark on it that leads there', { tag: '@lab' }, async ({ page }) => {
+  const picture = await open(page);
+  const before = await places(picture);
+  const mark = picture.getByRole('link', { name: /^found: .*shares the host's namespaces/ }).filter({ hasText: '▲' });
+  await expect(mark.first()).toContainText(/▲ \d/);
+  // Who is throttled has a network of its own, in a box.
+  const throttled = picture.getByRole('link', { name: /^found: .*(cpu|quota|throttled)/i });
+  await expect(throttled.first()).toContainText(/[▲●] \d/);
+  expect(await places(picture)).toEqual(before);
+  await mark.first().click();
+  await expect(page).toHaveURL(/view=findings/);
+  await expect(page.locator('.finding-rule[data-rule=host_like]').first()).toContainText('hostlike');
 });

@@ -84,6 +84,18 @@ fn ip(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Packet sockets that take packets, of what `/proc/net/packet` says. One is listed from the moment it is made, well before its ring is
+/// laid out and it is bound to a protocol: what passes until then is lost to it.
+#[must_use]
+pub fn captures(proc_net_packet: &str) -> usize {
+    let takes = |line: &&str| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        let (protocol, _link, running) = (fields.next(), fields.next(), fields.next());
+        protocol.is_some_and(|number| number != "0000") && running == Some("1")
+    };
+    proc_net_packet.lines().skip(1).filter(takes).count()
+}
+
 /// A child that is ended with the value.
 #[derive(Debug)]
 pub struct Ended(pub Child);
@@ -141,6 +153,11 @@ pub enum Work {
         /// An empty folder
         folder: PathBuf,
     },
+    /// Answer questions for names at port 53, UDP and TCP, as each name says; prints "ready" when it does, then each question
+    Resolver {
+        /// Where
+        listen: IpAddr,
+    },
 }
 
 /// First of the ports of a flood.
@@ -155,6 +172,7 @@ const BURST: u64 = 64;
 pub fn run(work: &Work) -> Result<()> {
     match *work {
         Work::Mute { ref folder } => crate::mute::run(folder),
+        Work::Resolver { listen } => crate::resolver::run(listen),
         Work::Sink { port } => sink(port),
         Work::Tcp { to, bytes } => tcp(to, bytes),
         Work::Udp { to, count, size } => udp(to, count, size),
@@ -249,4 +267,20 @@ fn send_cut(socket: &UdpSocket, to: SocketAddr, data: &[u8], size: usize) -> std
     let cut = [ControlMessage::UdpGsoSegments(&size)];
     let to = SockaddrStorage::from(to);
     Ok(sendmsg(socket.as_raw_fd(), &[IoSlice::new(data)], &cut, MsgFlags::empty(), Some(&to))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_counts_once_it_is_bound() {
+        let head = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n";
+        let line = |proto, running| {
+            format!("0000000000000000 3      2    {proto}   0     {running} 0      0      4711\n")
+        };
+        assert_eq!(captures(&format!("{head}{}{}", line("0003", 1), line("0000", 0))), 1);
+        assert_eq!(captures(&format!("{head}{}", line("0003", 0))), 0);
+        assert_eq!(captures(head) + captures(""), 0);
+    }
 }

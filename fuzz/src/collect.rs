@@ -1,4 +1,5 @@
 //! `backend/src/collect`, as far as it is needed.
 
+pub(crate) mod dns;
 pub(crate) mod network;
 pub(crate) mod wire;

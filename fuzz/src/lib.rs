@@ -5,6 +5,7 @@
 mod collect;
 mod sys;
 
-pub use collect::network::netlink_dump;
+pub use collect::dns::dns_answer;
+pub use collect::network::{dns_message, netlink_dump};
 pub use collect::wire::packets::{Seen, wire_packet};
 pub use collect::wire::segments::{Told, wire_stream};

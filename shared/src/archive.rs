@@ -31,6 +31,20 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "link",
+            Self::HardLink => "file with several names",
+            Self::CharacterDevice => "character device",
+            Self::BlockDevice => "block device",
+            Self::Fifo => "named pipe",
+            Self::Other => "neither file nor directory",
+        }
+    }
+
     /// The letter of `ls -l`; hard links are files there.
     pub fn letter(self) -> char {
         match self {
@@ -69,6 +83,26 @@ pub struct Entry {
     pub link: Option<String>,
 }
 
+impl Entry {
+    /// Kind and permissions as `ls -l` writes them: `-rwsr-xr-x`.
+    pub fn mode_text(&self) -> String {
+        let bits = self.mode;
+        let mut text = String::from(self.kind.letter());
+        for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+            let may = |bit: u32| bits >> shift & bit != 0;
+            text.push(if may(4) { 'r' } else { '-' });
+            text.push(if may(2) { 'w' } else { '-' });
+            text.push(match (bits & special != 0, may(1)) {
+                (false, false) => '-',
+                (false, true) => 'x',
+                (true, false) => letter.to_ascii_uppercase(),
+                (true, true) => letter,
+            });
+        }
+        text
+    }
+}
+
 /// A list of a directory, or of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
@@ -84,6 +118,13 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Why entries are missing; `None` when all are there.
     pub incomplete: Option<String>,
+}
+
+impl Listing {
+    /// From the body of an answer; `None` when it is none.
+    pub fn from_json(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
 }
 
 /// Why there is no answer.

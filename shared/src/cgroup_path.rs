@@ -174,15 +174,19 @@ fn classify(name: &str, above: &Above) -> Segment {
 fn is_monitor(name: &str, above: &Above) -> bool {
     let conmon = name.starts_with("libpod-conmon-")
         || name.starts_with("crio-conmon-")
-        || (name == "conmon" && above.last == "libpod_parent");
+        || (name == "conmon" && (above.last == "libpod_parent" || above.pod.as_ref() == Some(&above.last)));
     let lxc = name == "lxc.monitor" || name.starts_with("lxc.monitor.") || name.starts_with("lxc.pivot");
     conmon || lxc || name == "kata_overhead"
 }
 
-/// `pod<uid>` of cgroupfs, `…-pod<uid with _>.slice` of systemd, `machine-libpod_pod_<id>.slice` of Podman.
+/// `pod<uid>` of cgroupfs, `…-pod<uid with _>.slice` of systemd; of Podman `machine-libpod_pod_<id>.slice`, and a bare id with
+/// cgroupfs, where its containers are `libpod-<id>`.
 fn pod(name: &str, above: &Above) -> Option<String> {
     if let Some(slice) = name.strip_suffix(".slice") {
         return pod_of_slice(slice);
+    }
+    if above.last == "libpod_parent" && is_hex64(name) {
+        return Some(name.to_owned());
     }
     if let Some(id) = name.strip_prefix("libpod_pod_") {
         return Some(id.to_owned());
@@ -270,7 +274,6 @@ fn bare_id(name: &str, above: &Above) -> Option<(String, Runtime)> {
     let runtime = match above.top.as_str() {
         "docker" | "ecs" => Runtime::Docker,
         "default" | "k8s.io" => Runtime::Containerd,
-        "libpod_parent" => Runtime::Podman,
         _ if above.pod.is_some() && above.kubepods => Runtime::Containerd,
         _ if above.last == "docker" => Runtime::Docker,
         _ => Runtime::Unknown,

@@ -53,6 +53,9 @@ pub const PROVIDER: &str = "sslip.io";
 /// Ports of `curl --resolve` until others are chosen.
 pub const PORTS: [u16; 2] = [80, 443];
 
+/// More make no sense in one command.
+const PORTS_AT_MOST: usize = 20;
+
 /// What HOSTALIASES can do and what not: goes at the head of such a file.
 pub const HOSTALIASES_LIMITS: &str = "\
 # For HOSTALIASES=FILE PROGRAM. Only glibc reads it, and not in setuid or static programs; only for names without
@@ -77,6 +80,58 @@ pub struct Wish {
     pub provider: String,
     /// Ports for `curl --resolve`, which takes no other.
     pub ports: Vec<u16>,
+}
+
+impl Wish {
+    /// From the words of an address or a form: ports apart by commas; what is not given is as usual.
+    ///
+    /// # Errors
+    /// The word that is none, and what would be one.
+    pub fn parse(form: Option<&str>, provider: Option<&str>, ports: Option<&str>) -> Result<Self, String> {
+        let form = match form {
+            None => Form::Hosts,
+            Some(word) => Form::from_name(word)
+                .ok_or_else(|| format!("format is one of {}", Form::ALL.map(Form::name).join(", ")))?,
+        };
+        let provider = match provider {
+            None => PROVIDER.to_owned(),
+            Some(text) => parse_provider(text)?,
+        };
+        let ports = ports.map_or_else(|| Ok(PORTS.to_vec()), parse_ports)?;
+        Ok(Self { form, provider, ports })
+    }
+
+    /// The query of an address that [`Wish::parse`] reads, without what is as usual or of no use to the form.
+    pub fn query(&self) -> String {
+        let mut query = format!("format={}", self.form.name());
+        if self.form == Form::HostAliases && self.provider != PROVIDER {
+            let _ = write!(query, "&provider={}", self.provider);
+        }
+        if self.form == Form::Curl && self.ports != PORTS {
+            let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+            let _ = write!(query, "&port={}", ports.join(","));
+        }
+        query
+    }
+}
+
+/// A wildcard domain; a dot at its end says no more.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_provider(text: &str) -> Result<String, String> {
+    let domain = text.trim().trim_matches('.');
+    if is_host_name(domain) {
+        Ok(domain.to_owned())
+    } else {
+        Err("provider is the name of a domain, as sslip.io".into())
+    }
+}
+
+fn parse_ports(text: &str) -> Result<Vec<u16>, String> {
+    let ports: Result<Vec<u16>, _> = text.split(',').map(|port| port.trim().parse()).collect();
+    let ports = ports.ok().filter(|ports| ports.len() <= PORTS_AT_MOST && !ports.contains(&0));
+    ports.ok_or_else(|| "port is a list as 80,443".into())
 }
 
 /// What came out.
@@ -242,6 +297,41 @@ mod tests {
 
     fn write(form: Form, provider: &str, names: &[Named]) -> Export {
         export(&Wish { form, provider: provider.into(), ports: vec![80, 443] }, names)
+    }
+
+    #[test]
+    fn what_is_no_form_no_port_and_no_domain_is_refused_with_what_is_one() {
+        let wish = |form, port| Wish::parse(Some(form), None, port);
+        assert!(wish("zone", None).unwrap_err().contains("hosts"));
+        assert!(wish("curl", Some("80,http")).unwrap_err().contains("80,443"));
+        let (dangling, many) = ("1,".repeat(30), ["1"; 21].join(","));
+        for wrong in ["0", "", "65536", &dangling, &many] {
+            assert!(wish("curl", Some(wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(Wish::parse(None, Some("a\nb"), None).unwrap_err().contains("domain"));
+        assert!(Wish::parse(None, Some("a&port=1"), None).is_err());
+        assert_eq!(wish("curl", Some("80, 8080")).unwrap().ports, [80, 8080]);
+        assert_eq!(Wish::parse(None, None, None).unwrap().form, Form::Hosts);
+        assert_eq!(Wish::parse(None, Some(" lab.test. "), None).unwrap().provider, "lab.test");
+    }
+
+    #[test]
+    fn a_wish_is_read_again_from_its_query() {
+        let ports = PORTS.to_vec();
+        for (form, provider, ports, query) in [
+            (Form::Hosts, "lab.test", vec![1], "format=hosts"),
+            (Form::HostAliases, PROVIDER, ports.clone(), "format=hostaliases"),
+            (Form::HostAliases, "lab.test", ports.clone(), "format=hostaliases&provider=lab.test"),
+            (Form::Curl, PROVIDER, vec![80, 81], "format=curl&port=80,81"),
+            (Form::Curl, PROVIDER, ports, "format=curl"),
+        ] {
+            let wish = Wish { form, provider: provider.into(), ports };
+            assert_eq!(wish.query(), query);
+            let of = |key: &str| query.split('&').find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+            let again = Wish::parse(of("format"), of("provider"), of("port")).unwrap();
+            let text = |wish: &Wish| export(wish, &[named("db", &["10.0.0.1"])]).text;
+            assert_eq!(text(&again), text(&wish), "{query}");
+        }
     }
 
     #[test]

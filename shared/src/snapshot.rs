@@ -185,6 +185,14 @@ tables! {
     waiter / Waiter: ProcessKey => Waiter,
     /// Who makes the host wait for block devices.
     io_case / IoCase: Single => IoCase,
+    /// Names that are asked for on the wire.
+    dns_seen / DnsSeen: DnsSeenKey => DnsSeen,
+    /// Who asks which server there.
+    dns_client / DnsClient: DnsClientKey => DnsClient,
+    /// What passed each block device for each container.
+    container_device_io / ContainerDeviceIo: ContainerDeviceKey => ContainerDeviceIo,
+    /// What processes wait for, by delay accounting.
+    process_delay / ProcessDelay: ProcessKey => ProcessDelay,
 }
 
 impl Topic {
@@ -293,14 +301,14 @@ fn changes<K: Ord + Clone + Serialize, V: PartialEq + Serialize>(
     if delta.is_empty() { Ok(None) } else { Ok(Some(postcard::to_stdvec(&delta)?)) }
 }
 
-fn put<K: Ord + DeserializeOwned, V: DeserializeOwned>(
+fn put<K: Ord + Clone + DeserializeOwned, V: DeserializeOwned>(
     table: &mut Table<K, V>,
     full: bool,
     bytes: &[u8],
 ) -> Result<(), WireError> {
     let delta: TableDelta<K, V> = postcard::from_bytes(bytes)?;
     if full {
-        table.clear();
+        *table = Table::new();
     }
     apply(table, delta);
     Ok(())

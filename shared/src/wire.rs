@@ -5,14 +5,18 @@
 //! clients, so assembling a frame copies bytes and encodes nothing. Nothing here panics on bytes from outside.
 
 pub mod look;
+mod packed;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dns::{DnsName, DnsNameKey};
-use crate::domain::file::OpenFiles;
+use crate::domain::file::{FileHolders, HeldPlace, OpenFiles};
 use crate::domain::network::LinkKey;
-use crate::domain::process::{ProcessDetail, ProcessKey};
+use crate::domain::process::{MemoryMaps, ProcessDetail, ProcessKey};
 use crate::snapshot::{Snapshot, Topic};
+
+pub use packed::Packed;
 
 /// Changes whenever an older app could misread a frame.
 pub const VERSION: u8 = 1;
@@ -164,6 +168,12 @@ pub enum Question {
     },
     /// What a process holds open. One look: rates are made of two ([`OpenFiles::rate`]).
     Files(ProcessKey),
+    /// What the memory of a process consists of. The kernel walks its page tables for it.
+    Maps(ProcessKey),
+    /// Who holds files on a file system. The files of all processes are looked at for it.
+    Holders(HeldPlace),
+    /// Whether files of containers and images are given out.
+    Archive,
 }
 
 /// Names of one [`Question::Names`].
@@ -173,17 +183,34 @@ pub const NAMES_AT_ONCE: usize = 16;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Details of a process.
-    Process(Box<ProcessDetail>),
+    Process(Packed<ProcessDetail>),
     /// No answer, and why (the process ended; a recording does not hold it).
     Failed(String),
-    /// Whether orders are carried out; `Some` says why not and how to allow them.
+    /// Whether orders are carried out, or files given out; `Some` says why not and how to allow it.
     Control(Option<String>),
     /// The order was carried out: what was done, in one line.
     Done(String),
     /// What the resolver said of the names.
-    Names(Vec<(DnsNameKey, DnsName)>),
+    Names(Packed<Vec<(DnsNameKey, DnsName)>>),
     /// What a process holds open.
-    Files(Box<OpenFiles>),
+    Files(Packed<OpenFiles>),
+    /// What the memory of a process consists of.
+    Maps(Packed<MemoryMaps>),
+    /// Who holds files on a file system.
+    Holders(Packed<FileHolders>),
+}
+
+impl Answer {
+    /// What was asked for, or why it is not told; `kind` takes it out of an answer of its kind. `None` for one of another.
+    pub fn opened<T: DeserializeOwned>(
+        &self,
+        kind: impl Fn(&Self) -> Option<&Packed<T>>,
+    ) -> Option<Result<T, String>> {
+        if let Self::Failed(why) = self {
+            return Some(Err(why.clone()));
+        }
+        kind(self).map(|packed| packed.open().map_err(|why| why.to_string()))
+    }
 }
 
 /// What a client may have changed on the host, where `--allow-control` lets it. Nothing else is ever changed.

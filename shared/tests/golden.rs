@@ -14,8 +14,8 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::wire::{
-    Answer, ClientMessage, Hello, Order, Origin, Question, ServerFrame, ServerMessage, Severity, TableFrame,
-    TickHead, apply_tick, decode, decode_client, encode, encode_client, encode_tick, unpack,
+    Answer, ClientMessage, Hello, Order, Origin, Packed, Question, ServerFrame, ServerMessage, Severity,
+    TableFrame, TickHead, apply_tick, decode, decode_client, encode, encode_client, encode_tick, unpack,
 };
 
 const HEAD: TickHead =
@@ -54,8 +54,12 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         interval_nanos: 1_000_000_000,
     };
     let replay = Origin::Replay { recorded_at: 1_760_000_000_000_000_000, speed: 4.0 };
-    let names = sample::snapshot().dns_name.iter().map(|(key, row)| (key.clone(), (**row).clone())).collect();
-    let process = Answer::Process(Box::new(sample::process_detail()));
+    let names = sample::snapshot()
+        .dns_name
+        .iter()
+        .map(|(key, row)| (key.clone(), (**row).clone()))
+        .collect::<Vec<_>>();
+    let process = Answer::Process(Packed::new(&sample::process_detail()));
     let notice = |severity| ServerMessage::Notice { severity, text: "the engine hangs".into() };
     vec![
         ("hello_live", ServerMessage::Hello(hello(Origin::Live))),
@@ -63,10 +67,18 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("answer_process", ServerMessage::Answer { id: 9, answer: process }),
         ("answer_control", ServerMessage::Answer { id: 9, answer: Answer::Control(Some("off".into())) }),
         ("answer_done", ServerMessage::Answer { id: 9, answer: Answer::Done("veth1 is down".into()) }),
-        ("answer_names", ServerMessage::Answer { id: 10, answer: Answer::Names(names) }),
+        ("answer_names", ServerMessage::Answer { id: 10, answer: Answer::Names(Packed::new(&names)) }),
         (
             "answer_files",
-            ServerMessage::Answer { id: 9, answer: Answer::Files(Box::new(sample::file::open_files())) },
+            ServerMessage::Answer { id: 9, answer: Answer::Files(Packed::new(&sample::file::open_files())) },
+        ),
+        (
+            "answer_maps",
+            ServerMessage::Answer { id: 9, answer: Answer::Maps(Packed::new(&sample::map::memory_maps())) },
+        ),
+        (
+            "answer_holders",
+            ServerMessage::Answer { id: 9, answer: Answer::Holders(Packed::new(&sample::file::holders())) },
         ),
         ("answer_failed", ServerMessage::Answer { id: 300, answer: Answer::Failed("it ended".into()) }),
         ("notice_info", notice(Severity::Info)),
@@ -100,6 +112,12 @@ fn messages_of_a_client() {
             },
         ),
         ("client_ask_files", ClientMessage::Ask { id: 9, question: Question::Files(sample::process_key()) }),
+        ("client_ask_maps", ClientMessage::Ask { id: 9, question: Question::Maps(sample::process_key()) }),
+        (
+            "client_ask_holders",
+            ClientMessage::Ask { id: 9, question: Question::Holders(sample::file::held_place()) },
+        ),
+        ("client_ask_archive", ClientMessage::Ask { id: 9, question: Question::Archive }),
         ("client_resync", ClientMessage::Resync),
         ("client_order", ClientMessage::Order { id: 300, order: Order::SetLink { link, up: true } }),
     ] {
@@ -201,4 +219,8 @@ fn keys_and_rows_share_no_field_name() {
     assert_eq!(merged(Topic::ContainerIo), fields(&sample.container_io));
     assert_eq!(merged(Topic::MountUse), fields(&sample.mount_use));
     assert_eq!(merged(Topic::IoCase), fields(&sample.io_case));
+    assert_eq!(merged(Topic::DnsSeen), fields(&sample.dns_seen));
+    assert_eq!(merged(Topic::DnsClient), fields(&sample.dns_client));
+    assert_eq!(merged(Topic::ProcessDelay), fields(&sample.process_delay));
+    assert_eq!(merged(Topic::ContainerDeviceIo), fields(&sample.container_device_io));
 }

@@ -7,7 +7,7 @@ mod sample;
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Snapshot, Topic, table_json};
 use glasshull_shared::wire::{
-    Answer, ClientMessage, Hello, MAX_CLIENT_BYTES, MAX_FRAME_BYTES, Origin, Question, ServerFrame,
+    Answer, ClientMessage, Hello, MAX_CLIENT_BYTES, MAX_FRAME_BYTES, Origin, Packed, Question, ServerFrame,
     ServerMessage, Severity, TableFrame, TickHead, VERSION, WireError, apply_tick, decode, decode_client,
     encode, encode_client, encode_tick, unpack,
 };
@@ -19,6 +19,10 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         any::<(u32, u32, u64)>().prop_map(|(id, pid, start_time)| ClientMessage::Ask {
             id,
             question: Question::Process(ProcessKey { pid, start_time }),
+        }),
+        any::<u32>().prop_map(|id| ClientMessage::Ask {
+            id,
+            question: Question::Holders(sample::file::held_place()),
         }),
         Just(ClientMessage::Resync),
     ]
@@ -34,9 +38,11 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
             ServerMessage::Hello(Hello { agent_version, instance, origin, interval_nanos })
         },
     );
-    let detail = Just(Answer::Process(Box::new(sample::process_detail())));
-    let files = Just(Answer::Files(Box::new(sample::file::open_files())));
-    let answer = (any::<u32>(), prop_oneof![".*".prop_map(Answer::Failed), detail, files])
+    let detail = Just(Answer::Process(Packed::new(&sample::process_detail())));
+    let files = Just(Answer::Files(Packed::new(&sample::file::open_files())));
+    let maps = Just(Answer::Maps(Packed::new(&sample::map::memory_maps())));
+    let holders = Just(Answer::Holders(Packed::new(&sample::file::holders())));
+    let answer = (any::<u32>(), prop_oneof![".*".prop_map(Answer::Failed), detail, files, maps, holders])
         .prop_map(|(id, answer)| ServerMessage::Answer { id, answer });
     let severity = prop_oneof![Just(Severity::Info), Just(Severity::Attention), Just(Severity::Trouble)];
     let notice =

@@ -61,6 +61,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("podman").is_some() && which("conmon").is_some() && which("runc").is_some(),
+        package: Package {
+            apt: "podman",
+            dnf: "podman",
+            pacman: "podman",
+            why: "tests compare its containers with what it says of them",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("iptables").is_some(),
         package: Package {
             apt: "iptables",
@@ -121,6 +131,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         test_only: true,
+        present: || which("dig").is_some(),
+        package: Package {
+            apt: "bind9-dnsutils",
+            dnf: "bind-utils",
+            pacman: "bind",
+            why: "tests compare answers for names with what dig says",
+        },
+    },
+    Need {
+        test_only: true,
         present: || which("tcpdump").is_some(),
         package: Package {
             apt: "tcpdump",
@@ -167,6 +187,16 @@ const NEEDS: &[Need] = &[
             dnf: "sysstat",
             pacman: "sysstat",
             why: "tests compare with what iostat says",
+        },
+    },
+    Need {
+        test_only: true,
+        present: || which("iotop").is_some(),
+        package: Package {
+            apt: "iotop-c",
+            dnf: "iotop-c",
+            pacman: "iotop-c",
+            why: "the bench of the view Disk is measured beside it",
         },
     },
     Need {

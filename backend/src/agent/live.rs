@@ -34,7 +34,7 @@ use super::part::socket::SocketPart;
 use super::part::{sees_all, traces};
 use super::source::{Troubles, sources};
 use crate::collect;
-use crate::collect::cgroup::CgroupReader;
+use crate::collect::cgroup::{CgroupReader, Extra};
 use crate::collect::container::Engines;
 use crate::config::Common;
 use crate::model;
@@ -258,14 +258,15 @@ impl Live {
             self.host.read(&self.root, next, began, short_lived, troubles);
         }
         if collect::PROCESS.needed(demand) {
-            let changed = self.process.read(next, began, (demand, ticks(collect::PROCESS)), troubles);
+            let now = (began, self.container.told());
+            let changed = self.process.read(next, now, (demand, ticks(collect::PROCESS)), troubles);
             self.container.take_processes(self.process.rows(), changed, next);
         }
         if collect::THREAD.needed(demand) {
             self.process.read_threads(next, troubles);
         }
         if collect::PROCESS_IO.needed(demand) {
-            self.process.read_io(next, troubles);
+            self.process.read_io(next, demand, troubles);
             next.container_io = model::io::by_container(&next.process, &next.process_stat, &next.process_io);
         }
         if collect::WAITER.needed(demand) {
@@ -274,9 +275,15 @@ impl Live {
             self.process.stop_waiters();
         }
         self.container.take_engines(self.process.rows(), next);
+        if collect::DEVICE.needed(demand) {
+            self.device.read(next, began, troubles);
+        }
         if collect::CGROUP.needed(demand) {
-            let more = demand.contains(Topic::LimitStat);
-            self.container.read_cgroups(&self.process, next, more, troubles);
+            let extra = Extra {
+                limits: demand.contains(Topic::LimitStat),
+                devices: collect::CONTAINER_DEVICE_IO.needed(demand),
+            };
+            self.container.read_cgroups(&self.process, next, extra, troubles);
         }
         if collect::LIMIT.needed(demand) {
             self.cgroup.read_limits(&self.container, next, ticks(collect::LIMIT), troubles);
@@ -313,9 +320,6 @@ impl Live {
         }
         if collect::NAMESPACE.needed(demand) {
             self.namespace.read(self.process.rows(), &self.container, next, troubles);
-        }
-        if collect::DEVICE.needed(demand) {
-            self.device.read(next, began, troubles);
         }
         if collect::IO_CASE.needed(demand) {
             self.io_case.read(next, began, troubles);
@@ -386,6 +390,7 @@ fn leave_out_host(next: &mut Snapshot) {
     next.process_stat.retain(|key, _| kept.contains_key(key));
     next.thread.retain(|key, _| kept.contains_key(&key.process()));
     next.process_io.retain(|key, _| kept.contains_key(key));
+    next.process_delay.retain(|key, _| kept.contains_key(key));
     next.io_case.retain(|_, row| row.link(CaseKind::Container).is_some());
     next.exited_process.retain(|_, row| row.container.is_some());
     // Its links stay: cables of containers end in them.
@@ -400,6 +405,8 @@ fn leave_out_host(next: &mut Snapshot) {
     next.flow.retain(|_, row| ends(row));
     let kept = &next.flow;
     next.flow_stat.retain(|key, _| kept.contains_key(key));
+    next.dns_seen.retain(|_, row| row.container.is_some());
+    next.dns_client.retain(|_, row| row.container.is_some());
     next.cgroup.retain(|_, row| row.container.is_some() || row.descendants > 0);
     next.oom_kill.retain(|_, row| row.container.is_some());
     next.nat_rule.retain(|key, row| row.container.is_some() || !hosts(key.netns));

@@ -11,11 +11,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glasshull_shared::domain::file::OpenFiles;
-use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::domain::file::{FileHolders, HeldPlace, OpenFiles};
+use glasshull_shared::domain::process::{MemoryMaps, ProcessKey};
 use glasshull_shared::snapshot::{Topic, TopicSet};
-use glasshull_shared::wire::{Answer, Question};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use glasshull_shared::wire::{Answer, Packed, Question};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::collect;
@@ -32,8 +32,12 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(250);
 /// News within this time are published together.
 const GATHER_NEWS: Duration = Duration::from_millis(20);
 
-/// Looks at open files at once: where file systems do not answer each takes seconds, and other threads must be left.
+/// Looks at open files and at memory at once: where file systems do not answer, or memory is very large, each takes seconds, and
+/// other threads must be left.
 static LOOKS: Semaphore = Semaphore::const_new(3);
+
+/// Processes whose largest file is found on the host: the mounts of each are read for it.
+const HOLDERS_PLACED: usize = 100;
 
 /// Persons' questions for names at once: each may wait for silent servers.
 static INQUIRIES: Semaphore = Semaphore::const_new(2);
@@ -64,7 +68,7 @@ pub(crate) async fn run(
             tokio::select! {
                 () = &mut shutdown => return,
                 changed = demand.changed() => if changed.is_err() { return },
-                Some(ask) = asks.recv() => answer(ask, &mut live),
+                Some(ask) = asks.recv() => answer(ask, &mut live, &hub),
             }
             due = Instant::now();
             continue;
@@ -90,7 +94,7 @@ pub(crate) async fn run(
                 publish(&hub, tokio::task::block_in_place(|| live.news(collected)));
             }
             changed = demand.changed() => if changed.is_err() { return },
-            Some(ask) = asks.recv() => answer(ask, &mut live),
+            Some(ask) = asks.recv() => answer(ask, &mut live, &hub),
         }
     }
 }
@@ -106,10 +110,11 @@ fn publish(hub: &Hub, sample: Sample) {
 }
 
 /// Answers a request: an order between two ticks, a question beside them, since some readings walk page tables or mounts.
-fn answer(ask: Ask, live: &mut Live) {
+fn answer(ask: Ask, live: &mut Live, hub: &Hub) {
     let answer = match ask.request {
         Request::Order(order, by) => tokio::task::block_in_place(|| control::obey(live, &order, by)),
         Request::Question(Question::Control) => Answer::Control(control::refusal(live)),
+        Request::Question(Question::Archive) => Answer::Control(crate::serve::archive::refusal(hub.desk())),
         Request::Question(Question::NamesAgain) => live.ask_names_again(),
         Request::Question(Question::Names { container, names }) => {
             match (live.dns().inquiry(&container, &names), INQUIRIES.try_acquire()) {
@@ -131,20 +136,31 @@ fn answer(ask: Ask, live: &mut Live) {
             });
             return;
         }
-        Request::Question(Question::Files(key)) => match LOOKS.try_acquire() {
-            Err(_) => Answer::Failed("too many looks at open files are under way: ask again".into()),
-            Ok(permit) => {
-                tokio::task::spawn_blocking(move || {
-                    let files = open_files(key);
-                    drop(permit);
-                    let answer = files.map_or_else(Answer::Failed, |files| Answer::Files(Box::new(files)));
-                    let _ = ask.reply.send(answer); // as above
-                });
-                return;
-            }
-        },
+        Request::Question(Question::Files(key)) => {
+            return look(ask.reply, move || Ok(Answer::Files(Packed::new(&open_files(key)?))));
+        }
+        Request::Question(Question::Maps(key)) => {
+            return look(ask.reply, move || Ok(Answer::Maps(Packed::new(&memory_maps(key)?))));
+        }
+        Request::Question(Question::Holders(place)) => {
+            return look(ask.reply, move || Ok(Answer::Holders(Packed::new(&file_holders(&place)?))));
+        }
     };
     let _ = ask.reply.send(answer); // as above
+}
+
+/// Looks beside the tick, unless as many do already as may.
+fn look(reply: oneshot::Sender<Answer>, work: impl FnOnce() -> Result<Answer, String> + Send + 'static) {
+    let Ok(permit) = LOOKS.try_acquire() else {
+        let why = "too many looks at open files and memory are under way: ask again";
+        let _ = reply.send(Answer::Failed(why.into())); // as above
+        return;
+    };
+    tokio::task::spawn_blocking(move || {
+        let answer = work();
+        drop(permit);
+        let _ = reply.send(answer.unwrap_or_else(Answer::Failed)); // as above
+    });
 }
 
 /// What a process holds open, with where that lies on the host.
@@ -160,6 +176,34 @@ pub(crate) fn open_files(key: ProcessKey) -> Result<OpenFiles, String> {
     Ok(look.files)
 }
 
+/// What the memory of a process consists of, with where its files lie on the host.
+///
+/// # Errors
+/// As [`open_files`].
+pub(crate) fn memory_maps(key: ProcessKey) -> Result<MemoryMaps, String> {
+    let root = Root::host();
+    let mut look = collect::process::map::read(&root, key)?;
+    look.place(&collect::file::place::paths(&root, key.pid, &look.files));
+    // The mounts must be those of the same process.
+    collect::process::open_file::still(&root, key)?;
+    Ok(look.maps)
+}
+
+/// Who holds files on a file system, with where the largest lie on the host.
+///
+/// # Errors
+/// A sentence for people when the place is none, or `/proc` cannot be listed.
+pub(crate) fn file_holders(place: &HeldPlace) -> Result<FileHolders, String> {
+    let root = Root::host();
+    let mut found = collect::process::file_holder::read(&root, place)?;
+    for row in found.rows.iter_mut().take(HOLDERS_PLACED) {
+        let Some(largest) = &row.largest else { continue };
+        row.largest_host =
+            collect::file::place::paths(&root, row.pid, &[(largest.into(), None)]).pop().flatten();
+    }
+    Ok(found)
+}
+
 fn process_detail(key: ProcessKey) -> Answer {
     let root = Root::host();
     let exe = collect::file::executable(&root, key.pid);
@@ -167,7 +211,7 @@ fn process_detail(key: ProcessKey) -> Answer {
         Ok(mut detail) => {
             let cgroups = collect::cgroup::CgroupReader::new(root.clone());
             detail.confinement = collect::confinement::effective(&root, key.pid, &|pid| cgroups.devices(pid));
-            Answer::Process(Box::new(detail))
+            Answer::Process(Packed::new(&detail))
         }
         Err(why) => Answer::Failed(why),
     }

@@ -89,6 +89,10 @@ pub(crate) const PROCESS: Collector = Collector {
         Topic::Waiter,
         Topic::MountUse,
         Topic::IoCase,
+        Topic::DnsSeen,
+        Topic::DnsClient,
+        Topic::ContainerDeviceIo,
+        Topic::ProcessDelay,
     ],
     misses: Some(
         "CPU time counts in steps of a clock tick (10 ms); an exec under the same name is noticed at the next re-check when process events are off",
@@ -115,9 +119,19 @@ pub(crate) const THREAD: Collector = Collector {
 pub(crate) const PROCESS_IO: Collector = Collector {
     name: "process_io",
     fills: &[Topic::ProcessIo, Topic::ContainerIo],
-    needed_by: &[Topic::ProcessIo, Topic::ContainerIo, Topic::IoCase],
+    needed_by: &[Topic::ProcessIo, Topic::ContainerIo, Topic::IoCase, Topic::ProcessDelay],
     misses: Some(
         "files that are mapped to memory, in the bytes of system calls; I/O that the kernel does later for a process; apart from its own, the I/O of children that a process waited for, which the kernel adds to it at their end; how long threads other than the first wait for block I/O",
+    ),
+};
+
+/// What processes wait for: `TASKSTATS` over generic netlink.
+pub(crate) const PROCESS_DELAY: Collector = Collector {
+    name: "process_delay",
+    fills: &[Topic::ProcessDelay],
+    needed_by: &[Topic::ProcessDelay],
+    misses: Some(
+        "waits that have not ended yet; all but the wait for a CPU of threads that began before delay accounting was switched on",
     ),
 };
 
@@ -127,7 +141,7 @@ pub(crate) const WAITER: Collector = Collector {
     fills: &[Topic::Waiter],
     needed_by: &[Topic::Waiter],
     misses: Some(
-        "waits between two looks (200 ms); threads other than the first; what was before somebody watched",
+        "waits between two looks (200 ms; 400 ms of who slept for two seconds before, or began where the kernel does not tell us the new pids; up to 10 s of who was moved to another control group later); threads other than the first; what was before somebody watched",
     ),
 };
 
@@ -162,6 +176,9 @@ pub(crate) const ENGINE: Collector = Collector {
         Topic::DnsName,
         Topic::MountUse,
         Topic::IoCase,
+        Topic::DnsSeen,
+        Topic::DnsClient,
+        Topic::ContainerDeviceIo,
     ],
     misses: None,
 };
@@ -194,6 +211,9 @@ pub(crate) const RUNTIME: Collector = Collector {
         Topic::DnsName,
         Topic::MountUse,
         Topic::IoCase,
+        Topic::DnsSeen,
+        Topic::DnsClient,
+        Topic::ContainerDeviceIo,
     ],
     misses: Some("stopped containers of Docker, and names only an engine knows"),
 };
@@ -202,9 +222,26 @@ pub(crate) const RUNTIME: Collector = Collector {
 pub(crate) const CGROUP: Collector = Collector {
     name: "cgroup",
     fills: &[Topic::ContainerStat, Topic::LimitStat],
-    needed_by: &[Topic::ContainerStat, Topic::Cgroup, Topic::Limit, Topic::LimitStat, Topic::OomKill],
+    needed_by: &[
+        Topic::ContainerStat,
+        Topic::Cgroup,
+        Topic::Limit,
+        Topic::LimitStat,
+        Topic::OomKill,
+        Topic::ContainerDeviceIo,
+    ],
     misses: Some(
-        "on cgroup v1: buffered writes, which the kernel counts for the host there; the processes that wrote show them",
+        "on cgroup v1: buffered writes, which the kernel counts for the host there; the processes that wrote show them. Of who used no CPU time, memory, pressure, tasks and block I/O are up to five readings or ten seconds old",
+    ),
+};
+
+/// Block I/O of containers by device: the same files, line by line.
+pub(crate) const CONTAINER_DEVICE_IO: Collector = Collector {
+    name: "container_device_io",
+    fills: &[Topic::ContainerDeviceIo],
+    needed_by: &[Topic::ContainerDeviceIo],
+    misses: Some(
+        "on cgroup v1: buffered writes, which the kernel counts for the host there, and since Linux 6.10 all that passes devices on which no control group has or had a limit",
     ),
 };
 
@@ -245,6 +282,8 @@ pub(crate) const NETWORK: Collector = Collector {
         Topic::NatRule,
         Topic::PublishedPort,
         Topic::Translation,
+        Topic::DnsSeen,
+        Topic::DnsClient,
     ],
     misses: Some(
         "links that live shorter than 200 ms; namespaces that only a descriptor or a socket keeps alive; until the next tick what changes in a namespace that no link here leads to",
@@ -264,10 +303,10 @@ pub(crate) const SOCKET: Collector = Collector {
 /// Flows: packets captured on links.
 pub(crate) const FLOW: Collector = Collector {
     name: "flow",
-    fills: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
-    needed_by: &[Topic::Flow, Topic::FlowStat, Topic::Capture],
+    fills: &[Topic::Flow, Topic::FlowStat, Topic::Capture, Topic::DnsSeen, Topic::DnsClient],
+    needed_by: &[Topic::Flow, Topic::FlowStat, Topic::Capture, Topic::DnsSeen, Topic::DnsClient],
     misses: Some(
-        "what passed before somebody looked, and the first moment on links inside a new container; what a router or another host does between its links",
+        "what passed before somebody looked, and the first moment on links inside a new container; what a router or another host does between its links; names that are asked for over TLS or HTTPS, or in a TCP connection after the first message of a segment",
     ),
 };
 
@@ -350,7 +389,7 @@ pub(crate) const DNS: Collector = Collector {
 pub(crate) const DEVICE: Collector = Collector {
     name: "device",
     fills: &[Topic::Device, Topic::DeviceStat],
-    needed_by: &[Topic::Device, Topic::DeviceStat, Topic::IoCase],
+    needed_by: &[Topic::Device, Topic::DeviceStat, Topic::IoCase, Topic::ContainerDeviceIo],
     misses: Some(
         "loop devices without a file; labels and contents where udev does not run; a scheduler that was changed, for half a minute",
     ),
@@ -377,10 +416,12 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     PROCESS,
     THREAD,
     PROCESS_IO,
+    PROCESS_DELAY,
     WAITER,
     ENGINE,
     RUNTIME,
     CGROUP,
+    CONTAINER_DEVICE_IO,
     LIMIT,
     KERNEL_LOG,
     NETWORK,
@@ -409,6 +450,13 @@ mod tests {
                 let found = [PROCESS, NETWORK].iter().all(|needed| needed.needed_by.contains(topic));
                 assert!(found, "{} for {}", topic.name(), reader.name);
             }
+        }
+    }
+
+    #[test]
+    fn devices_of_containers_are_counted_found_and_named() {
+        for reader in [PROCESS, ENGINE, RUNTIME, CGROUP, DEVICE, CONTAINER_DEVICE_IO] {
+            assert!(reader.needed_by.contains(&Topic::ContainerDeviceIo), "{}", reader.name);
         }
     }
 

@@ -142,25 +142,7 @@ fn row(entry: &Entry) -> [String; 6] {
         format!(" {arrow} {}", printable(to))
     });
     let name = format!("{}{}", printable(&entry.name), link.unwrap_or_default());
-    [mode(entry), number(entry.uid), number(entry.gid), size, modified, name]
-}
-
-/// As `ls -l` writes it: `-rwsr-xr-x`.
-fn mode(entry: &Entry) -> String {
-    let bits = entry.mode;
-    let mut text = String::from(entry.kind.letter());
-    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
-        let may = |bit: u32| bits >> shift & bit != 0;
-        text.push(if may(4) { 'r' } else { '-' });
-        text.push(if may(2) { 'w' } else { '-' });
-        text.push(match (bits & special != 0, may(1)) {
-            (false, false) => '-',
-            (false, true) => 'x',
-            (true, false) => letter.to_ascii_uppercase(),
-            (true, true) => letter,
-        });
-    }
-    text
+    [entry.mode_text(), number(entry.uid), number(entry.gid), size, modified, name]
 }
 
 #[cfg(test)]
@@ -190,7 +172,7 @@ mod tests {
             (EntryKind::Directory, 0o1776, "drwxrwxrwT"),
             (EntryKind::Symlink, 0, "l---------"),
         ] {
-            assert_eq!(mode(&entry(kind, bits)), text);
+            assert_eq!(entry(kind, bits).mode_text(), text);
         }
         let entries = vec![entry(EntryKind::Symlink, 0o777)];
         let (of, path) = ("web".to_owned(), "/".to_owned());

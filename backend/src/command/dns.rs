@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use glasshull_shared::delta::Table;
-use glasshull_shared::dns_export::{Form, Named, Wish, export, is_host_name, with_addresses};
+use glasshull_shared::dns_export::{Form, Named, Wish, export, with_addresses};
 use glasshull_shared::domain::dns::{
     DnsName, DnsNameKey, DnsRecord, DnsSource, DnsStatus, Resolver, ResolverKey,
 };
@@ -24,7 +24,7 @@ use crate::agent::live::Live;
 use crate::agent::sample_twice;
 use crate::collect::dns::{Job, run as ask};
 use crate::config::{Common, Dns, DnsFormat};
-use crate::model::dns::{Plan, questions, told};
+use crate::model::dns::{Plan, may_be_asked, questions, told};
 
 /// Between the two samples that tell of containers; only the second counts.
 const SAMPLES: Duration = Duration::from_millis(200);
@@ -100,10 +100,8 @@ fn given(words: &[String], mut input: impl std::io::Read) -> Result<Vec<String>>
 
 /// Names the engine answers for, and those of the hosts file.
 fn known(plan: &Plan, resolver: &Resolver) -> Vec<String> {
-    let in_hosts = resolver.hosts.iter().flat_map(|line| &line.names);
-    // Every hosts file has these, and they lead nowhere else.
-    let worth = in_hosts.filter(|name| !name.starts_with("localhost") && !name.starts_with("ip6-"));
-    let mut names: Vec<String> = plan.expected.keys().chain(worth).cloned().collect();
+    let in_hosts = resolver.names_in_hosts().into_iter().map(str::to_owned);
+    let mut names: Vec<String> = plan.expected.keys().cloned().chain(in_hosts).collect();
     names.sort();
     names.dedup();
     names.truncate(NAMES_AT_MOST);
@@ -209,9 +207,9 @@ fn why(key: &DnsNameKey, row: &DnsName) -> String {
         DnsStatus::Timeout => format!("{server} did not answer in time"),
         DnsStatus::Lied => format!("what came from {server} were no answers to the question"),
         DnsStatus::Unreachable => format!("nobody listens at {server}"),
+        DnsStatus::NotAsked if !may_be_asked(&key.name) => "it is no name that a host may have".into(),
         DnsStatus::NotAsked if row.source == DnsSource::Hosts => "the hosts file has no address of it".into(),
         DnsStatus::NotAsked => "it was not asked: no resolver, or one that did not answer before".into(),
-        DnsStatus::Failed if !is_host_name(&key.name) => "it is no name that a host may have".into(),
         DnsStatus::Failed => "the question failed".into(),
         DnsStatus::Pending => "no answer yet".into(),
     }

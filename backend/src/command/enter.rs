@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -128,14 +129,27 @@ fn enter(place: &Place, args: &Enter) -> Result<()> {
     }
     let here = std::env::current_dir().ok();
     // Files first: joining may take the right to mount along.
-    if let Some(covers) = covers {
-        stage::lay(&covers).map_err(refused)?;
+    if let Some(covers) = &covers {
+        stage::lay(covers).map_err(refused)?;
     }
+    let of_hosts_network = network(&root.proc.join("thread-self"));
     stage::join(&doors).map_err(refused)?;
+    // Only now is the network its own; one on the host's network sees the host's links anyway.
+    if covers.is_some()
+        && of_hosts_network != network(&root.proc.join("thread-self"))
+        && let Err(Failed { what, why }) = stage::renew_sys()
+    {
+        tell(&format!("/sys tells of the host's links, not of those of {}: {what}: {why}", place.name));
+    }
     if args.mount && here.is_none_or(|folder| std::env::set_current_dir(folder).is_err()) {
         std::env::set_current_dir("/").context("entering / in the container")?;
     }
     Ok(())
+}
+
+/// Inode of a process's network namespace.
+fn network(process: &Path) -> Option<u64> {
+    fs::metadata(process.join("ns/net")).ok().map(|net| net.ino())
 }
 
 /// The container's files over those of the host; what it does not have, its own programs do not find either.

@@ -9,7 +9,7 @@ use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::container::ContainerKey;
 use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat, IoCase};
 use glasshull_shared::domain::process::{
-    IoPriority, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
+    IoPriority, Process, ProcessDelay, ProcessIo, ProcessKey, ProcessStat, ProcessState,
 };
 use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::{Snapshot, Topic, merge};
@@ -32,6 +32,8 @@ struct Doer<'a> {
     process: &'a Process,
     stat: &'a ProcessStat,
     io: &'a ProcessIo,
+    /// `None` while delay accounting is off.
+    delay: Option<&'a ProcessDelay>,
     container: Option<String>,
 }
 
@@ -47,6 +49,7 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
         Topic::Process,
         Topic::ProcessStat,
         Topic::ProcessIo,
+        Topic::ProcessDelay,
         Topic::Device,
         Topic::DeviceStat,
         Topic::Container,
@@ -66,8 +69,11 @@ pub(crate) async fn run(common: Common, args: Io) -> Result<ExitCode> {
     } else {
         print_line(text(snapshot, &doers, args.top).trim_end())?;
     }
-    for of in [collect::DEVICE, collect::PROCESS_IO, collect::IO_CASE] {
-        if let Some(row) = source(of).filter(|row| row.state != SourceState::Ok) {
+    for of in [collect::DEVICE, collect::PROCESS_IO, collect::IO_CASE, collect::PROCESS_DELAY] {
+        // That delays are not counted is told once.
+        let twice = of.name == collect::PROCESS_DELAY.name;
+        let amiss = |state| state != SourceState::Ok && !(twice && state == SourceState::Limited);
+        if let Some(row) = source(of).filter(|row| amiss(row.state)) {
             tell(&trouble(row));
         }
     }
@@ -84,7 +90,8 @@ fn doers(snapshot: &Snapshot) -> Vec<Doer<'_>> {
     let rows = snapshot.process_io.iter().filter_map(|(key, io)| {
         let (process, stat) = (snapshot.process.get(key)?, snapshot.process_stat.get(key)?);
         let container = process.container.as_ref().map(|id| name(snapshot, id));
-        Some(Doer { key: *key, process, stat, io, container })
+        let delay = snapshot.process_delay.get(key).map(|row| &**row);
+        Some(Doer { key: *key, process, stat, io, delay, container })
     });
     let mut doers: Vec<_> = rows.collect();
     doers.sort_by(|a, b| b.rates().0.total_cmp(&a.rates().0).then(b.rates().1.total_cmp(&a.rates().1)));
@@ -130,6 +137,7 @@ impl Doer<'_> {
             "container_name": self.container,
             "state": self.stat.state,
             "wait_channel": self.stat.wait_channel,
+            "swap_wait_ratio": self.delay.and_then(|delay| delay.swap_wait_ratio),
         });
         Ok(merge(&[serde_json::to_value(self.key)?, more, serde_json::to_value(self.io)?])?)
     }
@@ -192,8 +200,19 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
     }
     let heads = ["DEVICE", "LIES ON", "BUSY", "QUEUE", "r/s", "READ/s", "r WAIT", "w/s", "WRITE/s", "w WAIT"];
     section(&mut out, "no block device is at work", heads, device_lines(snapshot));
-    let heads =
-        ["PID", "USER", "PRIO", "READ/s", "WRITE/s", "READ()", "WRITE()", "WAITS", "CONTAINER", "COMMAND"];
+    let heads = [
+        "PID",
+        "USER",
+        "PRIO",
+        "READ/s",
+        "WRITE/s",
+        "READ()",
+        "WRITE()",
+        "WAITS",
+        "SWAPIN",
+        "CONTAINER",
+        "COMMAND",
+    ];
     let moving: Vec<_> = doers.iter().filter(|d| d.moves()).collect();
     let rows = moving.iter().take(top).map(|doer| {
         let io = doer.io;
@@ -206,6 +225,9 @@ fn text(snapshot: &Snapshot, doers: &[Doer<'_>], top: usize) -> String {
             rate(io.rchar_bytes_per_sec),
             rate(io.wchar_bytes_per_sec),
             unit::or_unknown(io.block_wait_ratio.map(|share| unit::percent(share.into()))),
+            unit::or_unknown(
+                doer.delay.and_then(|d| d.swap_wait_ratio).map(|share| unit::percent(share.into())),
+            ),
             doer.container.as_deref().map_or_else(|| "(host)".to_owned(), unit::printable),
             doer.command(),
         ]

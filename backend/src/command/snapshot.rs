@@ -1,35 +1,37 @@
 //! `glasshull snapshot`: two samples, then one JSON object for scripts. Its shape is a contract (docs/snapshot.md).
 
+mod look;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use glasshull_shared::delta::Table;
-use glasshull_shared::domain::file::OpenFiles;
-use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet, merge};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use super::{still_read, tell};
+use super::still_read;
 use crate::agent::live::Live;
-use crate::agent::{open_files, sample_twice};
+use crate::agent::sample_twice;
 use crate::collect;
 use crate::config::{Common, Snapshot as Args};
-use crate::sys::root::Root;
+use look::{LOOKED, Looks, asked};
 
 /// Tables as scripts see them: the parts that the wire keeps apart (identity and samples) are one row here.
 const TABLES: &[(&str, &[Topic])] = &[
     ("process", &[Topic::Process, Topic::ProcessStat]),
     ("thread", &[Topic::Thread]),
     ("process_io", &[Topic::ProcessIo]),
+    ("process_delay", &[Topic::ProcessDelay]),
     ("device", &[Topic::Device, Topic::DeviceStat]),
     ("io_case", &[Topic::IoCase]),
     ("exited_process", &[Topic::ExitedProcess]),
     ("waiter", &[Topic::Waiter]),
     ("container_io", &[Topic::ContainerIo]),
+    ("container_device_io", &[Topic::ContainerDeviceIo]),
     ("container", &[Topic::Container, Topic::ContainerStat]),
     ("cpu", &[Topic::Cpu]),
     ("engine", &[Topic::Engine]),
@@ -55,20 +57,20 @@ const TABLES: &[(&str, &[Topic])] = &[
     ("dns_name", &[Topic::DnsName]),
     ("flow", &[Topic::Flow, Topic::FlowStat]),
     ("capture", &[Topic::Capture]),
+    ("dns_seen", &[Topic::DnsSeen]),
+    ("dns_client", &[Topic::DnsClient]),
 ];
 /// What is left out unless asked for by name.
-const ON_DEMAND: &[&str] = &["thread", "flow", "capture", "dns_name"];
+const ON_DEMAND: &[&str] = &["thread", "flow", "capture", "dns_name", "dns_seen", "dns_client"];
 /// What `--capture` adds.
-const CAPTURED: &[&str] = &["flow", "capture"];
-/// What `--files` adds. It is no table of the wire: a client asks for one process.
-const OPEN_FILE: &str = "open_file";
+const CAPTURED: &[&str] = &["flow", "capture", "dns_seen", "dns_client"];
 
 /// Takes the samples and prints.
 ///
 /// # Errors
-/// An unknown table, a host whose `/proc` cannot be read, or open files of a process that ended or is hidden.
+/// An unknown table, a host whose `/proc` cannot be read, or a look at a process that ended or is hidden.
 pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
-    let wanted = choose(&args.tables, args.capture.is_some(), args.files.is_some())?;
+    let wanted = choose(&args.tables, args.capture.is_some(), &asked(&args))?;
     let mut demand: TopicSet = wanted.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
     for topic in [Topic::Host, Topic::HostStat, Topic::Source] {
         demand.insert(topic);
@@ -83,61 +85,35 @@ pub(crate) async fn run(common: Common, args: Args) -> Result<ExitCode> {
     let wake = Arc::new(Notify::new());
     let mut live = Live::new(common, Arc::clone(&wake))?;
     let interval = args.capture.unwrap_or(args.interval);
-    let before = match args.files {
-        Some(pid) => {
-            let key = collect::process::holder(&Root::host(), pid).map_err(anyhow::Error::msg)?;
-            Some((key, look(key).await?))
-        }
-        None => None,
-    };
+    let looks = Looks::begin(&args, &mut live, &wake).await?;
     let sample = sample_twice(&mut live, &wake, demand, interval).await;
     let mut json = document(&sample.snapshot, &wanted, sample.at, sample.interval_nanos)?;
-    if let Some((key, before)) = before {
-        let mut now = look(key).await?;
-        now.rate(&before);
-        now.missing.iter().for_each(|line| tell(&format!("open_file: {line}")));
-        add_files(&mut json, key, &now)?;
-    }
+    looks.add(&mut json).await?;
     still_read(writeln!(std::io::stdout().lock(), "{json}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a process holds open now.
-async fn look(key: ProcessKey) -> Result<OpenFiles> {
-    let looked =
-        tokio::task::spawn_blocking(move || open_files(key)).await.context("the reader's thread failed")?;
-    looked.map_err(anyhow::Error::msg)
-}
-
-/// Puts the table `open_file` and what it lacks into the document.
-fn add_files(json: &mut Value, key: ProcessKey, files: &OpenFiles) -> Result<()> {
-    let key = serde_json::to_value(key)?;
-    let rows = files.rows.iter().map(|row| Ok(merge(&[key.clone(), serde_json::to_value(row)?])?));
-    json["tables"][OPEN_FILE] = rows.collect::<Result<_>>()?;
-    let lacks = serde_json::json!({ "left_out": files.left_out, "missing": files.missing });
-    json["files"] = merge(&[key, lacks])?;
-    Ok(())
-}
-
-/// The tables of these names, all usual ones without; with what is captured. Open files are none of them: `files` tells
-/// whether those of a process are asked for.
-fn choose(names: &[String], capture: bool, files: bool) -> Result<Vec<(&'static str, &'static [Topic])>> {
+/// The tables of these names, all usual ones without; with what is captured. Those of [`LOOKED`] are left out: `asked` tells which of
+/// them come anyway.
+fn choose(names: &[String], capture: bool, asked: &[&str]) -> Result<Vec<(&'static str, &'static [Topic])>> {
     let captured = |name: &&str| capture && CAPTURED.contains(name);
     if names.is_empty() {
         let usual = |name: &&str| !ON_DEMAND.contains(name) || captured(name);
         return Ok(TABLES.iter().filter(|(name, _)| usual(name)).copied().collect());
     }
-    if !files && names.iter().any(|name| name == OPEN_FILE) {
-        bail!("the table {OPEN_FILE} is of one process: say which with --files PID");
+    let looked = |name: &&String| LOOKED.iter().any(|(looked, _)| looked == name);
+    let unasked = |(looked, _): &&(&str, &str)| !asked.contains(looked) && names.iter().any(|n| n == looked);
+    if let Some((name, of)) = LOOKED.iter().find(unasked) {
+        bail!("the table {name} is of {of}");
     }
     let find = |name: &String| match TABLES.iter().find(|(n, _)| n == name) {
         Some(table) => Ok(*table),
         None => {
-            let known: Vec<&str> = TABLES.iter().map(|(n, _)| *n).chain([OPEN_FILE]).collect();
+            let known: Vec<&str> = TABLES.iter().map(|(n, _)| *n).chain(LOOKED.map(|(n, _)| n)).collect();
             bail!("no table {name:?}; there are: {}", known.join(", "))
         }
     };
-    let mut tables = names.iter().filter(|name| *name != OPEN_FILE).map(find).collect::<Result<Vec<_>>>()?;
+    let mut tables = names.iter().filter(|name| !looked(name)).map(find).collect::<Result<Vec<_>>>()?;
     let more = TABLES.iter().filter(|(name, _)| captured(name) && !names.iter().any(|n| n == name));
     tables.extend(more.copied());
     Ok(tables)
@@ -215,7 +191,7 @@ mod tests {
         let common = Common { engine: vec!["unix:///nonexistent".into()], mask_args: false };
         let wake = Arc::new(Notify::new());
         let mut live = Live::new(common, Arc::clone(&wake)).unwrap();
-        let wanted = choose(&[], false, false).unwrap();
+        let wanted = choose(&[], false, &[]).unwrap();
         let demand = wanted
             .iter()
             .flat_map(|(_, t)| t.iter().copied())
@@ -243,17 +219,17 @@ mod tests {
     fn flows_are_captured_when_asked_for() {
         let names = |names: &[&str], capture| {
             let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-            choose(&names, capture, false).unwrap().iter().map(|(name, _)| *name).collect::<Vec<_>>()
+            choose(&names, capture, &[]).unwrap().iter().map(|(name, _)| *name).collect::<Vec<_>>()
         };
         assert!(!names(&[], false).contains(&"flow"));
-        assert!(names(&[], true).ends_with(&["flow", "capture"]));
-        assert_eq!(names(&["link", "flow"], true), ["link", "flow", "capture"]);
+        assert!(names(&[], true).ends_with(&["flow", "capture", "dns_seen", "dns_client"]));
+        assert_eq!(names(&["link", "flow"], true), ["link", "flow", "capture", "dns_seen", "dns_client"]);
         assert_eq!(names(&["flow"], false), ["flow"]);
     }
 
     #[test]
     fn an_unknown_table_names_those_that_exist() {
-        let error = choose(&["processes".into()], false, false).unwrap_err().to_string();
+        let error = choose(&["processes".into()], false, &[]).unwrap_err().to_string();
         assert!(error.contains("process, thread"), "{error}");
     }
 }

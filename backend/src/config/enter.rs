@@ -8,7 +8,7 @@ use clap::Args;
 ///
 /// The program is the host's, with the host's files, user, folder and environment; its network is the container's, and its names
 /// are the container's: in a mount namespace of its own the container's resolv.conf and hosts lie over the host's, and the hosts
-/// line of nsswitch.conf is the container's. Nothing is installed in the container, which needs no shell, no C library and no
+/// line of nsswitch.conf is the container's; /sys tells of its links. Nothing is installed in the container, which needs no shell, no C library and no
 /// file of its own; nothing is changed on the host. The program takes glasshull's place, so that terminal, signals and exit code
 /// are its own.
 #[derive(Debug, Args)]

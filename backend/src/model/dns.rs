@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::dns_export::is_host_name;
-use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState};
+use glasshull_shared::domain::container::{Container, ContainerKey};
 use glasshull_shared::domain::dns::{
-    DnsMark, DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsSource, DnsStatus, Resolver, ResolverKey, Told,
-    ToldNetwork,
+    DnsMark, DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsSource, DnsStatus, ENGINE_RESOLVER, Resolver,
+    ResolverKey, Told, ToldNetwork,
 };
+use glasshull_shared::unit::short_id;
 
 /// Questions in one container: the rest of a crowded network is left out.
 const QUESTIONS_AT_MOST: usize = 1000;
-/// Where Docker's resolver listens in every namespace that has one.
-const DOCKERS: &str = "127.0.0.11";
+/// What Podman's resolver takes for its own whatever the network.
+const PODMANS_DOMAIN: &str = "dns.podman";
 /// Others named in one mark.
 const NAMED_AT_MOST: usize = 3;
 
@@ -55,22 +56,30 @@ pub(crate) fn plans(known: Known<'_>) -> BTreeMap<String, Plan> {
         let engines = |server: &&String| is_engines(server, told);
         if resolver.nameservers.first().is_some_and(|server| is_engines(server, told)) {
             let servers = resolver.nameservers.iter().filter(engines).cloned().collect();
-            plans.insert(key.container.clone(), Plan { servers, ..plan(told, &members) });
+            plans.insert(key.container.clone(), Plan { servers, ..plan(told, resolver, &members) });
         }
     }
     plans
 }
 
-/// Who is on which network: those that run alone, since the engine passes on the names of others.
-type Members<'a> = BTreeMap<&'a str, Vec<(&'a str, &'a ToldNetwork)>>;
+/// Who is on which network, by id and name: those that run alone, since the engine passes on the names of others.
+type Members<'a> = BTreeMap<&'a str, Vec<Member<'a>>>;
+
+#[derive(Debug, Clone, Copy)]
+struct Member<'a> {
+    id: &'a str,
+    name: &'a str,
+    there: &'a ToldNetwork,
+}
 
 fn members<'a>(known: Known<'a>) -> Members<'a> {
     let mut members = Members::new();
     for (key, told) in known.told {
         let Some(row) = known.containers.get(key) else { continue };
-        if matches!(row.state, ContainerState::Running | ContainerState::Paused) {
+        if row.state.is_up() {
             for network in &told.networks {
-                members.entry(&network.id).or_default().push((&row.name, network));
+                let member = Member { id: &key.id, name: &row.name, there: network };
+                members.entry(&network.id).or_default().push(member);
             }
         }
     }
@@ -80,26 +89,27 @@ fn members<'a>(known: Known<'a>) -> Members<'a> {
 /// Docker's listens on 127.0.0.11 inside; Podman's on the network's own address on this host. Another on loopback (systemd's, a
 /// dnsmasq, in a container on the host's network) may pass questions on.
 fn is_engines(server: &str, told: &Told) -> bool {
-    server == DOCKERS
+    is_dockers(server)
         || told.networks.iter().any(|network| network.gateways.iter().any(|gateway| gateway == server))
 }
 
-fn plan(told: &Told, members: &Members<'_>) -> Plan {
+fn is_dockers(server: &str) -> bool {
+    server.parse() == Ok(ENGINE_RESOLVER)
+}
+
+fn plan(told: &Told, resolver: &Resolver, members: &Members<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut addresses = BTreeSet::new();
     for network in &told.networks {
-        for (container, other) in members.get(network.id.as_str()).into_iter().flatten() {
-            if other.names.is_empty() {
+        for member in members.get(network.id.as_str()).into_iter().flatten() {
+            if member.there.names.is_empty() {
                 continue; // the default bridge
             }
-            let whole = format!("{container}.{}", network.network);
-            let links = network.links.iter().filter(|(whom, _)| whom == container).map(|(_, alias)| alias);
-            let names = other.names.iter().chain(links).chain([&whole]).filter(|name| is_host_name(name));
-            for name in names {
-                let expected = plan.expected.entry(name.clone()).or_default();
-                expected.extend(other.addresses.iter().map(|a| (a.clone(), (*container).to_owned())));
+            for name in names(member, network, resolver).into_iter().filter(|name| is_host_name(name)) {
+                let expected = plan.expected.entry(name).or_default();
+                expected.extend(member.there.addresses.iter().map(|a| (a.clone(), member.name.to_owned())));
             }
-            addresses.extend(other.addresses.iter().filter(|a| a.parse::<IpAddr>().is_ok()).cloned());
+            addresses.extend(member.there.addresses.iter().filter(|a| a.parse::<IpAddr>().is_ok()).cloned());
         }
     }
     let forward = plan
@@ -113,7 +123,26 @@ fn plan(told: &Told, members: &Members<'_>) -> Plan {
     plan
 }
 
-/// The rows to show: a row for each question of a plan, `answered` or not yet, with what the hosts files say and with marks.
+/// What a container may call another on a network they share. Docker answers for each name with the network's behind it as well
+/// (`service.project_default`), Podman with its own domain: each would pass on the other's.
+fn names(member: &Member<'_>, network: &ToldNetwork, resolver: &Resolver) -> Vec<String> {
+    let by_docker = resolver.nameservers.first().is_some_and(|server| is_dockers(server));
+    let domain = if by_docker {
+        Some(network.network.as_str())
+    } else {
+        resolver.search.iter().map(String::as_str).find(|domain| *domain == PODMANS_DOMAIN)
+    };
+    // By an id nobody asks with more behind it.
+    let called = member.there.names.iter().filter(|name| *name != short_id(member.id));
+    let whole = called.map(String::as_str).chain([member.name]);
+    let whole =
+        domain.into_iter().flat_map(|domain| whole.clone().map(move |name| format!("{name}.{domain}")));
+    let links = network.links.iter().filter(|(whom, _)| whom == member.name).map(|(_, alias)| alias);
+    member.there.names.iter().chain(links).cloned().chain(whole).collect()
+}
+
+/// The rows to show: a row for each question of a plan, `answered` or not yet, and for what hosts files say, which nobody is asked
+/// for; with marks.
 pub(crate) fn relate(
     known: Known<'_>,
     plans: &BTreeMap<String, Plan>,
@@ -130,8 +159,26 @@ pub(crate) fn relate(
             rows.extend(answered.get(&alias).map(|row| (alias, Arc::clone(row))));
         }
     }
+    for (key, resolver) in known.resolvers {
+        let expected = plans.get(&key.container).map(|plan| &plan.expected);
+        for name in resolver.names_in_hosts() {
+            for record in [DnsRecord::A, DnsRecord::Aaaa] {
+                let key = DnsNameKey { container: key.container.clone(), name: name.to_owned(), record };
+                if !rows.contains_key(&key) && !resolver.in_hosts(name, record).is_empty() {
+                    let of_name = expected.and_then(|expected| expected.get(name));
+                    let row = judged(&key, DnsName::default(), of_name, Some(resolver));
+                    rows.insert(key, row.into());
+                }
+            }
+        }
+    }
     mark_conflicts(known, plans, &mut rows);
     rows
+}
+
+/// Whether a resolver may be asked for it: a name that a host may have, maybe with the root's dot, or an address.
+pub(crate) fn may_be_asked(name: &str) -> bool {
+    is_host_name(name.strip_suffix('.').unwrap_or(name)) || name.parse::<IpAddr>().is_ok()
 }
 
 /// An address is asked for its names, anything else for its addresses.
@@ -148,7 +195,7 @@ pub(crate) fn questions(names: &[String], plan: &Plan, resolver: &Resolver) -> V
         [DnsRecord::A, DnsRecord::Aaaa].iter().any(|record| !resolver.in_hosts(name, *record).is_empty())
     };
     let sure = |name: &&String| plan.expected.contains_key(*name);
-    let others = names.iter().filter(|name| !sure(name) && !local(name));
+    let others = names.iter().filter(|name| !sure(name) && !local(name) && may_be_asked(name));
     let asked = names.iter().filter(sure).chain(others);
     asked.flat_map(|name| records(name).map(|record| (name.clone(), record))).collect()
 }
@@ -200,7 +247,11 @@ fn judged(
     }
     let in_hosts = resolver.map(|one| one.in_hosts(&key.name, key.record)).unwrap_or_default();
     if !in_hosts.is_empty() {
-        if row.status == DnsStatus::NoError && row.answers != in_hosts {
+        // One that is on two networks has two addresses, of which DNS tells one.
+        let leads = |all: &[String]| -> BTreeSet<String> {
+            all.iter().map(|address| owner(expected, address).unwrap_or(address).to_owned()).collect()
+        };
+        if row.status == DnsStatus::NoError && leads(&row.answers) != leads(&in_hosts) {
             row.marks.push(mark(DnsOddity::Shadowed, format!("DNS says {}", row.answers.join(" "))));
         }
         row.source = DnsSource::Hosts;
@@ -209,6 +260,12 @@ fn judged(
         row.ttl_secs = None;
     }
     row
+}
+
+/// The container that has this address by the engine's word.
+fn owner<'a>(expected: Option<&'a BTreeSet<(String, String)>>, address: &str) -> Option<&'a str> {
+    let owner = expected?.iter().find(|(one, _)| one == address);
+    owner.map(|(_, owner)| owner.as_str())
 }
 
 fn mark(oddity: DnsOddity, evidence: String) -> DnsMark {
@@ -228,16 +285,23 @@ type Gets = BTreeMap<BTreeSet<String>, (String, Vec<String>)>;
 fn mark_conflicts(known: Known<'_>, plans: &BTreeMap<String, Plan>, rows: &mut Table<DnsNameKey, DnsName>) {
     let whose = |container: &str, name: &str, answer: &String| {
         let expected = plans.get(container).and_then(|plan| plan.expected.get(name));
-        let owner = expected.into_iter().flatten().find(|(address, _)| address == answer);
-        owner.map_or_else(|| answer.clone(), |(_, owner)| owner.clone())
+        owner(expected, answer).unwrap_or(answer).to_owned()
     };
     let mut seen: BTreeMap<(&str, DnsRecord), Gets> = BTreeMap::new();
     let called = |id: &str| {
         let row = known.containers.get(&ContainerKey { id: id.to_owned() });
         row.map_or_else(|| id.to_owned(), |row| row.name.clone())
     };
+    let is_own = |container: &str, address: &String| {
+        let told = known.told.get(&ContainerKey { id: container.to_owned() });
+        let networks = told.into_iter().flat_map(|told| &told.networks);
+        networks.flat_map(|network| &network.addresses).any(|own| own == address)
+    };
     let comparable = |key: &DnsNameKey, row: &DnsName| {
-        row.status == DnsStatus::NoError && matches!(key.record, DnsRecord::A | DnsRecord::Aaaa)
+        // Each calls itself by its host name, as others may.
+        let of_itself =
+            row.source == DnsSource::Hosts && row.answers.iter().all(|a| is_own(&key.container, a));
+        row.status == DnsStatus::NoError && matches!(key.record, DnsRecord::A | DnsRecord::Aaaa) && !of_itself
     };
     let behind = |key: &DnsNameKey, row: &DnsName| -> BTreeSet<String> {
         row.answers.iter().map(|answer| whose(&key.container, &key.name, answer)).collect()
@@ -254,7 +318,13 @@ fn mark_conflicts(known: Known<'_>, plans: &BTreeMap<String, Plan>, rows: &mut T
         .filter_map(|(key, row)| {
             let own = behind(key, row);
             let others = seen.get(&(key.name.as_str(), key.record))?;
-            let others = others.iter().filter(|(other, _)| other.is_disjoint(&own));
+            // Who shares another's network may know its addresses and no names for them: the same answer is no conflict then.
+            let bare = |who: &BTreeSet<String>| row.answers.iter().all(|answer| who.contains(answer));
+            let same = row.answers.join(" ");
+            let differs = |other: &BTreeSet<String>, answer: &String| {
+                other.is_disjoint(&own) && !(*answer == same && (bare(other) || bare(&own)))
+            };
+            let others = others.iter().filter(|(other, (answer, _))| differs(other, answer));
             let told: Vec<String> =
                 others.map(|(_, (answer, who))| format!("{} gets {answer}", some(who))).collect();
             (!told.is_empty()).then(|| (key.clone(), mark(DnsOddity::Conflict, some(&told))))

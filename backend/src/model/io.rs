@@ -1,7 +1,10 @@
-//! I/O of processes added up by container.
+//! I/O of processes added up by container, and the names of devices whose I/O control groups count.
+
+use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
-use glasshull_shared::domain::container::{ContainerIo, ContainerKey};
+use glasshull_shared::domain::container::{ContainerDeviceIo, ContainerDeviceKey, ContainerIo, ContainerKey};
+use glasshull_shared::domain::device::{Device, DeviceKey};
 use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessStat, ProcessState};
 
 /// A row for each container that has processes with I/O that is known.
@@ -25,6 +28,17 @@ pub(crate) fn by_container(
     rows.into_iter().map(|(id, row)| (ContainerKey { id: id.to_owned() }, row.into())).collect()
 }
 
+/// Names the devices that control groups know by number.
+pub(crate) fn name_devices(
+    rows: &mut Table<ContainerDeviceKey, ContainerDeviceIo>,
+    devices: &Table<DeviceKey, Device>,
+) {
+    for (key, row) in rows {
+        let device = devices.get(&DeviceKey { major_minor: key.major_minor.clone() });
+        Arc::make_mut(row).device = device.map(|device| device.name.clone());
+    }
+}
+
 /// What is unknown of one process (it was started a moment ago) takes nothing from what is known of the others.
 fn add(sum: &mut Option<f32>, one: Option<f32>) {
     if let Some(one) = one {
@@ -35,6 +49,19 @@ fn add(sum: &mut Option<f32>, one: Option<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_has_the_name_of_its_number_and_none_when_it_is_gone() {
+        let key = |number: &str| ContainerDeviceKey { container: "a".into(), major_minor: number.into() };
+        let row =
+            || Arc::new(ContainerDeviceIo { device: Some("old".into()), ..ContainerDeviceIo::default() });
+        let mut rows: Table<_, _> = [(key("254:0"), row()), (key("7:0"), row())].into();
+        let vda = Device { name: "vda".into(), ..Device::default() };
+        let devices = [(DeviceKey { major_minor: "254:0".into() }, Arc::new(vda))].into();
+        name_devices(&mut rows, &devices);
+        let names: Vec<_> = rows.values().map(|row| row.device.as_deref()).collect();
+        assert_eq!(names, [Some("vda"), None]);
+    }
 
     #[test]
     fn processes_of_a_container_are_added_up_and_unknown_stays_unknown() {

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::device::{CaseKind, DeviceKey, IoCase};
 use glasshull_shared::domain::file::OpenFiles;
-use glasshull_shared::domain::process::ProcessKey;
+use glasshull_shared::domain::process::{ExitedProcess, ProcessKey};
 use glasshull_shared::snapshot::Snapshot;
 
 use stack::{Place, Stack};
-use suspect::{Suspect, Trace, kernel_thread, share, suspects, trace};
+use suspect::{Suspect, Trace, kernel_thread, late_child, share, suspects, trace};
 
 /// Share of time from which the host waits.
 const WAITS: f32 = 0.05;
@@ -115,6 +115,8 @@ struct Looked<'a> {
     hidden: Option<&'a str>,
     /// Its files are known, and none is on the device.
     elsewhere: bool,
+    /// A child that ended a moment ago: what moved may have been that one's. Not of who waits itself.
+    late_child: Option<&'a ExitedProcess>,
 }
 
 /// The chain of a host that waits since then.
@@ -145,7 +147,7 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
     let bottom = stack.busiest(device);
     let stat = bottom.and_then(|key| stack.device(key)).map(|(_, stat)| stat);
     let all = suspects(snapshot, stat, process);
-    let looked = all.into_iter().map(|one| Looked::at(one, &stack, files, bottom));
+    let looked = all.into_iter().map(|one| Looked::at(one, snapshot, (&stack, bottom), files));
     let looked: Vec<_> = looked.collect();
     // A file that moves there ties best, then one that is held there, then nothing that speaks against it.
     let moves = |one: &&Looked<'_>| one.trace.as_ref().is_some_and(|trace| trace.pace > 0.0);
@@ -153,8 +155,11 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
         .iter()
         .find(moves)
         .or_else(|| looked.iter().find(|one| one.trace.is_some()))
-        .or_else(|| looked.iter().take(ASKED_AT_ONCE).find(|one| !one.elsewhere))
-        .or_else(|| looked.iter().find(|one| share(one.suspect.moved, stat) >= WITHOUT_FILE));
+        .or_else(|| looked.iter().take(ASKED_AT_ONCE).find(|one| !one.elsewhere && one.late_child.is_none()))
+        .or_else(|| {
+            let moved = |one: &&Looked<'_>| share(one.suspect.moved, stat) >= WITHOUT_FILE;
+            looked.iter().filter(|one| one.late_child.is_none()).find(moved)
+        });
     let idle = bottom.is_none_or(|key| stack.busy(key) < BUSY);
     // Who waits at a device that is hardly at work is held up before it: by a limit, a lock, a frozen file system.
     let stuck =
@@ -168,7 +173,12 @@ fn find<'a>(snapshot: &'a Snapshot, files: &'a Files, before: Option<&IoCase>) -
 }
 
 impl<'a> Looked<'a> {
-    fn at(suspect: Suspect<'a>, stack: &Stack<'a>, files: &'a Files, bottom: Option<&DeviceKey>) -> Self {
+    fn at(
+        suspect: Suspect<'a>,
+        snapshot: &'a Snapshot,
+        (stack, bottom): (&Stack<'a>, Option<&DeviceKey>),
+        files: &'a Files,
+    ) -> Self {
         let known = files.get(suspect.key);
         let rows = known.and_then(|known| known.as_ref().ok()).zip(bottom);
         let trace = rows.and_then(|(files, bottom)| trace(stack, files, Some(bottom), suspect.writes()));
@@ -176,6 +186,7 @@ impl<'a> Looked<'a> {
             suspect,
             elsewhere: rows.is_some() && trace.is_none(),
             trace,
+            late_child: (!suspect.waits()).then(|| late_child(snapshot, suspect.key)).flatten(),
             hidden: known.and_then(|known| known.as_ref().err()).map(String::as_str),
         }
     }

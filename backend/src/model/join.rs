@@ -8,7 +8,7 @@
 mod place;
 mod row;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use glasshull_shared::cgroup_path;
@@ -16,6 +16,7 @@ use glasshull_shared::delta::Table;
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat, Runtime};
 use glasshull_shared::domain::engine::{Engine, EngineKey};
 use glasshull_shared::domain::process::{Process, ProcessKey};
+use hashbrown::HashMap;
 
 use self::place::Places;
 use self::row::Seen;

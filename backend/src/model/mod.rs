@@ -18,5 +18,7 @@ pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod oom;
 pub(crate) mod rate;
+pub(crate) mod seen;
 pub(crate) mod socket;
+pub(crate) mod waiter;
 pub(crate) mod wire;

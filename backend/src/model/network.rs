@@ -16,7 +16,8 @@ pub(crate) type Across = (u32, Option<u64>);
 /// Kinds of which both ends point to each other.
 const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
 
-/// Puts the containers of their processes into namespaces, owner first: the one that did not join another's namespace.
+/// Puts the containers of their processes into namespaces, owner first: the one that did not join another's namespace,
+/// and while the engine has not told that, the one that runs longest: who joins finds it there.
 pub(crate) fn join_namespaces(
     netns: &mut Table<NetnsKey, Netns>,
     members: &BTreeMap<u64, Vec<ProcessKey>>,
@@ -24,12 +25,11 @@ pub(crate) fn join_namespaces(
     containers: &Table<ContainerKey, Container>,
 ) {
     for (key, row) in netns.iter_mut() {
-        let mut ids: Vec<&String> = Vec::new();
+        let mut since: BTreeMap<&String, u64> = BTreeMap::new();
         for process in members.get(&key.netns).into_iter().flatten() {
-            if let Some(id) = processes.get(process).and_then(|p| p.container.as_ref())
-                && !ids.contains(&id)
-            {
-                ids.push(id);
+            if let Some(id) = processes.get(process).and_then(|p| p.container.as_ref()) {
+                let first = since.entry(id).or_insert(process.start_time);
+                *first = process.start_time.min(*first);
             }
         }
         let joined = |id: &str| {
@@ -38,9 +38,11 @@ pub(crate) fn join_namespaces(
                 .and_then(|c| c.network_mode.as_deref())
                 .is_some_and(|mode| mode.starts_with("container:"))
         };
-        ids.sort_by_key(|id| (joined(id), (*id).clone()));
+        let mut ids: Vec<(bool, u64, &String)> =
+            since.into_iter().map(|(id, t)| (joined(id), t, id)).collect();
+        ids.sort_unstable();
         let row = Arc::make_mut(row);
-        row.containers = ids.into_iter().cloned().collect();
+        row.containers = ids.into_iter().map(|(.., id)| id.clone()).collect();
         // The container's own init tells more than whichever helper of the engine came first.
         let owner = row.containers.first().and_then(|id| containers.get(&ContainerKey { id: id.clone() }));
         row.pid = owner.and_then(|c| c.init_pid).filter(|_| !row.host).or(row.pid);
@@ -349,6 +351,12 @@ mod tests {
         let mut table = Table::from([(NetnsKey { netns: WEB }, Arc::new(Netns::default()))]);
         let members = BTreeMap::from([(WEB, vec![process(1), process(2)])]);
         join_namespaces(&mut table, &members, &processes, &containers);
+        assert_eq!(table[&NetnsKey { netns: WEB }].containers, ["z-owner", "a-sidecar"]);
+        // Also before the engine has told who joined whom: the sidecar's first process began later.
+        let later = ProcessKey { pid: 1, start_time: 2 };
+        let processes = Table::from([(process(2), row("z-owner")), (later, row("a-sidecar"))]);
+        let members = BTreeMap::from([(WEB, vec![later, process(2)])]);
+        join_namespaces(&mut table, &members, &processes, &Table::new());
         assert_eq!(table[&NetnsKey { netns: WEB }].containers, ["z-owner", "a-sidecar"]);
     }
 

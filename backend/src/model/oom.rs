@@ -129,15 +129,20 @@ impl OomHistory {
             if taken {
                 continue;
             }
-            self.ends.insert(key.id.clone(), at);
             let earliest = at.saturating_sub(SAME);
             let since = row.started_at.map_or(earliest, |started_at| started_at.min(earliest));
+            self.ends.insert(key.id.clone(), at);
             if self.confirm_since(&key.id, since, at, OomSource::OomKilled, u32::MAX) == 0 {
                 self.add(told(&key.id, at, OomSource::OomKilled, 1));
             }
         }
         // Also while it runs again, or its engine is silent: the same end may be told once more.
-        self.ends.retain(|id, _| containers.contains_key(&ContainerKey { id: id.clone() }));
+        let rows = &self.rows;
+        self.ends.retain(|id, _| {
+            // What is in the history is not to be told again, also when nobody looked at containers meanwhile.
+            let known = || rows.values().any(|row| row.container.as_deref() == Some(id));
+            containers.contains_key(&ContainerKey { id: id.clone() }) || known()
+        });
     }
 
     /// Kills in containers that no engine told of in time: to be marked on the timeline, each once. Those before `since`
@@ -299,6 +304,17 @@ mod tests {
             }
             assert_eq!(shown(&history), [(None, 1, 1)], "{started_at:?}");
         }
+    }
+
+    #[test]
+    fn an_end_that_is_told_again_after_nobody_looked_is_no_other() {
+        let mut history = OomHistory::default();
+        history.take_log(vec![line(7, AT)], |_| None);
+        for _ in 0..3 {
+            history.take_ends(&run(Some(AT - 1), AT + 3 * SAME));
+            history.take_ends(&Table::new());
+        }
+        assert_eq!(shown(&history), [(Some(7), 1, 2)]);
     }
 
     #[test]

@@ -3,15 +3,26 @@
 //! A rate is `None` on the first sample and after a counter went back (the thing was re-created); a row whose rates did
 //! not change stays the same allocation, so that the delta recognises it at a glance.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::agent::{AgentStat, Single};
-use glasshull_shared::domain::container::ContainerStat;
+use glasshull_shared::domain::container::{ContainerDeviceIo, ContainerStat};
+use glasshull_shared::domain::dns::{DnsClient, DnsSeen};
 use glasshull_shared::domain::host::{CpuKey, CpuRatios, CpuStat, CpuTimes, HostStat, Psi, PsiLine};
 use glasshull_shared::domain::network::{FlowStat, LinkStat, SocketStat};
-use glasshull_shared::domain::process::{ProcessIo, ProcessKey, ProcessStat, Thread};
+use glasshull_shared::domain::process::{ProcessDelay, ProcessIo, ProcessStat, Thread};
+
+/// What began since the last reading had nothing then: its rate is known at once.
+pub(crate) fn begin<'a, K: Ord + Clone + 'a, V: Default>(
+    before: &mut Table<K, V>,
+    began: impl Iterator<Item = &'a K>,
+) {
+    let nothing = Arc::new(V::default());
+    for key in began {
+        before.entry(key.clone()).or_insert_with(|| Arc::clone(&nothing));
+    }
+}
 
 /// Growth per second; `None` when the counter went back or no time passed.
 pub(crate) fn per_sec(before: u64, now: u64, nanos: u64) -> Option<f32> {
@@ -37,6 +48,12 @@ pub(crate) trait Rated: Clone + PartialEq {
 
     /// Takes over from the row shown before what is not worth a new row by itself.
     fn settle(&mut self, _shown: &Self) {}
+}
+
+/// A row type whose block I/O is not read each time.
+pub(crate) trait Gapped: Rated {
+    /// Fills the rates of block I/O alone.
+    fn rate_io(&mut self, before: &Self, nanos: u64);
 }
 
 /// Rates of a whole table whose rows were all read `nanos` apart. `before` and `now` are readings without rates, `last` is
@@ -68,11 +85,17 @@ pub(crate) fn rate_rows<K: Ord + Clone, V: Rated>(
     rated.collect()
 }
 
+impl Gapped for ProcessStat {
+    fn rate_io(&mut self, before: &Self, nanos: u64) {
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+    }
+}
+
 impl Rated for ProcessStat {
     fn rate(&mut self, before: &Self, nanos: u64) {
         self.cpu_ratio = ratio(before.cpu_nanos, self.cpu_nanos, nanos);
-        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
-        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+        self.rate_io(before, nanos);
     }
 }
 
@@ -90,6 +113,16 @@ impl Rated for ProcessIo {
             .zip(self.block_wait_nanos)
             .and_then(|(before, now)| ratio(before, now, nanos))
             .map(|share| share.min(1.0));
+    }
+}
+
+impl Rated for ProcessDelay {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.cpu_wait_ratio = ratio(before.cpu_wait_nanos, self.cpu_wait_nanos, nanos);
+        self.block_wait_ratio = ratio(before.block_wait_nanos, self.block_wait_nanos, nanos);
+        self.swap_wait_ratio = ratio(before.swap_wait_nanos, self.swap_wait_nanos, nanos);
+        self.reclaim_wait_ratio = ratio(before.reclaim_wait_nanos, self.reclaim_wait_nanos, nanos);
+        self.thrashing_wait_ratio = ratio(before.thrashing_wait_nanos, self.thrashing_wait_nanos, nanos);
     }
 }
 
@@ -114,11 +147,17 @@ impl Rated for HostStat {
     }
 }
 
+impl Gapped for ContainerStat {
+    fn rate_io(&mut self, before: &Self, nanos: u64) {
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+    }
+}
+
 impl Rated for ContainerStat {
     fn rate(&mut self, before: &Self, nanos: u64) {
         self.cpu_ratio = before.cpu_nanos.zip(self.cpu_nanos).and_then(|(b, n)| ratio(b, n, nanos));
-        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
-        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+        self.rate_io(before, nanos);
         self.short_lived_per_sec = maybe_per_sec(before.short_lived, self.short_lived, nanos);
         self.cpu_throttled_ratio = throttled(before, self);
     }
@@ -127,6 +166,17 @@ impl Rated for ContainerStat {
         settle_psi(&mut self.psi_cpu, shown.psi_cpu.as_ref());
         settle_psi(&mut self.psi_memory, shown.psi_memory.as_ref());
         settle_psi(&mut self.psi_io, shown.psi_io.as_ref());
+    }
+}
+
+impl Rated for ContainerDeviceIo {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.read_bytes_per_sec = maybe_per_sec(before.read_bytes, self.read_bytes, nanos);
+        self.write_bytes_per_sec = maybe_per_sec(before.write_bytes, self.write_bytes, nanos);
+        self.reads_per_sec = maybe_per_sec(before.reads, self.reads, nanos);
+        self.writes_per_sec = maybe_per_sec(before.writes, self.writes, nanos);
+        self.discard_bytes_per_sec = maybe_per_sec(before.discard_bytes, self.discard_bytes, nanos);
+        self.discards_per_sec = maybe_per_sec(before.discards, self.discards, nanos);
     }
 }
 
@@ -152,6 +202,21 @@ impl Rated for FlowStat {
         self.received_bytes_per_sec = per_sec(before.received_bytes, self.received_bytes, nanos);
         self.sent_packets_per_sec = per_sec(before.sent_packets, self.sent_packets, nanos);
         self.received_packets_per_sec = per_sec(before.received_packets, self.received_packets, nanos);
+    }
+}
+
+impl Rated for DnsSeen {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        self.queries_per_sec = per_sec(before.counts.queries, self.counts.queries, nanos);
+    }
+}
+
+impl Rated for DnsClient {
+    fn rate(&mut self, before: &Self, nanos: u64) {
+        let (was, is) = (&before.counts, &self.counts);
+        self.queries_per_sec = per_sec(was.queries, is.queries, nanos);
+        self.nxdomain_per_sec = per_sec(was.nxdomain, is.nxdomain, nanos);
+        self.failures_per_sec = per_sec(was.failures(), is.failures(), nanos);
     }
 }
 
@@ -196,22 +261,22 @@ fn cpu_ratios(before: &CpuTimes, now: &CpuTimes) -> Option<CpuRatios> {
     Some(CpuRatios { user, nice, system, idle, iowait, irq, softirq, steal, guest })
 }
 
-/// Rates of processes; `io_gap` holds the true interval of those whose I/O was not read at the tick before.
-pub(crate) fn rate_processes(
-    before: &Table<ProcessKey, ProcessStat>,
-    now: &Table<ProcessKey, ProcessStat>,
-    last: &Table<ProcessKey, ProcessStat>,
+/// Rates where block I/O is read less often than the rest; `gaps` holds the true interval of those rows whose I/O was not read at
+/// the tick before, nanoseconds.
+pub(crate) fn rate_gapped<'a, K: Ord + Clone + 'a, V: Gapped>(
+    before: &Table<K, V>,
+    now: &Table<K, V>,
+    last: &Table<K, V>,
     nanos: u64,
-    io_gap: &HashMap<ProcessKey, u64>,
-) -> Table<ProcessKey, ProcessStat> {
+    gaps: impl IntoIterator<Item = (&'a K, &'a u64)>,
+) -> Table<K, V> {
     let mut rated = rate_rows(before, now, last, nanos);
-    for (key, gap) in io_gap {
+    for (key, gap) in gaps {
         let (Some(row), Some(was)) = (rated.get_mut(key), before.get(key)) else { continue };
-        let read = maybe_per_sec(was.read_bytes, row.read_bytes, *gap);
-        let write = maybe_per_sec(was.write_bytes, row.write_bytes, *gap);
-        if (read, write) != (row.read_bytes_per_sec, row.write_bytes_per_sec) {
-            let row = Arc::make_mut(row);
-            (row.read_bytes_per_sec, row.write_bytes_per_sec) = (read, write);
+        let mut over = V::clone(row);
+        over.rate_io(was, *gap);
+        if over != **row {
+            *row = Arc::new(over);
         }
     }
     rated
@@ -244,7 +309,9 @@ pub(crate) fn rate_agent(before: &AgentStat, now: &mut AgentStat, nanos: u64) {
 mod tests {
     use super::*;
     use glasshull_shared::domain::container::ContainerKey;
+    use glasshull_shared::domain::process::ProcessKey;
     use proptest::prelude::*;
+    use std::collections::HashMap;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -256,11 +323,10 @@ mod tests {
     #[test]
     fn rates_use_the_measured_interval_and_the_gap_where_there_is_one() {
         let key = ProcessKey { pid: 1, start_time: 1 };
-        let rated =
-            rate_processes(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &HashMap::new());
+        let rated = rate_gapped(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &HashMap::new());
         assert_eq!((rated[&key].cpu_ratio, rated[&key].read_bytes_per_sec), (Some(0.5), Some(2000.0)));
-        let gap = [(key, 4 * SECOND)].into();
-        let rated = rate_processes(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &gap);
+        let gap = HashMap::from([(key, 4 * SECOND)]);
+        let rated = rate_gapped(&one(0, 0), &one(SECOND, 4000), &Table::new(), 2 * SECOND, &gap);
         assert_eq!(rated[&key].read_bytes_per_sec, Some(1000.0));
     }
 
@@ -268,8 +334,8 @@ mod tests {
     fn a_row_whose_rates_stay_is_the_same_allocation() {
         let key = ProcessKey { pid: 1, start_time: 1 };
         let (before, now) = (one(5, 5), one(5, 5));
-        let last = rate_processes(&before, &now, &Table::new(), SECOND, &HashMap::new());
-        let again = rate_processes(&now, &now, &last, SECOND, &HashMap::new());
+        let last = rate_gapped(&before, &now, &Table::new(), SECOND, &HashMap::new());
+        let again = rate_gapped(&now, &now, &last, SECOND, &HashMap::new());
         assert!(Arc::ptr_eq(&last[&key], &again[&key]));
     }
 
@@ -283,6 +349,29 @@ mod tests {
         assert_eq!(throttled(&at(100, 90), &at(110, 95)), Some(0.5));
         assert_eq!(throttled(&at(100, 90), &at(100, 90)), Some(0.0));
         assert_eq!(throttled(&at(100, 90), &at(10, 9)), None);
+    }
+
+    #[test]
+    fn of_a_device_each_counter_has_its_rate_and_none_after_it_went_back() {
+        let at = |n: u64| ContainerDeviceIo {
+            read_bytes: Some(n * 4096),
+            write_bytes: Some(n * 8192),
+            reads: Some(n),
+            writes: Some(n * 2),
+            discards: None,
+            ..ContainerDeviceIo::default()
+        };
+        let mut now = at(30);
+        now.rate(&at(10), 2 * SECOND);
+        assert_eq!((now.read_bytes_per_sec, now.write_bytes_per_sec), (Some(40_960.0), Some(81_920.0)));
+        assert_eq!(
+            (now.reads_per_sec, now.writes_per_sec, now.discards_per_sec),
+            (Some(10.0), Some(20.0), None)
+        );
+        assert_eq!(now.bytes_per_sec(), Some(122_880.0));
+        let mut anew = at(1);
+        anew.rate(&at(30), SECOND);
+        assert_eq!(anew, at(1));
     }
 
     #[test]

@@ -23,6 +23,10 @@ use super::wire::stopped;
 const PARTS_QUEUED: usize = 8;
 /// What is left of a name in the plain form of `Content-Disposition`.
 const NAME_AT_MOST: usize = 100;
+/// Why a recording gives none.
+const NONE_HELD: &str = "a recording holds no files";
+/// Why a host gives none, and what would change that.
+const NOT_ALLOWED: &str = "files of containers are not given out: start glasshull with --allow-files";
 
 /// Whose files are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,15 @@ pub(crate) struct Desk {
     pub(crate) wanted: Option<mpsc::Sender<Wanted>>,
 }
 
+/// Why files are not given out; `None` when they are.
+pub(crate) fn refusal(desk: Option<&Desk>) -> Option<String> {
+    match desk {
+        None => Some(NONE_HELD.into()),
+        Some(Desk { wanted: None }) => Some(NOT_ALLOWED.into()),
+        Some(Desk { wanted: Some(_) }) => None,
+    }
+}
+
 impl Wish {
     /// Says no.
     pub(crate) fn refuse(self, refusal: Refusal) {
@@ -137,13 +150,12 @@ pub(super) async fn image(
 
 async fn answer(subject: Subject, what: What, peer: Peer, sockets: Sockets) -> Response {
     let Some(desk) = sockets.hub.desk() else {
-        return (StatusCode::NOT_FOUND, "a recording holds no files\n").into_response();
+        return (StatusCode::NOT_FOUND, format!("{NONE_HELD}\n")).into_response();
     };
     let by = peer.remote;
     let Some(wanted) = &desk.wanted else {
         tracing::warn!(%by, ?subject, "refused files: they are not allowed");
-        let why = "files of containers are not given out: start glasshull with --allow-files\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return (StatusCode::FORBIDDEN, format!("{NOT_ALLOWED}\n")).into_response();
     };
     let path = match absolute(what.path.as_deref().unwrap_or_default()) {
         Ok(path) => path,

@@ -8,9 +8,8 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use glasshull_shared::dns_export::{
-    Form, PORTS, PROVIDER, Wish, export, is_host_name, of_container, with_addresses,
-};
+use glasshull_shared::dns_export::{Form, Wish, export, of_container, with_addresses};
+use glasshull_shared::domain::container::{Container, ContainerState, KnownFrom};
 use glasshull_shared::domain::dns::{DnsRecord, DnsStatus, ResolverKey};
 use glasshull_shared::domain::engine::EngineState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
@@ -29,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const ENGINES_TELL: Duration = Duration::from_millis(1500);
 /// How often it is looked whether answers are there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// More make no sense in one command.
-const PORTS_AT_MOST: usize = 20;
 
 /// Query of the address.
 #[derive(Debug, Default, Deserialize)]
@@ -41,36 +38,14 @@ pub(super) struct What {
     port: Option<String>,
 }
 
-impl What {
-    fn wish(&self) -> Result<Wish, String> {
-        let word = self.format.as_deref().unwrap_or("hosts");
-        let known = || Form::ALL.map(Form::name).join(", ");
-        let form = Form::from_name(word).ok_or_else(|| format!("format is one of {}", known()))?;
-        let provider = self.provider.clone().unwrap_or_else(|| PROVIDER.into());
-        if !is_host_name(&provider) {
-            return Err("provider is the name of a domain, as sslip.io".into());
-        }
-        let ports = match &self.port {
-            None => PORTS.to_vec(),
-            Some(text) => {
-                let ports: Result<Vec<u16>, _> = text.split(',').map(|port| port.trim().parse()).collect();
-                ports
-                    .ok()
-                    .filter(|ports| ports.len() <= PORTS_AT_MOST && !ports.contains(&0))
-                    .ok_or("port is a list as 80,443")?
-            }
-        };
-        Ok(Wish { form, provider, ports })
-    }
-}
-
 /// Answers.
 pub(super) async fn names(
     Path(subject): Path<String>,
     Query(what): Query<What>,
     State(sockets): State<Sockets>,
 ) -> Response {
-    let wish = match what.wish() {
+    let wish = Wish::parse(what.format.as_deref(), what.provider.as_deref(), what.port.as_deref());
+    let wish = match wish {
         Ok(wish) => wish,
         Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
     };
@@ -112,13 +87,10 @@ async fn settled(hub: &Arc<Hub>, subject: &str) -> Option<Arc<Snapshot>> {
     let mut last = None;
     while Instant::now() < until {
         if let Some(snapshot) = hub.latest(topics) {
-            let known = subject::find(&snapshot.container, subject);
-            let told = !snapshot.engine.is_empty()
-                && snapshot.engine.values().all(|row| row.state == EngineState::Connected);
-            let settled = match known {
-                Ok((key, _)) => is_settled(&snapshot, &key.id),
+            let settled = match subject::find(&snapshot.container, subject) {
+                Ok((key, row)) => is_settled(&snapshot, &key.id, row, began.elapsed()),
                 // All engines have told, and none knows it.
-                Err(_) => told && began.elapsed() > ENGINES_TELL,
+                Err(_) => is_told(&snapshot) && began.elapsed() > ENGINES_TELL,
             };
             if settled {
                 return Some(snapshot);
@@ -130,10 +102,34 @@ async fn settled(hub: &Arc<Hub>, subject: &str) -> Option<Arc<Snapshot>> {
     last
 }
 
-/// Its resolver was read, and what was asked of it answered. One without names to ask for is known only by its patience.
-fn is_settled(snapshot: &Snapshot, id: &str) -> bool {
-    let mut own = of_container(&snapshot.dns_name, id).peekable();
-    own.peek().is_some() && own.all(|(_, row)| row.status != DnsStatus::Pending)
+/// Whether every engine has said what there is.
+fn is_told(snapshot: &Snapshot) -> bool {
+    !snapshot.engine.is_empty()
+        && snapshot.engine.values().all(|row| row.state == EngineState::Connected)
+        && snapshot.container.values().all(|row| is_inspected(row))
+}
+
+/// What only an engine's second word tells, with its networks and names; who does not run has none.
+fn is_inspected(row: &Container) -> bool {
+    let of_engine = row.known_from.contains(&KnownFrom::Engine);
+    !of_engine || is_stopped(row) || row.network_mode.is_some()
+}
+
+fn is_stopped(row: &Container) -> bool {
+    use ContainerState::{Created, Dead, Exited, Removing};
+    matches!(row.state, Created | Dead | Exited | Removing)
+}
+
+/// Nobody asks where nothing runs. Else its resolver was read, and what was asked of it answered.
+fn is_settled(snapshot: &Snapshot, id: &str, row: &Container, since: Duration) -> bool {
+    if is_stopped(row) {
+        return true;
+    }
+    // An engine may still say that it is its own.
+    let known = row.known_from.contains(&KnownFrom::Engine) || since > ENGINES_TELL;
+    let is_read = snapshot.resolver.contains_key(&ResolverKey { container: id.to_owned() });
+    let pending = of_container(&snapshot.dns_name, id).any(|(_, row)| row.status == DnsStatus::Pending);
+    known && is_told(snapshot) && is_read && !pending
 }
 
 /// The names in the form wanted; what it cannot say, or has no answer, as a comment where the form has comments.
@@ -157,24 +153,11 @@ fn text(snapshot: &Snapshot, id: &str, wish: &Wish) -> String {
 
 #[cfg(test)]
 mod tests {
+    use glasshull_shared::domain::container::ContainerKey;
     use glasshull_shared::domain::dns::{DnsName, DnsNameKey};
+    use glasshull_shared::domain::engine::{Engine, EngineKey};
 
     use super::*;
-
-    fn wish(format: &str, port: Option<&str>) -> Result<Wish, String> {
-        What { format: Some(format.into()), port: port.map(Into::into), provider: None }.wish()
-    }
-
-    #[test]
-    fn what_is_no_form_no_port_and_no_domain_is_refused_with_what_is_one() {
-        assert!(wish("zone", None).unwrap_err().contains("hosts"));
-        assert!(wish("curl", Some("80,http")).unwrap_err().contains("80,443"));
-        assert!(wish("curl", Some("0")).is_err() && wish("curl", Some(&"1,".repeat(30))).is_err());
-        let provider = Some("a\nb".to_owned());
-        assert!(What { provider, ..What::default() }.wish().unwrap_err().contains("domain"));
-        assert_eq!(wish("curl", Some("80, 8080")).unwrap().ports, [80, 8080]);
-        assert_eq!(What::default().wish().unwrap().form, Form::Hosts);
-    }
 
     #[test]
     fn names_without_an_answer_stand_as_comments_and_hostile_ones_stay_in_their_line() {
@@ -187,10 +170,35 @@ mod tests {
         add("db", &["10.0.0.2"], DnsStatus::NoError);
         add("gone", &[], DnsStatus::NxDomain);
         add("x\n10.0.0.9 bank", &["10.0.0.3"], DnsStatus::NoError);
-        let text = text(&snapshot, "c", &What::default().wish().unwrap());
+        let text = text(&snapshot, "c", &Wish::parse(None, None, None).unwrap());
         assert!(text.starts_with("10.0.0.2\tdb\n# "), "{text}");
         assert!(text.contains("# gone: no answer: nxdomain\n"), "{text}");
         assert!(text.lines().all(|line| line.starts_with('#') || line == "10.0.0.2\tdb"), "{text}");
-        assert!(is_settled(&snapshot, "c") && !is_settled(&snapshot, "d"));
+    }
+
+    #[test]
+    fn who_does_not_run_is_no_reason_to_wait_and_who_is_not_inspected_is_one() {
+        let mut snapshot = Snapshot::default();
+        let mut row = Container { known_from: vec![KnownFrom::Engine], ..Container::default() };
+        let settled = |snapshot: &Snapshot, row: &Container| is_settled(snapshot, "c", row, Duration::ZERO);
+        row.state = ContainerState::Exited;
+        assert!(settled(&snapshot, &row), "at once, whatever else is not known yet");
+        row.state = ContainerState::Running;
+        let engine = Engine { state: EngineState::Connected, ..Engine::default() };
+        snapshot.engine.insert(EngineKey { endpoint: "e".into() }, Arc::new(engine));
+        snapshot.resolver.insert(ResolverKey { container: "c".into() }, Arc::default());
+        snapshot.container.insert(ContainerKey { id: "c".into() }, Arc::new(row.clone()));
+        assert!(!settled(&snapshot, &row), "its networks are not known yet");
+        row.network_mode = Some("app".into());
+        snapshot.container.insert(ContainerKey { id: "c".into() }, Arc::new(row.clone()));
+        assert!(settled(&snapshot, &row), "without any name as well");
+        let key = DnsNameKey { container: "c".into(), name: "db".into(), record: DnsRecord::A };
+        snapshot.dns_name.insert(key.clone(), Arc::default());
+        assert!(!settled(&snapshot, &row), "asked, but not answered");
+        let answered = DnsName { status: DnsStatus::NxDomain, ..DnsName::default() };
+        snapshot.dns_name.insert(key, Arc::new(answered));
+        assert!(settled(&snapshot, &row));
+        row.known_from = vec![KnownFrom::Cgroup];
+        assert!(!settled(&snapshot, &row) && is_settled(&snapshot, "c", &row, ENGINES_TELL * 2));
     }
 }

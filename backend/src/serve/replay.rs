@@ -116,9 +116,15 @@ async fn answer(mut questions: mpsc::Receiver<Ask>) {
     while let Some(ask) = questions.recv().await {
         let answer = match ask.request {
             Request::Question(
-                Question::Process(_) | Question::NamesAgain | Question::Names { .. } | Question::Files(_),
+                Question::Process(_)
+                | Question::NamesAgain
+                | Question::Names { .. }
+                | Question::Files(_)
+                | Question::Maps(_)
+                | Question::Holders(_),
             ) => Answer::Failed("a recording does not hold this".into()),
             Request::Question(Question::Control) => Answer::Control(Some(PAST.into())),
+            Request::Question(Question::Archive) => Answer::Control(super::archive::refusal(None)),
             Request::Order(..) => Answer::Failed(PAST.into()),
         };
         let _ = ask.reply.send(answer); // the client may be gone; then nobody misses the answer

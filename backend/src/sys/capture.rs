@@ -4,6 +4,8 @@
 //! the kernel hands over whole blocks: a tenth of the cost per packet, at the price of [`Options::patience`].
 #![expect(unsafe_code, reason = "two symbols that libpcap's archive wants from D-Bus are defined here")]
 
+mod length;
+
 use std::ffi::{c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,9 +17,16 @@ use pcap::{Active, Linktype, Precision};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::netns::{self, Target};
+use length::{attach, lengths};
 
 /// `DLT_LINUX_SLL2`: a head of 20 bytes that names the link each packet was seen on.
 pub(crate) const LINUX_SLL2: i32 = 276;
+
+/// Length of that head.
+const SLL2_BYTES: u32 = 20;
+/// `DLT_EN10MB`.
+const ETHERNET: i32 = 1;
+const ETHERNET_BYTES: u32 = 14;
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +44,8 @@ pub(crate) struct Options {
     pub device: Device,
     /// Bytes of each packet that are copied.
     pub snaplen: u32,
+    /// Bytes instead of packets from or to port 53 or an engine's resolver, over UDP or TCP; goes without `filter` alone.
+    pub dns_snaplen: Option<u32>,
     /// Size of the ring, locked memory of the kernel; blocks are 128 KiB.
     pub buffer_bytes: u32,
     /// How long the kernel may keep packets until a block is full.
@@ -43,6 +54,14 @@ pub(crate) struct Options {
     pub immediate: bool,
     /// Filter as tcpdump takes it; names in it are looked up, which may ask a name server.
     pub filter: Option<String>,
+}
+
+impl Options {
+    /// Bytes that are copied at most.
+    fn longest(&self) -> u32 {
+        // The head of what is cooked comes on top.
+        self.dns_snaplen.map_or(self.snaplen, |longer| longer + SLL2_BYTES).max(self.snaplen)
+    }
 }
 
 /// Why there is no capture.
@@ -104,7 +123,7 @@ impl PacketCapture {
     /// As [`CaptureError`] lists them.
     pub(crate) fn open(options: &Options) -> Result<Self, CaptureError> {
         let mut capture = Self::handle(options)?;
-        capture.set(options.filter.as_deref())?;
+        capture.set(options)?;
         Ok(capture)
     }
 
@@ -120,7 +139,7 @@ impl PacketCapture {
         let failed = |error: pcap::Error| refusal_or(error, CaptureError::Failed);
         let mut handle = pcap::Capture::from_device(name)
             .map_err(failed)?
-            .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
+            .snaplen(i32::try_from(options.longest()).unwrap_or(i32::MAX))
             .buffer_size(i32::try_from(options.buffer_bytes).unwrap_or(i32::MAX))
             .timeout(i32::try_from(options.patience.as_millis()).unwrap_or(i32::MAX).max(1))
             .immediate_mode(options.immediate)
@@ -135,10 +154,16 @@ impl PacketCapture {
         Ok(Self { handle, link_type, counts: Counts::default(), last: (0, 0) })
     }
 
-    /// Lets only what passes the filter in.
-    fn set(&mut self, filter: Option<&str>) -> Result<(), CaptureError> {
-        let Some(filter) = filter else { return Ok(()) };
-        self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))
+    /// Lets only what passes the filter in; without one says how much of which packet is copied.
+    fn set(&mut self, options: &Options) -> Result<(), CaptureError> {
+        if let Some(filter) = &options.filter {
+            return self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)));
+        }
+        let Some(longer) = options.dns_snaplen else { return Ok(()) };
+        // What was cooked begins with the network's own head, here as there.
+        let at = if self.link_type == ETHERNET { ETHERNET_BYTES } else { 0 };
+        attach(self.handle.as_fd(), &lengths(at, options.snaplen, longer))
+            .map_err(|error| CaptureError::Failed(format!("attach a program to the capture: {error}")))
     }
 
     /// Opens one in another namespace, which it pins from now on.
@@ -151,7 +176,7 @@ impl PacketCapture {
             opened.and_then(|mut all| all.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
         let mut capture = only.map_err(|error| CaptureError::Failed(error.to_string()))??;
         // Here, not in there: names in a filter are asked of the host's resolver, never of one in the container.
-        capture.set(options.filter.as_deref())?;
+        capture.set(options)?;
         Ok(capture)
     }
 
@@ -313,11 +338,55 @@ mod tests {
         Options {
             device,
             snaplen: 128,
+            dns_snaplen: None,
             buffer_bytes: 512 << 10,
             patience: Duration::from_millis(20),
             immediate: false,
             filter: Some(filter.into()),
         }
+    }
+
+    /// A thousand bytes to each of these; how many of them were copied, by the port they came from.
+    fn copied(device: Device, to: &[&str]) -> Option<Vec<usize>> {
+        let options = Options { dns_snaplen: Some(1600), filter: None, ..on(device, "") };
+        let mut capture = opened(&options)?;
+        let ports: Vec<[u8; 2]> = to
+            .iter()
+            .map(|to| {
+                let any = if to.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
+                let socket = UdpSocket::bind(any).unwrap();
+                socket.send_to(&[7; 1000], to).unwrap();
+                socket.local_addr().unwrap().port().to_be_bytes()
+            })
+            .collect();
+        let stop = Stop::new().unwrap();
+        let mut seen = vec![0; ports.len()];
+        for _ in 0..100 {
+            wait([&capture].into_iter(), &[], &stop, Some(Duration::from_millis(50))).unwrap();
+            let drained = capture.drain(1000, |packet| {
+                for (port, seen) in ports.iter().zip(&mut seen) {
+                    let is_from = |at: usize| packet.data.get(at..at + 2) == Some(port);
+                    // Behind either head and IPv4 or IPv6.
+                    if packet.len > 1000 && [14 + 20, 14 + 40, 20 + 20, 20 + 40].into_iter().any(is_from) {
+                        *seen = packet.data.len();
+                    }
+                }
+            });
+            drained.unwrap();
+            if seen.iter().all(|bytes| *bytes > 0) {
+                break;
+            }
+        }
+        Some(seen)
+    }
+
+    #[test]
+    fn packets_about_names_are_copied_whole_and_others_by_their_heads() {
+        let to = ["127.0.0.11:4711", "127.0.0.1:9", "127.0.0.3:53", "[::1]:9", "[::1]:53"];
+        let Some(on_lo) = copied(Device::Link("lo".into()), &to) else { return };
+        assert_eq!(on_lo, [14 + 28 + 1000, 128, 14 + 28 + 1000, 128, 14 + 48 + 1000]);
+        let cooked = copied(Device::Any, &to).unwrap();
+        assert_eq!(cooked, [20 + 28 + 1000, 20 + 128, 20 + 28 + 1000, 20 + 128, 20 + 48 + 1000]);
     }
 
     /// `None` where the tests run without CAP_NET_RAW, which is then what opening says.

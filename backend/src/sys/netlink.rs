@@ -21,6 +21,7 @@ const HEAD_BYTES: usize = 16;
 pub(crate) struct RouteSocket {
     socket: Socket,
     buffer: Vec<u8>,
+    torn: bool,
 }
 
 /// What a dump gave.
@@ -42,7 +43,7 @@ impl RouteSocket {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, buffer: vec![0; RECEIVE_BYTES] })
+        Ok(Self { socket, buffer: vec![0; RECEIVE_BYTES], torn: false })
     }
 
     /// Asks for a whole table.
@@ -54,10 +55,16 @@ impl RouteSocket {
         for _attempt in 0..ATTEMPTS {
             dump = self.ask(request.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
             if !dump.interrupted {
-                break;
+                return Ok(dump);
             }
         }
+        self.torn = true;
         Ok(dump)
+    }
+
+    /// Whether a table changed while it was dumped, at each attempt: something may be missing.
+    pub(crate) fn torn(&self) -> bool {
+        self.torn
     }
 
     /// Asks for one thing.

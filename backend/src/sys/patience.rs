@@ -44,6 +44,14 @@ where
     each_within(PATIENCE, &HANGING, items, work)
 }
 
+/// Calls `work` once, which may take this long.
+pub(crate) fn once<R: Send + 'static>(
+    patience: Duration,
+    work: impl Fn() -> R + Send + Sync + 'static,
+) -> Outcome<R> {
+    each_within(patience, &HANGING, vec![()], move |()| work()).pop().unwrap_or(Outcome::Skipped)
+}
+
 fn each_within<T, R>(
     patience: Duration,
     hanging: &'static AtomicUsize,

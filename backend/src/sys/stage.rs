@@ -2,17 +2,22 @@
 //! Changes nothing that another process can see.
 #![expect(unsafe_code, reason = "rustix wraps unshare as unsafe, for CLONE_FILES, which is not used")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    mount_move, mount_remount, unmount,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use super::mountinfo;
 
 /// Bytes the files laid over the host's may take together.
 const SIZE: &CStr = c"size=4m,mode=0755";
@@ -106,6 +111,50 @@ pub(crate) fn lay(covers: &[Cover]) -> Result<(), Failed> {
     }
     // The files laid elsewhere stay; the folder is the host's again.
     unmount(folder, UnmountFlags::DETACH).map_err(failed("uncovering the folder"))
+}
+
+/// In the mount namespace that [`lay`] took: `/sys` of the network namespace we are in, whose links are those below
+/// `/sys/class/net`. What the host has mounted below its own (control groups, debugfs) is there too.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN over the user namespace that owns the network's; nothing has changed then.
+pub(crate) fn renew_sys() -> Result<(), Failed> {
+    const SYS: &str = "/sys";
+    let beside = |folder: &&Path| folder.is_dir() && *folder != Path::new(SYS);
+    let folder = FOLDERS.iter().map(Path::new).find(beside);
+    let folder = folder.ok_or_else(|| failed("finding a folder to mount it on")(io::ErrorKind::NotFound))?;
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let before = statvfs(SYS).map_err(failed("looking at /sys"))?;
+    if before.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        flags |= MountFlags::RDONLY;
+    }
+    mount("sysfs", folder, "sysfs", flags, None::<&CStr>).map_err(failed("mounting a sysfs"))?;
+    // Each is known by the path it has; one that is not in the new one (a link's) belongs to the old.
+    for below in mounts_below(SYS) {
+        if let Ok(path) = below.strip_prefix(SYS) {
+            let _ = mount_bind_recursive(&below, folder.join(path));
+        }
+    }
+    mount_move(folder, SYS).map_err(failed("moving it to /sys")).inspect_err(|_| {
+        let _ = unmount(folder, UnmountFlags::DETACH);
+    })
+}
+
+/// What is mounted right below a mount point, without what lies on that in turn. Source: `/proc/thread-self/mountinfo`.
+fn mounts_below(point: &str) -> Vec<PathBuf> {
+    let text = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
+    let mut below: Vec<PathBuf> = mountinfo::lines(&text)
+        .map(|line| PathBuf::from(OsString::from_vec(mountinfo::unescape(line.mountpoint))))
+        .filter(|path| path.starts_with(point) && path != Path::new(point))
+        .collect();
+    below.sort();
+    let mut top: Vec<PathBuf> = Vec::new();
+    for path in below {
+        if top.last().is_none_or(|last| !path.starts_with(last)) {
+            top.push(path);
+        }
+    }
+    top
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {

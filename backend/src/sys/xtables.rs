@@ -16,8 +16,10 @@ const ENTRIES_HEAD_BYTES: usize = 40;
 const GET_INFO: libc::c_int = 64;
 /// `IPT_SO_GET_ENTRIES`, `IP6T_SO_GET_ENTRIES`.
 const GET_ENTRIES: libc::c_int = 65;
-/// More than any table that a person could mean.
-const ENTRIES_AT_MOST: usize = 64 << 20;
+/// Bytes of entries that are asked for: the kernel gives all or none. Some 100,000 rules.
+const ENTRIES_AT_MOST: usize = 32 << 20;
+/// Where `struct ipt_getinfo` has the number of entries; their size follows.
+const ENTRIES: usize = INFO_BYTES - 8;
 /// A table that changes between the two questions is asked for again.
 const ATTEMPTS: usize = 3;
 
@@ -30,11 +32,23 @@ pub(crate) struct RawTable {
     pub entries: Vec<u8>,
 }
 
+/// What became of the question for a table.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// All of it.
+    Table(RawTable),
+    /// Not asked for: it would take too much room.
+    TooLarge {
+        /// How many entries it has, also those that end chains.
+        entries: u32,
+    },
+}
+
 /// Reads a table. To ask for one that does not exist would make it: look into `ip_tables_names` before.
 ///
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN, `ENOPROTOOPT` without legacy iptables in the kernel.
-pub(crate) fn table(name: &str, v6: bool) -> io::Result<RawTable> {
+pub(crate) fn table(name: &str, v6: bool) -> io::Result<Asked> {
     let (family, level) =
         if v6 { (AddressFamily::INET6, libc::IPPROTO_IPV6) } else { (AddressFamily::INET, libc::IPPROTO_IP) };
     // Any socket of the family will do; a raw one, as iptables takes, would need CAP_NET_RAW besides.
@@ -46,7 +60,7 @@ pub(crate) fn table(name: &str, v6: bool) -> io::Result<RawTable> {
         ask(&socket, level, GET_INFO, &mut info)?;
         let size = info.last_chunk::<4>().map_or(0, |size| u32::from_ne_bytes(*size) as usize);
         if size > ENTRIES_AT_MOST {
-            return Err(io::Error::other("the table is too large"));
+            return Ok(Asked::TooLarge { entries: entries_of(&info) });
         }
         let mut entries = vec![0_u8; ENTRIES_HEAD_BYTES + size];
         put_name(&mut entries, name);
@@ -54,12 +68,20 @@ pub(crate) fn table(name: &str, v6: bool) -> io::Result<RawTable> {
             field.copy_from_slice(&u32::try_from(size).unwrap_or(0).to_ne_bytes());
         }
         match ask(&socket, level, GET_ENTRIES, &mut entries) {
-            Ok(()) => return Ok(RawTable { info, entries: entries.split_off(ENTRIES_HEAD_BYTES) }),
+            Ok(()) => {
+                let entries = entries.split_off(ENTRIES_HEAD_BYTES);
+                return Ok(Asked::Table(RawTable { info, entries }));
+            }
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => last = error,
             Err(error) => return Err(error),
         }
     }
     Err(last)
+}
+
+/// How many entries a table has, by its info.
+pub(crate) fn entries_of(info: &[u8; INFO_BYTES]) -> u32 {
+    info.get(ENTRIES..).and_then(<[u8]>::first_chunk).map_or(0, |entries| u32::from_ne_bytes(*entries))
 }
 
 fn put_name(buffer: &mut [u8], name: &str) {

@@ -57,6 +57,12 @@ export class Lab {
     });
   }
 
+  /** IPv4 address of the namespace at the edge: beside containers on the second network's bridge, and none itself. */
+  edgeAddress(): string {
+    const state = JSON.parse(fs.readFileSync(path.join(this.place.dir, 'lab.json'), 'utf8')) as { edge: { addresses: string[] } };
+    return state.edge.addresses.find((address) => !address.includes(':'))!.split('/')[0]!;
+  }
+
   /** `docker inspect` of one container. */
   inspect(name: string): Inspected {
     return (JSON.parse(this.docker('inspect', '--type', 'container', name)) as Inspected[])[0]!;

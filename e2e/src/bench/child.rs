@@ -62,6 +62,19 @@ pub(super) fn top() -> Result<Running> {
     Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
+/// A program by its words, output thrown away.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn quiet(words: &[&str]) -> Result<Running> {
+    let (program, args) = words.split_first().context("no program")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
+        bail!("{program} is not installed");
+    }
+    Running::start(bound(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()))
+}
+
 /// `docker stats` on the lab's engine, output thrown away.
 ///
 /// # Errors

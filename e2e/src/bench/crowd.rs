@@ -41,7 +41,20 @@ pub enum Screen {
     Map,
     /// The isolation matrix and all namespaces.
     Namespaces,
+    /// Disk: processes by I/O.
+    Disk,
+    /// Disk: containers by I/O.
+    DiskContainers,
+    /// Disk: who waits uninterruptibly.
+    DiskWaits,
+    /// Disk: how full file systems are.
+    DiskMounts,
+    /// Disk: block devices alone.
+    DiskDevices,
 }
+
+/// What each table of Disk has above it: the case, the stack of devices, how much the host waits.
+const DISK: [Topic; 4] = [Topic::IoCase, Topic::Device, Topic::DeviceStat, Topic::HostStat];
 
 impl Screen {
     /// What a browser on that screen subscribes to.
@@ -51,8 +64,19 @@ impl Screen {
             Self::Containers => &[Topic::ContainerStat],
             Self::Map => &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::ContainerStat],
             Self::Namespaces => &[Topic::Namespace, Topic::Isolation],
+            Self::Disk => &[Topic::ProcessIo, Topic::Process, Topic::ProcessStat],
+            Self::DiskContainers => &[Topic::ContainerIo, Topic::ContainerStat, Topic::ContainerDeviceIo],
+            Self::DiskWaits => &[Topic::Waiter, Topic::Process],
+            Self::DiskMounts => &[Topic::MountUse, Topic::Mount],
+            Self::DiskDevices => &[],
         };
-        FRAME.iter().chain(own).copied().collect()
+        let above: &[Topic] = match self {
+            Self::Disk | Self::DiskContainers | Self::DiskWaits | Self::DiskMounts | Self::DiskDevices => {
+                &DISK
+            }
+            Self::Processes | Self::Containers | Self::Map | Self::Namespaces => &[],
+        };
+        FRAME.iter().chain(own).chain(above).copied().collect()
     }
 
     /// The table that tells that the screen has something to show.
@@ -62,6 +86,11 @@ impl Screen {
             Self::Containers => Topic::ContainerStat,
             Self::Map => Topic::LinkStat,
             Self::Namespaces => Topic::Namespace,
+            Self::Disk => Topic::ProcessIo,
+            Self::DiskContainers => Topic::ContainerIo,
+            Self::DiskMounts => Topic::Mount,
+            // Often nobody waits.
+            Self::DiskWaits | Self::DiskDevices => Topic::DeviceStat,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod app;
 mod child;
 mod crowd;
+mod disk;
 pub mod frames;
 pub mod host;
 mod meter;
@@ -25,6 +26,7 @@ use serde::Serialize;
 pub use app::{Bundle, Paint};
 pub use child::Calls;
 pub use crowd::{Screen, Traffic};
+pub use disk::disk;
 pub use meter::{Cost, Memory};
 pub use namespaces::NamespaceCost;
 pub use packets::packets;

@@ -1,5 +1,5 @@
-//! Packets accounted per second, beside `tcpdump -w /dev/null` on the same traffic: both on one core, in a namespace of their
-//! own, one after the other at each rate, while the other cores send.
+//! Packets accounted per second, beside `tcpdump -w /dev/null` and, where it is installed, bandwhich on the same traffic: each on one
+//! core, in a namespace of their own, one after the other at each rate, while the other cores send.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::lab::process::{ProcessRef, wait_until};
-use crate::traffic::{Ended, NOBODY, Wire};
+use crate::traffic::{self, Ended, NOBODY, Wire};
 
 /// Packets per second that are tried; 0 is as many as can be sent.
 const RATES: [u64; 6] = [50_000, 100_000, 200_000, 400_000, 550_000, 0];
@@ -46,13 +46,26 @@ impl Counted {
     }
 }
 
-/// Both programs at one rate.
+/// What bandwhich made of one rate: it tells no packets and no drops, but bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Told {
+    /// Bytes that it told, per packet sent: fewer than at a low rate, and it lost some.
+    bytes_per_packet: f64,
+    /// CPU time, nanoseconds.
+    cpu_nanos: u64,
+    /// Packets sent.
+    sent: u64,
+}
+
+/// All programs at one rate.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Rate {
     /// The agent.
     agent: Counted,
     /// tcpdump.
     tcpdump: Counted,
+    /// `None` where it is not installed.
+    bandwhich: Option<Told>,
 }
 
 /// Measures all rates and tells them as Markdown. `traffic` is the program whose command `traffic` sends.
@@ -71,7 +84,8 @@ pub fn packets(agent: &Path, traffic: &Path, tell: impl Fn(&str)) -> Result<Stri
         let flood = || flood(&wire, traffic, rate);
         let (mut counted, cpu) = agent_at(&wire, agent, Some(&flood))?;
         counted.cpu_nanos = cpu.saturating_sub(still);
-        rates.push(Rate { agent: counted, tcpdump: tcpdump_at(&wire, &flood)? });
+        let bandwhich = has_bandwhich().then(|| bandwhich_at(&wire, &flood)).transpose()?;
+        rates.push(Rate { agent: counted, tcpdump: tcpdump_at(&wire, &flood)?, bandwhich });
     }
     table(&rates)
 }
@@ -81,12 +95,21 @@ fn table(rates: &[Rate]) -> Result<String> {
         "| sent/s | glasshull: packets | dropped | CPU per 100,000 | sent/s | tcpdump: packets | dropped | CPU per 100,000 |\n\
          | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for Rate { agent, tcpdump } in rates {
+    for Rate { agent, tcpdump, .. } in rates {
         for one in [agent, tcpdump] {
             let cpu = one.millis_per_100k();
             write!(text, "| {:.0} | {} | {} | {cpu:.1} ms ", one.sent_per_sec, one.packets, one.dropped)?;
         }
         text.push_str("|\n");
+    }
+    let others: Vec<Told> = rates.iter().filter_map(|rate| rate.bandwhich).collect();
+    if !others.is_empty() {
+        text.push_str("\n| sent/s | bandwhich: bytes told per packet sent | CPU per 100,000 sent |\n| ---: | ---: | ---: |\n");
+    }
+    for told in others {
+        let (rate, cpu) =
+            (told.sent / SECONDS, told.cpu_nanos as f64 / 1e6 / (told.sent.max(1) as f64 / 1e5));
+        writeln!(text, "| {rate} | {:.1} | {cpu:.1} ms |", told.bytes_per_packet)?;
     }
     let best = |of: fn(&Rate) -> Counted| {
         let whole = rates.iter().map(of).filter(|one| one.dropped == 0);
@@ -154,10 +177,7 @@ fn tcpdump_at(wire: &Wire, flood: Flood<'_>) -> Result<Counted> {
     command.args(["-c", CORE, "tcpdump", "-ni", "any", "-s", "128", "-w", "/dev/null"]);
     let mut running = Ended(command.stderr(said.reopen()?).stdout(Stdio::null()).spawn()?);
     let (sent_per_sec, _) = while_it_counts(wire, Some(flood))?;
-    let pid = running.0.id();
-    let cpu_nanos = cpu_now(pid).context("tcpdump has ended")?;
-    ProcessRef::of(pid).context("tcpdump has ended")?.signal(rustix::process::Signal::INT)?;
-    running.0.wait()?;
+    let cpu_nanos = stop(&mut running)?;
     let text = std::fs::read_to_string(said.path())?;
     let number = |what: &str| {
         let line = text.lines().find(|line| line.contains(what)).with_context(|| text.clone())?;
@@ -171,11 +191,47 @@ fn tcpdump_at(wire: &Wire, flood: Flood<'_>) -> Result<Counted> {
     })
 }
 
+/// Ends a program as Ctrl-C does; the CPU time it has used, nanoseconds.
+fn stop(running: &mut Ended) -> Result<u64> {
+    let pid = running.0.id();
+    let gone = "the program beside us has ended by itself";
+    let cpu_nanos = cpu_now(pid).context(gone)?;
+    ProcessRef::of(pid).context(gone)?.signal(rustix::process::Signal::INT)?;
+    running.0.wait()?;
+    Ok(cpu_nanos)
+}
+
+fn has_bandwhich() -> bool {
+    let output = std::process::Command::new("bandwhich").arg("--version").stdout(Stdio::null()).status();
+    output.is_ok_and(|status| status.success())
+}
+
+fn bandwhich_at(wire: &Wire, flood: Flood<'_>) -> Result<Told> {
+    let said = tempfile::NamedTempFile::new()?;
+    let mut command = Wire::inside(&wire.near, "taskset");
+    command.args(["-c", CORE, "bandwhich", "--raw", "--no-resolve", "--addresses"]);
+    let mut running =
+        Ended(command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(Stdio::null()).spawn()?);
+    let (_, sent) = while_it_counts(wire, Some(flood))?;
+    // It tells once a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    let cpu_nanos = stop(&mut running)?;
+    let text = std::fs::read_to_string(said.path())?;
+    // `remote_address: <1> 10.0.0.2 up/down Bps: 12/0 connections: 3`
+    let bytes = |line: &str| {
+        let (up, down) = line.split_once("Bps: ")?.1.split(' ').next()?.split_once('/')?;
+        Some(up.parse::<u64>().ok()? + down.parse::<u64>().ok()?)
+    };
+    let told: u64 = text.lines().filter(|line| line.starts_with("remote_address")).filter_map(bytes).sum();
+    ensure!(told > 0, "bandwhich told nothing: {}", text.chars().take(400).collect::<String>());
+    Ok(Told { bytes_per_packet: told as f64 / sent.max(1) as f64, cpu_nanos, sent })
+}
+
 /// Sends when a capture is open in the namespace.
 fn while_it_counts(wire: &Wire, flood: Option<Flood<'_>>) -> Result<(f64, u64)> {
     let open = || {
         let output = Wire::inside(&wire.near, "cat").arg("/proc/net/packet").output();
-        output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().count() > 1)
+        output.is_ok_and(|o| traffic::captures(&String::from_utf8_lossy(&o.stdout)) > 0)
     };
     ensure!(wait_until(Duration::from_secs(10), open), "no capture was opened");
     std::thread::sleep(Duration::from_millis(300));

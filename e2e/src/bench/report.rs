@@ -46,7 +46,7 @@ impl<T> Measured<T> {
         }
     }
 
-    fn show(&self, f: impl FnOnce(&T) -> String) -> String {
+    pub(super) fn show(&self, f: impl FnOnce(&T) -> String) -> String {
         match self {
             Self::Got(value) => f(value),
             Self::Not(why) => format!("not measured: {}", why.replace(['|', '\n'], " ")),
@@ -297,7 +297,7 @@ fn lab_name(phase: &Phase) -> &'static str {
 }
 
 /// CPU as a share of one core; `≈` where a clock tick is the finest step.
-fn cpu(cost: &Cost) -> String {
+pub(super) fn cpu(cost: &Cost) -> String {
     format!("{}{}", if cost.exact { "" } else { "≈ " }, percent(cost.cpu_ratio))
 }
 
@@ -306,11 +306,12 @@ fn percent(ratio: f64) -> String {
 }
 
 /// Three significant digits, roughly.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     if value.abs() < 1.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 
-fn machine(options: &Options, lab: &Lab) -> Machine {
+/// Where it is measured.
+pub(super) fn machine(options: &Options, lab: &Lab) -> Machine {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = file("/proc/cpuinfo");
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

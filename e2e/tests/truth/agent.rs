@@ -172,6 +172,11 @@ impl Snapshot {
         Ok(Self { json: serde_json::from_str(text).context("understand the snapshot")? })
     }
 
+    /// The whole of it.
+    pub(crate) fn document(&self) -> &Value {
+        &self.json
+    }
+
     /// Rows of a table.
     pub(crate) fn rows(&self, table: &str) -> Result<&Vec<Value>> {
         self.json["tables"][table].as_array().with_context(|| format!("no table {table} in the snapshot"))

@@ -1,14 +1,16 @@
-//! Block devices against `/proc/diskstats`, `lsblk` and what `dd` wrote past the page cache, on a loop device of our own.
+//! Block devices against `/proc/diskstats`, `lsblk` and what `dd` wrote past the page cache, on a loop device of our own; and
+//! what control groups count at it for a container.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::lab::IMAGE;
 use glasshull_e2e::traffic::Ended;
 use serde_json::{Value, json};
 
-use crate::agent::{Snapshot, same};
+use crate::agent::{Snapshot, brief, fraction, number, same};
 use crate::network::run;
 use crate::runner::Context;
 
@@ -186,5 +188,95 @@ pub(crate) fn figures(context: &mut Context) -> Result<()> {
     let listed = told["devices"].as_array().into_iter().flatten();
     let named = listed.filter(|row| row["name"] == device.name()).count();
     ensure!(named == 1, "glasshull io does not tell of {}", device.name());
+    Ok(())
+}
+
+/// Name of the container that writes to the device.
+const WRITER: &str = "device-writer";
+/// Bytes it may write in a second: a limit has the kernel count, also where v1 otherwise does not.
+const ALLOWED: u64 = 8 << 20;
+
+/// A container that has the device as `/dev/disk`; taken away when it is dropped.
+struct Writer<'a> {
+    context: &'a Context,
+    id: String,
+}
+
+impl<'a> Writer<'a> {
+    fn up(context: &'a Context, device: &Loop) -> Result<Self> {
+        let (node, limit) = (format!("{}:/dev/disk", device.node), format!("{}:{ALLOWED}", device.node));
+        let start = ["run", "--detach", "--name", WRITER, "--network", "none", "--stop-timeout", "0"];
+        let more = ["--device", &node, "--device-write-bps", &limit, IMAGE, "sleep", "3600"];
+        let id = context.lab.docker(&[&start[..], &more[..]].concat())?;
+        Ok(Self { context, id: id.trim().to_owned() })
+    }
+
+    fn dd(&self, line: &str) -> Result<()> {
+        let line = format!("exec dd bs={BLOCK} count={COUNT} {line}");
+        self.context.lab.docker(&["exec", WRITER, "sh", "-c", &line]).map(drop)
+    }
+
+    fn row<'s>(&self, snapshot: &'s Snapshot, number: &str) -> Result<&'s Value> {
+        let mut rows = snapshot.rows("container_device_io")?.iter();
+        let found = rows.find(|row| row["container"] == self.id.as_str() && row["major_minor"] == number);
+        found.with_context(|| format!("no row of {WRITER} at {number}"))
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        let _ = self.context.lab.docker(&["rm", "--force", WRITER]);
+    }
+}
+
+/// What a container writes and reads past the page cache is counted for it, at that device, with its rate; of whom nothing is
+/// counted there is no row, and that is said.
+pub(crate) fn of_container(context: &mut Context) -> Result<()> {
+    let device = Loop::up(context)?;
+    let writer = Writer::up(context, &device)?;
+    let number_of = fs::read_to_string(format!("/sys/block/{}/dev", device.name()))?.trim().to_owned();
+    let take = |interval: &str| {
+        let tables = "container_device_io,container,source";
+        context.agent.snapshot_with(&context.endpoint(), &["--tables", tables, "--interval", interval])
+    };
+    writer.dd("if=/dev/zero of=/dev/disk oflag=direct conv=notrunc")?;
+    writer.dd("if=/dev/disk of=/dev/null iflag=direct")?;
+    writer.dd("if=/dev/disk of=/dev/null iflag=direct")?;
+    let snapshot = take("1s")?;
+    let row = writer.row(&snapshot, &number_of)?;
+    same(row, "device", &json!(device.name()))?;
+    let wanted = BLOCK * COUNT;
+    let near = |told: u64, truth: u64| told.abs_diff(truth) * 100 <= truth;
+    ensure!(near(number(row, "write_bytes")?, wanted), "{wanted} were written: {}", brief(row));
+    ensure!(near(number(row, "read_bytes")?, 2 * wanted), "{} were read: {}", 2 * wanted, brief(row));
+    // The kernel may cut a request in parts, never join two of dd's.
+    ensure!(number(row, "writes")? >= COUNT && number(row, "reads")? >= 2 * COUNT, "{}", brief(row));
+    same(row, "write_bytes_per_sec", &json!(0.0))?;
+    uncounted(&snapshot)?;
+    // Twice what is allowed in two seconds, and no more passes.
+    let line = "while :; do dd if=/dev/zero of=/dev/disk bs=64k count=256 oflag=direct conv=notrunc; done";
+    context.lab.docker(&["exec", "--detach", WRITER, "sh", "-c", line])?;
+    let at_work = take("3s")?;
+    let row = writer.row(&at_work, &number_of)?;
+    let (bytes, writes) = (fraction(row, "write_bytes_per_sec")?, fraction(row, "writes_per_sec")?);
+    ensure!(bytes > 0.0 && bytes < 1.5 * ALLOWED as f64, "{ALLOWED} are allowed: {}", brief(row));
+    ensure!(bytes / writes <= BLOCK as f64 * 1.01, "dd writes {BLOCK} at once: {}", brief(row));
+    same(row, "read_bytes_per_sec", &json!(0.0))
+}
+
+/// Containers that run without a row are counted in the source's reason.
+fn uncounted(snapshot: &Snapshot) -> Result<()> {
+    let running = snapshot.rows("container")?.iter().filter(|row| row["pids"].is_u64());
+    let rows = snapshot.rows("container_device_io")?;
+    let without = running.clone().filter(|row| row["read_bytes"].is_null()).collect::<Vec<_>>();
+    for container in &without {
+        ensure!(rows.iter().all(|row| row["container"] != container["id"]), "{}", brief(container));
+    }
+    let source = snapshot.rows("source")?.iter().find(|row| row["name"] == "container_device_io");
+    let source = source.context("no row of the source")?;
+    let said = source["reason"].as_str().unwrap_or_default();
+    let count = format!("of {} of {} containers", without.len(), running.count());
+    ensure!(without.is_empty() == said.is_empty(), "{} are not counted: {source}", without.len());
+    ensure!(without.is_empty() || said.starts_with(&count), "{count}: {source}");
     Ok(())
 }

@@ -25,7 +25,8 @@ const CONTAINERS: [(&str, &[&str], &str); 5] = [
     ("names-tool", &["names-a", "names-b"], "tool"),
 ];
 /// Serves one page, which names the container.
-const SERVE: &str = "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
+pub(crate) const SERVE: &str =
+    "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
 
 /// The scene; taken down when it is dropped.
 pub(crate) struct Scene<'a> {

@@ -2,12 +2,16 @@
 //! projects of [`crate::dns`]; no question leaves the machine.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::lab::process::wait_until;
 
 use crate::dns::Scene;
+use crate::network::run;
 use crate::runner::Context;
 
 /// Calls `glasshull enter`, as a shell would.
@@ -43,11 +47,126 @@ pub(crate) fn names(context: &mut Context) -> Result<()> {
     Ok(())
 }
 
+/// `/sys` is that of the container's network with what the host has mounted below; where it cannot be, that is said and all else is
+/// as ever.
+pub(crate) fn sys(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let pid = scene.pid("names-tool")?;
+    let links = run(&["nsenter", "-t", &pid, "-n", "ip", "-o", "link"])?;
+    let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
+    let mut links: Vec<String> = links.lines().filter_map(name).collect();
+    links.sort();
+    ensure!(links.contains(&"eth0".to_owned()) && links.contains(&"lo".to_owned()), "{links:?}");
+    let listed = told(context, &["names-tool", "--", "ls", "/sys/class/net"])?;
+    ensure!(listed.lines().eq(&links), "{listed} where ip says {links:?}");
+    let mac = run(&["nsenter", "-t", &pid, "-n", "ip", "-br", "link", "show", "eth0"])?;
+    let address = told(context, &["names-tool", "--", "cat", "/sys/class/net/eth0/address"])?;
+    ensure!(mac.split_whitespace().nth(2) == Some(&address), "{address} where ip says {mac}");
+    // What is mounted there is not only listed, but seen.
+    let below = "ls /sys/fs/cgroup; ls /sys/fs/cgroup/* | head -50";
+    let (here, there) =
+        (run(&["sh", "-c", below])?, told(context, &["names-tool", "--", "sh", "-c", below])?);
+    ensure!(
+        !here.trim().is_empty() && here.trim() == there,
+        "the host has {here} in cgroup, the program {there}"
+    );
+    ensure!(run(&["ls", "/sys/class/net"])?.lines().ne(&links), "the host's /sys has changed");
+
+    // A tree without a place for it.
+    let place = context.lab.state().dir.join("names-rootless").display().to_string();
+    let endpoint = context.endpoint();
+    let program = context.agent.program().display().to_string();
+    let tree = format!(
+        "mkdir -p {place} && mount -t tmpfs tree {place} && mkdir {place}/mnt && \
+         for f in /*; do case $f in /sys|/mnt) continue;; esac; \
+         if [ -L $f ]; then cp -P $f {place}$f; elif [ -d $f ]; then mkdir {place}$f && mount --rbind $f {place}$f; fi; done && \
+         exec chroot {place} {program} enter --engine {endpoint} names-tool -- getent ahostsv4 names-tool"
+    );
+    let output =
+        Command::new("unshare").args(["--mount", "sh", "-c", &tree]).stdin(Stdio::null()).output()?;
+    let err = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && err.contains("/sys tells of the host's links"), "{err}");
+    Ok(fs::remove_dir(place)?)
+}
+
+/// What is piped in arrives, and Python's resolver, which is the C library's, finds names.
+pub(crate) fn piped(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let line = |words: &str| {
+        let (program, endpoint) = (context.agent.program().display().to_string(), context.endpoint());
+        format!("seq 20000 | {program} enter --engine {endpoint} names-a-api -- {words}")
+    };
+    ensure!(
+        run(&["sh", "-c", &line("cksum")])? == run(&["sh", "-c", "seq 20000 | cksum"])?,
+        "bytes were lost"
+    );
+    let address = scene.address("names-a-db", "names-a")?;
+    let script = "import socket; print(socket.getaddrinfo('db', 8080, socket.AF_INET)[0][4][0])";
+    if run(&["sh", "-c", "command -v python3"]).is_ok() {
+        let by_python = told(context, &["names-a-api", "--", "python3", "-c", script])?;
+        ensure!(by_python == address, "Python says {by_python}");
+    }
+    Ok(())
+}
+
+/// A shell that a person types into has its terminal with size and jobs: an interrupt ends the program in front and not the shell.
+pub(crate) fn shell(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let pid = scene.pid("names-a-api")?;
+    let (program, endpoint) = (context.agent.program().display(), context.endpoint());
+    let line = format!("{program} enter --engine {endpoint} names-a-api -- bash --norc --noprofile -i");
+    let log = context.lab.state().dir.join("names-typed");
+    let mut script = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env("PS1", "")
+        .stdin(Stdio::piped())
+        .stdout(fs::File::create(&log)?)
+        .spawn()?;
+    let mut keys = script.stdin.take().context("no stdin")?;
+    let seen = || String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+    // What is typed is echoed as well, so what is waited for must be what came of it.
+    let mut type_and_wait = |typed: &str, wanted: &str| -> Result<()> {
+        keys.write_all(typed.as_bytes())?;
+        if wait_until(Duration::from_secs(10), || seen().contains(wanted)) {
+            return Ok(());
+        }
+        // A terminal throws away what is typed while it interrupts: as a person would, once more.
+        keys.write_all(b"\x03")?;
+        std::thread::sleep(Duration::from_secs(1));
+        keys.write_all(typed.as_bytes())?;
+        ensure!(
+            wait_until(Duration::from_secs(20), || seen().contains(wanted)),
+            "no {wanted:?} in {}",
+            seen()
+        );
+        Ok(())
+    };
+    let net = fs::read_link(format!("/proc/{pid}/ns/net"))?.display().to_string();
+    let tried = (|| {
+        type_and_wait("stty rows 33 cols 101; stty size; readlink /proc/$$/ns/net\n", &net)?;
+        type_and_wait("sleep 300 & jobs\n", "Running")?;
+        type_and_wait("kill %1; wait %1; echo job $?\n", "job 143")?;
+        type_and_wait("sh -c 'echo in fr''ont; exec sleep 300'\n", "in front")?;
+        type_and_wait("\x03", "^C")?;
+        type_and_wait("echo code $?\n", "code 130")?;
+        type_and_wait("exit 7\n", "exit 7")
+    })();
+    if tried.is_err() {
+        let _ = script.kill(); // it may have ended
+    }
+    let status = script.wait()?;
+    tried?;
+    let seen = seen();
+    ensure!(status.code() == Some(7), "{status}: {seen}");
+    ensure!(seen.contains("33 101") && !seen.contains("no job control"), "{seen}");
+    Ok(())
+}
+
 /// A container that holds one program and nothing else is entered all the same.
 pub(crate) fn scratch(context: &mut Context) -> Result<()> {
     let scene = Scene::up(context)?;
     let tar = context.lab.state().dir.join("scratch.tar").display().to_string();
-    crate::network::run(&["tar", "-C", "/bin", "-cf", &tar, "busybox"])?;
+    run(&["tar", "-C", "/bin", "-cf", &tar, "busybox"])?;
     context.lab.docker(&["import", &tar, "names-scratch"])?;
     let start = ["run", "-d", "--name", "names-bare", "--network", "names-a", "--dns", "127.0.0.1"];
     context.lab.docker(&[&start[..], &["names-scratch", "/busybox", "sleep", "300"]].concat())?;
@@ -75,7 +194,7 @@ pub(crate) fn passes(context: &mut Context) -> Result<()> {
     let output = command.current_dir("/usr").env("GLASSHULL_TRY", "kept").stdin(Stdio::null()).output()?;
     ensure!(output.status.code() == Some(42), "{}", output.status);
     let net = fs::read_link(format!("/proc/{pid}/ns/net"))?;
-    let limit = crate::network::run(&["sh", "-c", "ulimit -n"])?;
+    let limit = run(&["sh", "-c", "ulimit -n"])?;
     let wanted = format!("/usr\n{}\n0\n{}\nkept\n", limit.trim(), net.display());
     ensure!(String::from_utf8_lossy(&output.stdout) == wanted, "{}", String::from_utf8_lossy(&output.stdout));
     let killed = enter(context, &["names-a-api", "--", "sh", "-c", "kill -KILL $$"])?;
@@ -92,7 +211,7 @@ pub(crate) fn passes(context: &mut Context) -> Result<()> {
         context.agent.program().display(),
         context.endpoint()
     );
-    let typed = crate::network::run(&["script", "-qec", &line, "/dev/null"])?;
+    let typed = run(&["script", "-qec", &line, "/dev/null"])?;
     ensure!(typed.contains("terminal"), "{typed}");
     Ok(())
 }

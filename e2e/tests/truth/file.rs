@@ -211,6 +211,45 @@ pub(crate) fn as_lsof(context: &mut Context) -> Result<()> {
     Ok(())
 }
 
+fn of_top(context: &Context) -> Result<BTreeSet<u64>> {
+    let text = context.lab.docker(&["top", NAME, "-o", "pid"])?;
+    Ok(text.lines().skip(1).filter_map(|line| line.trim().parse().ok()).collect())
+}
+
+/// Of a container, named as a person does: each of its processes with the descriptors that it has.
+pub(crate) fn of_container(context: &mut Context) -> Result<()> {
+    let scene = Scene::up(context)?;
+    let holder = scene.in_container()?;
+    let engine = context.endpoint();
+    let id = context.lab.inspect(NAME)?["Id"].as_str().context("no id")?.to_owned();
+    for subject in [NAME, &id[..12]] {
+        let args = ["--tables", "open_file", "--files", subject, "--interval", "100ms"];
+        let before = of_top(context)?;
+        let snapshot = context.agent.snapshot_with(&engine, &args)?;
+        let rows = snapshot.rows("open_file")?;
+        let pids: BTreeSet<u64> = rows.iter().filter_map(|row| row["pid"].as_u64()).collect();
+        // The writer's are made anew all the time.
+        let after = of_top(context)?;
+        let steady: BTreeSet<u64> = before.intersection(&after).copied().collect();
+        ensure!(steady.len() >= 3 && steady.is_subset(&pids), "{steady:?} of which are told {pids:?}");
+        let own = fs::read_dir(format!("/proc/{holder}/fd"))?.count();
+        let told = rows.iter().filter(|row| row["pid"] == holder && row["held_as"] == "descriptor").count();
+        ensure!(told == own, "{holder} has {own} descriptors, told are {told}");
+        same(&snapshot.document()["files"], "container", &json!(id))?;
+    }
+    let args = ["snapshot", "--json", "--files", "nobody-is-called-so", "--engine", &engine];
+    let answer = context.agent.call(&args)?;
+    ensure!(!answer.success && answer.err.contains("nobody-is-called-so"), "{}", answer.err);
+    let args = ["snapshot", "--json", "--files", "exited", "--engine", &engine];
+    let answer = context.agent.call(&args)?;
+    ensure!(
+        !answer.success && answer.err.contains("no process of it runs that we can see"),
+        "{}",
+        answer.err
+    );
+    Ok(())
+}
+
 /// The space a deleted file holds, and what is only called so.
 pub(crate) fn deleted(context: &mut Context) -> Result<()> {
     let scene = Scene::up(context)?;
@@ -273,6 +312,7 @@ pub(crate) fn asked(context: &mut Context) -> Result<()> {
     };
     let start_time = Stat::read(pid)?.start_time;
     let Answer::Files(files) = ask(start_time)? else { bail!("no answer about files") };
+    let files = files.open()?;
     let told = told(context, pid, "100ms")?;
     ensure!(
         files.rows.len() == told.len() && files.left_out == 0,

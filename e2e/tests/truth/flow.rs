@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
-use glasshull_e2e::traffic::{Ended, FAR, FAR6, NOBODY, Wire};
+use glasshull_e2e::traffic::{self, Ended, FAR, FAR6, NOBODY, Wire};
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, number, same};
@@ -52,10 +52,10 @@ fn send(from: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Packet sockets open in a namespace. Source: `/proc/net/packet`, a head line and a line each.
+/// Packet sockets of a namespace that take packets.
 fn captures(netns: &str) -> usize {
     let output = Wire::inside(netns, "cat").arg("/proc/net/packet").output();
-    output.map_or(0, |o| String::from_utf8_lossy(&o.stdout).lines().count().saturating_sub(1))
+    output.map_or(0, |o| traffic::captures(&String::from_utf8_lossy(&o.stdout)))
 }
 
 /// Counters of all links of a namespace: packets and bytes, both ways.
@@ -306,8 +306,7 @@ pub(crate) fn ends_at_once(context: &mut Context) -> Result<()> {
         .output()?;
     ensure!(laid.status.success(), "{}", String::from_utf8_lossy(&laid.stderr));
     let open = || {
-        let packets = fs::read_to_string(format!("/proc/{pid}/net/packet")).unwrap_or_default();
-        packets.lines().count() > 1
+        fs::read_to_string(format!("/proc/{pid}/net/packet")).is_ok_and(|text| traffic::captures(&text) > 0)
     };
     let shown = || Command::new("ip").args(["link", "show", "dev", &link]).output();
     let began = Instant::now();

@@ -10,21 +10,27 @@ mod archive;
 mod cgroup;
 mod confinement;
 mod container;
+mod delay;
 mod device;
 mod dns;
+mod dns_resolver;
+mod dnswire;
 mod engine;
 mod enter;
 mod file;
+mod file_holder;
 mod finding;
 mod flow;
 mod host;
 mod io_case;
 mod lsof;
+mod memory_map;
 mod mount;
 mod mount_use;
 mod namespace;
 mod nat;
 mod network;
+mod podman;
 mod process;
 mod runner;
 mod runtime;
@@ -62,6 +68,8 @@ const CASES: &[Case] = &[
     ("cgroup::without_the_log_kills_are_still_known", cgroup::without_log),
     ("cgroup::limits_prints_the_same", cgroup::command),
     ("runtime::plain_containers_are_those_of_runc_list", runtime::runc_list),
+    ("podman::containers_are_those_of_podman_ps_inspect_and_top", podman::as_podman),
+    ("podman::a_privileged_container_is_found_until_it_is_gone", podman::privileged),
     ("engine::a_given_engine_is_connected", engine::connected),
     ("network::links_are_those_of_ip_in_each_namespace", network::link::links),
     ("network::physical_links_have_their_driver", network::link::drivers),
@@ -126,6 +134,9 @@ const CASES: &[Case] = &[
     ("finding::as_many_tasks_as_allowed_until_more_are", finding::container::pids),
     ("finding::started_again_and_again_until_its_policy_is_gone", finding::container::restart_loop),
     ("finding::two_kills_for_memory_are_two_until_it_is_removed", finding::container::oom_kills),
+    ("finding::a_quota_that_runs_out_until_it_is_enough", finding::container::throttled),
+    ("finding::one_that_waits_in_d_until_its_child_ends", finding::container::stuck_in_d),
+    ("finding::a_program_updated_under_who_runs_it_until_started_again", finding::container::deleted_binary),
     ("finding::an_engine_that_is_silent_until_it_answers", finding::engine::silent),
     ("finding::nothing_is_forwarded_until_it_is", finding::network::forwarding_off),
     ("finding::ports_that_lead_nowhere_until_they_do_not", finding::network::stale_dnat),
@@ -144,6 +155,9 @@ const CASES: &[Case] = &[
     ("device::devices_are_those_of_lsblk", device::as_lsblk),
     ("device::figures_are_those_of_iostat", device::as_iostat),
     ("device::figures_are_those_of_the_kernel_and_of_dd", device::figures),
+    ("device::what_a_container_writes_is_counted_for_it_at_that_device", device::of_container),
+    ("delay::swapping_in_is_told_and_the_sums_are_the_kernels", delay::swap),
+    ("delay::without_accounting_the_source_says_how_to_switch_it_on", delay::off),
     ("io_case::a_host_at_rest_has_none", io_case::idle),
     ("io_case::a_direct_writer_leads_from_its_loop_device_to_its_file", io_case::direct_writer),
     ("io_case::a_reader_is_told_with_what_it_reads", io_case::reader),
@@ -151,19 +165,36 @@ const CASES: &[Case] = &[
     ("io_case::a_container_that_syncs_its_own_layer_is_told", io_case::own_layer),
     ("io_case::a_throttled_container_is_told_with_its_volume", io_case::throttled),
     ("file::open_files_are_those_of_lsof", file::as_lsof),
+    ("file::those_of_a_container_are_those_of_its_processes", file::of_container),
     ("file::a_deleted_file_is_told_with_the_space_it_holds", file::deleted),
     ("file::host_paths_lead_to_the_very_files", file::host_path),
     ("file::a_client_that_asks_is_told_the_same", file::asked),
     ("file::what_dd_writes_is_told_as_growth", file::growth),
     ("file::a_file_system_that_answers_nobody_stalls_nothing", file::dead_server),
     ("file::who_ended_or_is_hidden_is_told_in_a_line", file::refused),
+    ("file_holder::holders_are_those_of_fuser", file_holder::as_fuser),
+    ("file_holder::who_is_on_the_mount_keeps_it_from_being_unmounted", file_holder::umount),
+    ("file_holder::what_grows_there_is_told_as_a_rate", file_holder::growth),
+    ("file_holder::what_is_no_place_or_hidden_is_told_in_a_line", file_holder::refused),
+    ("memory_map::regions_and_sums_are_those_of_pmap_and_the_kernel", memory_map::as_pmap),
+    ("memory_map::files_are_found_on_the_host_and_deleted_ones_said", memory_map::files),
+    ("memory_map::a_client_that_asks_is_told_the_same_or_why_not", memory_map::asked),
     ("dns::answers_are_those_of_nslookup_and_the_engine", dns::answers),
     ("dns::exports_are_taken_by_the_programs_they_are_for", dns::exports),
     ("dns::a_name_without_an_answer_is_told", dns::failures),
     ("dns::who_asks_keeps_no_namespace_alive", dns::not_pinned),
+    ("dnswire::what_is_asked_is_counted_once_with_what_came_of_it", dnswire::asked),
+    ("dns_resolver::each_outcome_is_that_of_dig", dns_resolver::as_dig),
+    ("dns_resolver::delays_silence_and_lies_are_told_as_such", dns_resolver::bad_ones),
+    ("dns_resolver::nothing_is_passed_on_unasked", dns_resolver::behind_the_engine),
+    ("dns_resolver::aliases_lead_glibc_to_the_container", dns_resolver::aliases),
+    ("dns_resolver::hundreds_of_names_hostile_ones_and_an_end_in_the_middle", dns_resolver::faults),
     ("enter::programs_find_names_as_the_container_does", enter::names),
     ("enter::a_container_without_any_file_is_entered", enter::scratch),
     ("enter::user_folder_code_signal_and_terminal_are_the_program_s", enter::passes),
+    ("enter::sys_is_that_of_the_containers_network", enter::sys),
+    ("enter::what_is_piped_in_arrives_and_python_finds_names", enter::piped),
+    ("enter::a_shell_has_its_terminal_and_its_jobs", enter::shell),
     ("enter::the_host_stays_as_it_is_and_refusals_say_why", enter::refuses),
     ("archive::a_list_is_what_stat_tells_inside_and_the_same_when_stopped", archive::list),
     ("archive::what_is_taken_is_what_docker_cp_gives", archive::as_docker_cp),

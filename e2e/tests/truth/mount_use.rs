@@ -24,8 +24,9 @@ const TRAFFIC: &str = env!("CARGO_BIN_EXE_glasshull-traffic");
 const COLUMNS: &str = "size,used,avail,itotal,iused";
 
 /// A mount of ours; taken away when it is dropped.
-struct Mounted {
-    folder: PathBuf,
+pub(crate) struct Mounted {
+    /// Where.
+    pub(crate) folder: PathBuf,
     /// File of the loop device.
     image: Option<PathBuf>,
 }
@@ -38,7 +39,8 @@ impl Mounted {
         Ok(folder)
     }
 
-    fn ext4(context: &Context) -> Result<Self> {
+    /// With ext4 on a loop device.
+    pub(crate) fn ext4(context: &Context) -> Result<Self> {
         let folder = Self::folder(context, "ext4")?;
         let image = context.lab.state().dir.join("use.img");
         fs::File::create(&image)?.set_len(SIZE)?;

@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 
+use crate::feed::archive::FETCH;
 use crate::store::{Selection, use_choice, use_store};
 use crate::view::inspect::{Inspect, Tab, findings, inspect};
 use crate::widget::later::{Load, drawn, later};
@@ -24,6 +25,7 @@ fn opened(selection: Selection) -> AnyView {
     let (store, choice) = (use_store(), use_choice());
     let Inspect { heading, tabs, topics } = inspect(&selection);
     store.want_here(topics);
+    provide_context(FETCH);
     let open = Memo::new(move |_| {
         let wanted = choice.tab.get();
         tabs.iter().position(|t| Some(t.id) == wanted.as_deref()).unwrap_or(0)

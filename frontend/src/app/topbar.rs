@@ -105,7 +105,7 @@ fn vitals(store: Store) -> impl IntoView {
         load.get().map(|load| format!("{load:.2}{of}"))
     };
     let busy = move || cpus.get() > 0 && load.get().is_some_and(|load| load > f64::from(cpus.get()));
-    let containers = move || store.read(&[Topic::Container], |s| running(s).to_string());
+    let containers = move || store.read(&[Topic::Container], |s| up(s).to_string());
     let percent = |m: Memo<Option<f64>>| move || m.get().map(whole_percent);
     let over = |m: Memo<Option<f64>>, limit: f64| Signal::derive(move || m.get().is_some_and(|v| v >= limit));
     let calm = Signal::stored(false);
@@ -154,7 +154,7 @@ fn vitals(store: Store) -> impl IntoView {
             "containers",
             "containers",
             "?view=containers",
-            "Running containers",
+            "Containers that are up, paused ones too",
             move || store.is_fresh(Topic::Container).then(containers),
             calm,
         ),
@@ -242,9 +242,8 @@ fn cost(store: Store) -> impl IntoView {
     }
 }
 
-fn running(snapshot: &glasshull_shared::snapshot::Snapshot) -> usize {
-    use glasshull_shared::domain::container::ContainerState;
-    snapshot.container.values().filter(|c| c.state == ContainerState::Running).count()
+fn up(snapshot: &glasshull_shared::snapshot::Snapshot) -> usize {
+    snapshot.container.values().filter(|c| c.state.is_up()).count()
 }
 
 fn whole_percent(ratio: f64) -> String {

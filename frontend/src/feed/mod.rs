@@ -1,5 +1,6 @@
 //! RECEIVE: the socket to the agent; keeps it open, subscribes to what the store wants, gives frames to the store.
 
+pub mod archive;
 mod backoff;
 mod session;
 mod wire;

@@ -45,7 +45,7 @@ async fn run(look: Look, session: u64) {
             return;
         }
         let goes_on = match happened {
-            Happened::Frame(Ok(Message::Bytes(frame))) => look.receive(&frame).is_ok(),
+            Happened::Frame(Ok(Message::Bytes(frame))) => look.received(&frame).is_ok(),
             Happened::Frame(Ok(Message::Text(_))) => true,
             Happened::Frame(Err(_)) | Happened::Over => false,
             Happened::Send(order) => write.send(Message::Bytes(order)).await.is_ok(),

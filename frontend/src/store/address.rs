@@ -172,7 +172,7 @@ impl Theme {
 }
 
 /// Parameters that outlive a change of view; all others belong to the view.
-const GLOBAL: [&str; 5] = ["view", "sel", "tab", "theme", "wall"];
+const GLOBAL: [&str; 6] = ["view", "sel", "tab", "path", "theme", "wall"];
 
 /// The query of the URL. No name and no value is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -235,8 +235,8 @@ impl Address {
     pub fn keep_global(&mut self, other: &Self) {
         let selects = self.get("sel").is_some();
         for name in GLOBAL.iter().filter(|name| **name != "view") {
-            // A tab belongs to its selection.
-            if self.get(name).is_none() && !(selects && *name == "tab") {
+            // A tab, and the path in it, belong to their selection.
+            if self.get(name).is_none() && !(selects && matches!(*name, "tab" | "path")) {
                 self.set(name, other.get(name).map(str::to_owned));
             }
         }
@@ -249,7 +249,7 @@ impl Address {
 }
 
 /// Percent-encodes what a query cannot hold or what programs cut a link at.
-fn escape(text: &str, out: &mut String) {
+pub(super) fn escape(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(char::from(byte)),

@@ -87,7 +87,7 @@ impl Choice {
     }
 
     /// A parameter of the view by its name. Names of the fields above are taken (`view sel tab f sort cols group theme
-    /// wall`).
+    /// wall`), and `path`, which belongs to the selection.
     pub fn param(&self, name: &'static str) -> Signal<Option<String>> {
         part(self.address, name)
     }
@@ -160,6 +160,16 @@ impl Choice {
         link(&next)
     }
 
+    /// `href` of this place with a tab of the inspector open at a path in it. Reactive.
+    pub fn path_link(&self, tab: &'static str, path: String) -> String {
+        link(&at_path(self.address.get(), tab, path))
+    }
+
+    /// Opens a tab of the inspector at a path in it.
+    pub fn open_path(&self, tab: &'static str, path: String) {
+        self.change(Step::Push, |a| *a = at_path(std::mem::take(a), tab, path));
+    }
+
     /// The whole address. Reactive.
     pub fn address(&self) -> Address {
         self.address.get()
@@ -218,8 +228,17 @@ fn part(address: RwSignal<Address>, name: &'static str) -> Signal<Option<String>
     Memo::new(move |_| address.with(|a| a.get(name).map(str::to_owned))).into()
 }
 
-/// A tab stays open only where it exists.
+fn at_path(mut address: Address, tab: &'static str, path: String) -> Address {
+    address.set("tab", Some(tab.to_owned()));
+    address.set("path", Some(path));
+    address
+}
+
+/// A tab stays open only where it exists, a path only in what it was chosen in.
 fn select(address: &mut Address, selection: Option<&Selection>) {
+    if address.selected().as_ref() != selection {
+        address.set("path", None);
+    }
     let same_kind = matches!((address.selected(), selection), (Some(a), Some(b)) if a.same_kind(b));
     if !same_kind {
         address.set("tab", None);
@@ -281,6 +300,21 @@ mod tests {
             );
             choice.follow(Address::parse("?sel=h"));
             assert_eq!(choice.address().to_query(), "?sel=h&theme=light");
+        });
+    }
+
+    #[test]
+    fn a_path_belongs_to_what_it_was_chosen_in() {
+        with_choice("?sel=c:a&theme=light", |choice| {
+            let link = choice.path_link("files", "/a b/\u{202e}<".into());
+            assert_eq!(link, "?path=/a+b/%E2%80%AE%3C&sel=c:a&tab=files&theme=light");
+            choice.open_path("files", "/etc".into());
+            choice.set_view("processes");
+            choice.select(Some(Selection::Container("a".into())));
+            assert_eq!(choice.param("path").get_untracked().as_deref(), Some("/etc"));
+            choice.select(Some(Selection::Container("b".into())));
+            assert_eq!(choice.param("path").get_untracked(), None);
+            assert_eq!(choice.tab.get_untracked().as_deref(), Some("files"));
         });
     }
 

@@ -1,11 +1,17 @@
 //! Block devices as the stack they are: what lies on what, what is mounted of them, and what a shell would ask. Pure.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use glasshull_shared::domain::container::{ContainerDeviceIo, ContainerDeviceKey};
 use glasshull_shared::domain::device::{Device, DeviceKey};
 use glasshull_shared::domain::mount::Mount;
 use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::unit;
 
+use super::Selection;
+use super::lookup::container_name;
 use super::shell::{Command, command, quote};
 
 /// A device at its place in the stack.
@@ -94,6 +100,78 @@ pub fn mounts_on<'a>(snapshot: &'a Snapshot, key: &DeviceKey) -> Vec<&'a Mount> 
     found
 }
 
+/// A container at a device, seen from one of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UseOf {
+    /// The other one's name.
+    pub name: String,
+    /// The other one; `None` for a device that is gone.
+    pub to: Option<Selection>,
+    /// What its control group counts.
+    pub row: Arc<ContainerDeviceIo>,
+}
+
+/// Rows of a container, by number.
+pub fn at_devices<'a>(
+    snapshot: &'a Snapshot,
+    container: &'a str,
+) -> impl Iterator<Item = (&'a ContainerDeviceKey, &'a Arc<ContainerDeviceIo>)> {
+    let first = ContainerDeviceKey { container: container.to_owned(), major_minor: String::new() };
+    snapshot.container_device_io.range(first..).take_while(move |(key, _)| key.container == container)
+}
+
+/// What people call the device of a row: its number when no device has it now.
+pub fn device_of(key: &ContainerDeviceKey, row: &ContainerDeviceIo) -> String {
+    row.device.clone().unwrap_or_else(|| key.major_minor.clone())
+}
+
+/// Devices at which a container's control group counts, the busiest first.
+pub fn devices_of(snapshot: &Snapshot, container: &str) -> Vec<UseOf> {
+    let uses = at_devices(snapshot, container).map(|(key, row)| {
+        let device = DeviceKey { major_minor: key.major_minor.clone() };
+        let to = row.device.is_some().then_some(Selection::Device(device));
+        UseOf { name: device_of(key, row), to, row: Arc::clone(row) }
+    });
+    busiest_first(uses.collect())
+}
+
+/// Containers whose control groups count at a device, the busiest first.
+pub fn users_of(snapshot: &Snapshot, device: &DeviceKey) -> Vec<UseOf> {
+    let at = snapshot.container_device_io.iter().filter(|(key, _)| key.major_minor == device.major_minor);
+    let uses = at.map(|(key, row)| UseOf {
+        name: container_name(snapshot, &key.container),
+        to: Some(Selection::Container(key.container.clone())),
+        row: Arc::clone(row),
+    });
+    busiest_first(uses.collect())
+}
+
+fn busiest_first(mut uses: Vec<UseOf>) -> Vec<UseOf> {
+    let total =
+        |row: &ContainerDeviceIo| row.read_bytes.unwrap_or(0).saturating_add(row.write_bytes.unwrap_or(0));
+    uses.sort_by(|a, b| {
+        let now = |of: &UseOf| of.row.bytes_per_sec().unwrap_or(0.0);
+        let then = |of: &UseOf| (Reverse(total(&of.row)), of.name.clone());
+        now(b).total_cmp(&now(a)).then_with(|| then(a).cmp(&then(b)))
+    });
+    uses
+}
+
+/// What passed since the control group was made, in words.
+pub fn used(row: &ContainerDeviceIo) -> String {
+    let part = |bytes: Option<u64>, times: Option<u64>, what: &str| {
+        let times = times.map(|n| format!(" in {}", unit::count(n))).unwrap_or_default();
+        bytes.map(|n| format!("{} {what}{times}", unit::bytes(n)))
+    };
+    let told = [
+        part(row.read_bytes, row.reads, "read"),
+        part(row.write_bytes, row.writes, "written"),
+        part(row.discard_bytes.filter(|n| *n > 0), row.discards, "discarded"),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    format!("{} since its control group was made", told.join(", "))
+}
+
 /// The commands about a device.
 pub fn shell_lines(key: &DeviceKey, row: &Device) -> Vec<Command> {
     let node = quote(&format!("/dev/{}", row.name));
@@ -110,6 +188,11 @@ pub fn shell_lines(key: &DeviceKey, row: &Device) -> Vec<Command> {
             format!("grep -w {} /proc/diskstats", quote(&row.name)),
             "/proc/diskstats",
         ),
+        command(
+            "who has files on it",
+            format!("fuser -vm {node}"),
+            "/proc/*/fd · /proc/*/fdinfo · /proc/*/maps",
+        ),
         command("load, waits and queue of two seconds", format!("iostat -dx {node} 2 2"), "/proc/diskstats"),
     ];
     if row.scheduler.is_some() && row.parents.is_empty() {
@@ -121,7 +204,6 @@ pub fn shell_lines(key: &DeviceKey, row: &Device) -> Vec<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     fn snapshot(rows: &[(&str, &str, &[&str])]) -> Snapshot {
         let row = |name: &str, parents: &[&str]| {
@@ -159,6 +241,38 @@ mod tests {
     fn devices_that_name_each_other_do_not_hang_it() {
         let s = snapshot(&[("1:0", "a", &["b"]), ("1:1", "b", &["a"]), ("1:2", "c", &["c"])]);
         assert!(drawn(&s).is_empty());
+    }
+
+    #[test]
+    fn who_does_most_now_stands_first_and_a_device_that_is_gone_leads_nowhere() {
+        let key = |container: &str, number: &str| ContainerDeviceKey {
+            container: container.into(),
+            major_minor: number.into(),
+        };
+        let row = |device: Option<&str>, rate: f32, written| {
+            Arc::new(ContainerDeviceIo {
+                device: device.map(str::to_owned),
+                read_bytes: Some(0),
+                write_bytes: Some(written),
+                writes: Some(3),
+                read_bytes_per_sec: Some(0.0),
+                write_bytes_per_sec: Some(rate),
+                ..ContainerDeviceIo::default()
+            })
+        };
+        let mut s = Snapshot::default();
+        s.container_device_io.insert(key("a", "254:0"), row(Some("vda"), 0.0, 4096));
+        s.container_device_io.insert(key("a", "7:0"), row(None, 0.0, 9000));
+        s.container_device_io.insert(key("a", "8:0"), row(Some("sda"), 5.0, 1));
+        s.container_device_io.insert(key("ab", "254:0"), row(Some("vda"), 1.0, 1));
+        let names = |uses: &[UseOf]| uses.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
+        let devices = devices_of(&s, "a");
+        assert_eq!(names(&devices), ["sda", "7:0", "vda"]);
+        assert_eq!(devices.iter().map(|of| of.to.is_some()).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(names(&users_of(&s, &DeviceKey { major_minor: "254:0".into() })), ["ab", "a"]);
+        assert!(devices_of(&s, "gone").is_empty());
+        let said = devices.last().map(|of| used(&of.row)).unwrap_or_default();
+        assert_eq!(said, "0 B read, 4.0 KiB written in 3 since its control group was made");
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glasshull_shared::domain::dns::{
-    DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsSource, DnsStatus, Resolver, ResolverKey,
+    DnsCounts, DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsSeen, DnsSeenKey, DnsSource, DnsStatus,
+    Resolver, ResolverKey,
 };
 use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 
+use super::flow::ELSEWHERE;
 use super::lookup::container_name;
+use super::network::netns_name;
 use super::shell::{Command, command, quote};
 
 /// Columns of the matrix drawn at most: more is a job for the filter.
@@ -77,6 +80,48 @@ pub fn said(key: &DnsNameKey, row: &DnsName) -> Said {
     let marks = row.marks.iter().map(|mark| format!("{}: {}", mark.oddity.name(), mark.evidence));
     let title: Vec<String> = [Some(from), ttl, latency].into_iter().flatten().chain(marks).collect();
     Said { text, tone, title: title.join("\n") }
+}
+
+/// Who asks on the wire: a container, the host, a namespace, or somebody elsewhere.
+pub fn asker(snapshot: &Snapshot, netns: Option<u64>, container: Option<&str>) -> String {
+    match (container, netns) {
+        (Some(id), _) => container_name(snapshot, id),
+        (None, Some(netns)) => netns_name(snapshot, netns),
+        (None, None) => ELSEWHERE.to_owned(),
+    }
+}
+
+/// What went wrong, and how much that weighs: what nobody could answer more than any number of names that do not exist.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Wrong {
+    /// `3 timeout, 20 NXDOMAIN`; empty when nothing did.
+    pub text: String,
+    /// Larger is worse.
+    pub weight: f64,
+}
+
+/// Of questions seen on the wire.
+pub fn wrong(counts: &DnsCounts) -> Wrong {
+    let kinds = [
+        (counts.timeouts, "timeout"),
+        (counts.servfail, "SERVFAIL"),
+        (counts.refused, "REFUSED"),
+        (counts.failed, "failed"),
+        (counts.nxdomain, "NXDOMAIN"),
+        (counts.truncated, "truncated"),
+    ];
+    let told = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", unit::count(*n)));
+    let weight = counts.failures() as f64 * 1e9 + counts.nxdomain as f64;
+    Wrong { text: told.collect::<Vec<_>>().join(", "), weight }
+}
+
+/// What a container asks on the wire, most first; what its engine passes on is not its own.
+pub fn asked_most<'a>(snapshot: &'a Snapshot, id: &str) -> Vec<(&'a DnsSeenKey, &'a DnsSeen)> {
+    let own = snapshot.dns_seen.iter().map(|(key, row)| (key, &**row));
+    let mut own: Vec<_> =
+        own.filter(|(_, row)| row.container.as_deref() == Some(id) && !row.forwarded).collect();
+    own.sort_by_key(|(_, row)| std::cmp::Reverse(row.counts.queries));
+    own
 }
 
 /// Names × containers.

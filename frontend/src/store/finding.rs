@@ -10,6 +10,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::Selection;
 use super::filter::{Field, Kind, Query, Record, Value};
+use super::lookup::container_name;
 
 /// How many of trouble, attention and info.
 pub fn counts<'a>(rows: impl Iterator<Item = &'a Finding>) -> [usize; 3] {
@@ -52,10 +53,11 @@ pub fn of_group(snapshot: &Snapshot, (severity, rule): (Severity, Rule)) -> Vec<
 }
 
 /// What the filter box of findings understands.
-pub const FIELDS: [Field; 5] = [
+pub const FIELDS: [Field; 6] = [
     Field { name: "rule", kind: Kind::Text, help: "name or title of the rule" },
     Field { name: "severity", kind: Kind::Word, help: "trouble attention info" },
     Field { name: "name", kind: Kind::Text, help: "whom it was met by" },
+    Field { name: "container", kind: Kind::Text, help: "name or id of the container it belongs to" },
     Field { name: "kind", kind: Kind::Word, help: "host container process link namespace engine" },
     Field { name: "evidence", kind: Kind::Text, help: "what it rests on" },
 ];
@@ -65,6 +67,8 @@ struct Sought<'a> {
     key: &'a FindingKey,
     row: &'a Finding,
     evidence: String,
+    /// Name and id.
+    container: Option<String>,
 }
 
 impl Record for Sought<'_> {
@@ -74,6 +78,7 @@ impl Record for Sought<'_> {
             "rule" => Value::Text(format!("{} {}", text.name, text.title).into()),
             "severity" => Value::Text(self.row.severity.name().into()),
             "name" => Value::Text(self.row.name.as_str().into()),
+            "container" => Value::maybe_text(self.container.as_deref()),
             "kind" => Value::Text(self.key.subject.kind().into()),
             "evidence" => Value::Text(self.evidence.as_str().into()),
             _ => Value::Unknown,
@@ -90,7 +95,9 @@ impl Record for Sought<'_> {
 pub fn passing(snapshot: &Snapshot, query: &Query) -> BTreeSet<FindingKey> {
     let passes = |key: &FindingKey, row: &Finding| {
         let evidence = row.evidence.iter().map(|one| format!("{} {}", one.label, one.value));
-        query.matches(&Sought { key, row, evidence: evidence.collect::<Vec<_>>().join(" ") })
+        let evidence = evidence.collect::<Vec<_>>().join(" ");
+        let container = row.container.as_ref().map(|id| format!("{} {id}", container_name(snapshot, id)));
+        query.matches(&Sought { key, row, evidence, container })
     };
     let own = snapshot.finding.iter().filter(|(key, row)| passes(key, row));
     own.map(|(key, _)| key.clone()).collect()

@@ -1,13 +1,19 @@
-//! Joins of flows that several views need: what an end is called, its port, who talks with whom. Pure.
+//! Joins of flows that several views need: what an end is called, its port, who talks with whom, what passes a link. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use glasshull_shared::domain::agent::Single;
-use glasshull_shared::domain::network::{Capture, Flow, FlowKey, FlowStat, Protocol};
+use glasshull_shared::domain::network::{Capture, Flow, FlowKey, FlowStat, LinkKey, Protocol, Socket};
+use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::snapshot::Snapshot;
+use glasshull_shared::unit;
 
+use super::Selection;
+use super::address::Address;
 use super::lookup::container_name;
+use super::network::{link, other_end};
+use super::socket::process_text;
 
 /// Whoever is neither a container nor the host.
 pub const ELSEWHERE: &str = "elsewhere";
@@ -15,6 +21,39 @@ pub const ELSEWHERE: &str = "elsewhere";
 /// The capture behind the flows; `None` until it began.
 pub fn capture(snapshot: &Snapshot) -> Option<&Capture> {
     snapshot.capture.get(&Single).map(|row| &**row)
+}
+
+/// One line about the capture: how much it saw. Its time is told with the zone's offset, nanoseconds.
+pub fn capture_seen(snapshot: &Snapshot, zone_nanos: i64) -> String {
+    let Some(row) = capture(snapshot) else { return "Packets are looked at from now on.".into() };
+    let namespaces = row.namespaces.len() as u64;
+    format!(
+        "{} packets since {} in {} {}, heads of {} bytes; {} flows",
+        unit::count(row.packets),
+        unit::time_of_day(row.since_at.saturating_add_signed(zone_nanos)),
+        unit::count(namespaces),
+        if namespaces == 1 { "network namespace" } else { "network namespaces" },
+        row.snaplen,
+        unit::count(row.flows.into()),
+    )
+}
+
+/// What numbers of flows lack; empty when they are whole.
+pub fn capture_missed(snapshot: &Snapshot) -> String {
+    let Some(row) = capture(snapshot) else { return String::new() };
+    let mut all: Vec<String> = row.error.iter().map(|error| unit::printable(error)).collect();
+    for (n, what) in [
+        (row.dropped, "packets dropped by the kernel: they came too fast"),
+        (row.packets_left_out, "packets of flows beyond the bound"),
+        (row.flows_left_out.into(), "flows known but not listed"),
+        (row.links_left_out.into(), "links beyond the bound on captures"),
+        (row.malformed, "packets that could not be read"),
+    ] {
+        if n > 0 {
+            all.push(format!("{} {what}", unit::count(n)));
+        }
+    }
+    all.join(" · ")
 }
 
 /// Address and port of an end: `10.0.0.2:80`, `[fd00::2]:80`, or without a port.
@@ -36,15 +75,40 @@ pub fn ports(key: &FlowKey) -> Vec<u16> {
 pub fn party(snapshot: &Snapshot, container: Option<&String>, name: Option<&String>) -> String {
     match (container, name) {
         (Some(id), _) => container_name(snapshot, id),
-        (None, Some(name)) => name.clone(),
-        (None, None) => ELSEWHERE.to_owned(),
+        // With a dot behind it, it is a name that somebody was told.
+        (None, Some(name)) if !name.ends_with('.') => name.clone(),
+        (None, _) => ELSEWHERE.to_owned(),
     }
+}
+
+/// Source and destination where they are neither a container nor the host: the name that was answered with the address,
+/// else the address.
+pub fn elsewhere(key: &FlowKey, flow: &Flow) -> [Option<String>; 2] {
+    let (source, destination) = flow.ends(key);
+    let end = |end: &str, container: &Option<String>, name: &Option<String>| match (container, name) {
+        (Some(_), _) => None,
+        (None, Some(name)) => name.strip_suffix('.').map(str::to_owned),
+        (None, None) => Some(split_end(end).0.to_owned()).filter(|address| !address.is_empty()),
+    };
+    [
+        end(source, &flow.source_container, &flow.source_name),
+        end(destination, &flow.destination_container, &flow.destination_name),
+    ]
 }
 
 /// Two parties, whoever opened.
 pub fn between(one: &str, other: &str) -> String {
     let (first, second) = if one <= other { (one, other) } else { (other, one) };
     format!("{first} ⇄ {second}")
+}
+
+/// `href` of the talkers of which a field is this and nothing else.
+pub fn flows_link(field: &str, value: &str) -> String {
+    let mut address = Address::parse("");
+    address.set("view", Some("network".into()));
+    address.set("table", Some("talkers".into()));
+    address.set("f", Some(format!("{field}=\"{}\"", value.replace('"', ""))));
+    address.to_query()
 }
 
 /// What passes between two.
@@ -70,10 +134,13 @@ pub struct Matrix {
 /// What is the same talk on every link: namespace of loopback addresses, protocol, both ends.
 type Talk<'a> = (Option<u64>, Protocol, &'a str, &'a str);
 
+/// A flow with who its ends are and what passes in it.
+pub type Seen<'a> = (&'a FlowKey, &'a Flow, &'a FlowStat);
+
 /// Every talk once, with what is known of it on the link that saw most: links cannot be added up. Both sides of an address
 /// translation are one talk.
-pub fn talks(snapshot: &Snapshot) -> Vec<(&Flow, &FlowStat)> {
-    let mut best: BTreeMap<Talk<'_>, (&Flow, &FlowStat)> = BTreeMap::new();
+pub fn talks(snapshot: &Snapshot) -> Vec<Seen<'_>> {
+    let mut best: BTreeMap<Talk<'_>, Seen<'_>> = BTreeMap::new();
     for (key, flow) in &snapshot.flow {
         let Some(stat) = snapshot.flow_stat.get(key) else { continue };
         // The same loopback addresses in another namespace are somebody else.
@@ -81,9 +148,9 @@ pub fn talks(snapshot: &Snapshot) -> Vec<(&Flow, &FlowStat)> {
         let inside = split_end(source).0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let place = inside.then_some(key.netns);
         let talk = (place, key.protocol, source, destination);
-        let seen = best.entry(talk).or_insert((flow, stat));
-        if stat.bytes() > seen.1.bytes() {
-            *seen = (flow, stat);
+        let seen = best.entry(talk).or_insert((key, flow, stat));
+        if stat.bytes() > seen.2.bytes() {
+            *seen = (key, flow, stat);
         }
     }
     best.into_values().collect()
@@ -97,7 +164,7 @@ pub fn matrix(snapshot: &Snapshot, at_most: usize) -> Matrix {
         cell.bytes += bytes;
         cell.bytes_per_sec += f64::from(rate.unwrap_or(0.0));
     };
-    for (flow, stat) in talks(snapshot) {
+    for (_, flow, stat) in talks(snapshot) {
         let source = party(snapshot, flow.source_container.as_ref(), flow.source_name.as_ref());
         let to = party(snapshot, flow.destination_container.as_ref(), flow.destination_name.as_ref());
         add(&source, &to, stat.sent_bytes, stat.sent_bytes_per_sec);
@@ -131,92 +198,104 @@ fn fit(cells: BTreeMap<(String, String), Passing>, at_most: usize) -> Matrix {
     Matrix { parties, cells: fitted, left_out }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn an_end_is_an_address_and_perhaps_a_port() {
-        assert_eq!(split_end("10.0.0.2:80"), ("10.0.0.2", Some(80)));
-        assert_eq!(split_end("[fd00::2]:80"), ("fd00::2", Some(80)));
-        assert_eq!(split_end("fd00::2"), ("fd00::2", None));
-        assert_eq!(split_end("10.0.0.2"), ("10.0.0.2", None));
-        assert_eq!(split_end("02:00:00:00:00:01"), ("02:00:00:00:00:01", None));
-        assert_eq!(split_end(""), ("", None));
-    }
-
-    fn scene(talks: &[(u32, &str, &str, u64, u64)]) -> Snapshot {
-        let mut s = Snapshot::default();
-        for (link, from, to, sent_bytes, received_bytes) in talks {
-            let key = FlowKey {
-                netns: 1,
-                link_ifindex: *link,
-                protocol: Protocol::Tcp,
-                source: format!("{from}:1"),
-                destination: format!("{to}:2"),
-            };
-            let name = |name: &str| (name != "x").then(|| name.to_owned());
-            let flow = Flow { source_name: name(from), destination_name: name(to), ..Flow::default() };
-            let stat = FlowStat {
-                sent_bytes: *sent_bytes,
-                received_bytes: *received_bytes,
-                sent_bytes_per_sec: Some(*sent_bytes as f32),
-                ..FlowStat::default()
-            };
-            s.flow.insert(key.clone(), Arc::new(flow));
-            s.flow_stat.insert(key, Arc::new(stat));
-        }
-        s
-    }
-
-    #[test]
-    fn a_talk_that_passes_two_links_is_counted_once() {
-        let s = scene(&[(5, "web", "db", 100, 7), (6, "web", "db", 90, 7), (5, "web", "x", 1, 0)]);
-        let matrix = matrix(&s, 10);
-        assert_eq!(matrix.parties, ["db", "web", ELSEWHERE]);
-        let cell = |from: &str, to: &str| matrix.cells.get(&(from.into(), to.into())).copied();
-        assert_eq!(cell("web", "db"), Some(Passing { bytes_per_sec: 100.0, bytes: 100 }));
-        assert_eq!(cell("db", "web").map(|c| c.bytes), Some(7));
-        assert_eq!(cell(ELSEWHERE, "web"), None);
-    }
-
-    #[test]
-    fn both_sides_of_a_translation_are_one_talk() {
-        let mut s = scene(&[(5, "client", "host", 100, 7), (6, "client", "web", 90, 6)]);
-        let outside = s.flow.keys().find(|key| key.link_ifindex == 5).cloned().unwrap();
-        let inside = s.flow.keys().find(|key| key.link_ifindex == 6).cloned().unwrap();
-        assert_eq!(talks(&s).len(), 2);
-        Arc::make_mut(s.flow.get_mut(&outside).unwrap()).true_destination = Some(inside.destination);
-        assert_eq!(talks(&s).len(), 1);
-    }
-
-    #[test]
-    fn loopback_of_another_namespace_is_another_talk_with_or_without_a_port() {
-        let count = |protocol, ends: (&str, &str)| {
-            let mut s = Snapshot::default();
-            for netns in [1, 2] {
-                let (source, destination) = (ends.0.to_owned(), ends.1.to_owned());
-                let key = FlowKey { netns, link_ifindex: 1, protocol, source, destination };
-                s.flow.insert(key.clone(), Arc::default());
-                s.flow_stat.insert(key, Arc::default());
-            }
-            talks(&s).len()
-        };
-        assert_eq!(count(Protocol::Icmpv6, ("::1", "::1")), 2);
-        assert_eq!(count(Protocol::Tcp, ("[::1]:40000", "[::1]:80")), 2);
-        assert_eq!(count(Protocol::Icmp, ("127.0.0.1", "127.0.0.1")), 2);
-        assert_eq!(count(Protocol::Icmpv6, ("fd00::1", "fd00::2")), 1);
-    }
-
-    #[test]
-    fn without_room_the_least_busy_are_elsewhere() {
-        let s = scene(&[(5, "a", "b", 100, 0), (5, "c", "b", 1, 0), (5, "host", "a", 50, 0)]);
-        let matrix = matrix(&s, 3);
-        assert_eq!(
-            (matrix.parties, matrix.left_out),
-            (vec!["a".into(), "b".into(), "host".into(), ELSEWHERE.into()], 1)
-        );
-        assert_eq!(matrix.cells[&(ELSEWHERE.to_owned(), "b".to_owned())].bytes, 1);
+/// What passes a link, and at which end it is seen: of a pair whose other end is in the agent's own namespace, packets are
+/// captured there alone.
+pub fn on_link(snapshot: &Snapshot, key: LinkKey) -> (LinkKey, Vec<Seen<'_>>) {
+    let passing = |at: LinkKey| -> Vec<Seen<'_>> {
+        let flows = snapshot
+            .flow
+            .iter()
+            .filter(|(flow, _)| (flow.netns, flow.link_ifindex) == (at.netns, at.ifindex));
+        flows.filter_map(|(flow, row)| Some((flow, &**row, &**snapshot.flow_stat.get(flow)?))).collect()
+    };
+    let own = passing(key);
+    let row = link(snapshot, key).filter(|row| own.is_empty() && row.peer_ifindex.is_some());
+    match row.and_then(other_end).map(|end| (end, passing(end))) {
+        Some((end, flows)) if !flows.is_empty() => (end, flows),
+        Some(_) | None => (key, own),
     }
 }
+
+/// What a container sends and is sent, each talk once.
+pub fn of_container<'a>(snapshot: &'a Snapshot, id: &str) -> Vec<Seen<'a>> {
+    let own = |flow: &Flow| {
+        [&flow.source_container, &flow.destination_container].iter().any(|end| end.as_deref() == Some(id))
+    };
+    talks(snapshot).into_iter().filter(|(_, flow, _)| own(flow)).collect()
+}
+
+/// The fastest first, among equals those with most bytes.
+pub fn top_first(flows: &mut [Seen<'_>]) {
+    let rate = |stat: &FlowStat| stat.bytes_per_sec().unwrap_or(0.0);
+    flows.sort_by(|(key, _, a), (other, _, b)| {
+        rate(b).total_cmp(&rate(a)).then(b.bytes().cmp(&a.bytes())).then_with(|| key.cmp(other))
+    });
+}
+
+/// One end of a flow, as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct End {
+    /// Container and network, `host`, or the address.
+    pub name: String,
+    /// `httpd 4242`; `None` when its socket was not found.
+    pub process: Option<String>,
+    /// Address and port, as on this link; empty where the packet does not tell.
+    pub address: String,
+    /// The address beyond a translation.
+    pub truly: Option<String>,
+    /// Its process, else its container.
+    pub leads_to: Option<Selection>,
+}
+
+/// A socket of each process that has one.
+pub type Owners<'a> = HashMap<u32, &'a Socket>;
+
+/// For [`ends`] of many flows.
+pub fn owners(snapshot: &Snapshot) -> Owners<'_> {
+    snapshot.socket.values().filter_map(|row| Some((row.pid?, &**row))).collect()
+}
+
+/// Source and destination of a flow.
+pub fn ends(owners: &Owners<'_>, key: &FlowKey, flow: &Flow) -> [End; 2] {
+    let end = |address: &String, truly: &Option<String>, name: &Option<String>, pid: Option<u32>| {
+        let owner = pid.and_then(|pid| owners.get(&pid));
+        let start_time = owner.and_then(|row| row.start_time);
+        End {
+            name: name.clone().unwrap_or_else(|| split_end(truly.as_ref().unwrap_or(address)).0.to_owned()),
+            process: process_text(owner.and_then(|row| row.comm.as_deref()), pid),
+            address: address.clone(),
+            truly: truly.clone().filter(|truly| truly != address),
+            leads_to: pid
+                .zip(start_time)
+                .map(|(pid, start_time)| Selection::Process(ProcessKey { pid, start_time })),
+        }
+    };
+    let (mut source, mut destination) = (
+        end(&key.source, &flow.true_source, &flow.source_name, flow.source_pid),
+        end(&key.destination, &flow.true_destination, &flow.destination_name, flow.destination_pid),
+    );
+    for (end, id) in [(&mut source, &flow.source_container), (&mut destination, &flow.destination_container)]
+    {
+        end.leads_to = end.leads_to.take().or_else(|| id.clone().map(Selection::Container));
+    }
+    [source, destination]
+}
+
+/// What a capture of this flow alone lets through, in the language of pcap.
+pub fn wire_filter(key: &FlowKey) -> String {
+    let mut terms: Vec<String> = Vec::new();
+    if matches!(key.protocol, Protocol::Tcp | Protocol::Udp) {
+        terms.push(key.protocol.to_string());
+    }
+    let ends = [&key.source, &key.destination].map(|end| split_end(end));
+    // A scope of IPv6 (`fe80::1%eth0`) it does not understand.
+    let hosts = ends.map(|(address, _)| address.split('%').next().unwrap_or_default());
+    let parsed = hosts.into_iter().filter(|host| host.parse::<IpAddr>().is_ok());
+    terms.extend(parsed.map(|host| format!("host {host}")));
+    terms.extend(ends.into_iter().filter_map(|(_, port)| port).map(|port| format!("port {port}")));
+    terms.join(" and ")
+}
+
+#[cfg(test)]
+#[path = "flow_test.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 //! Collecting: `store.want(topic)` asks the agent for a table as long as the guard lives.
 
 pub mod address;
+pub mod archive;
 pub mod choice;
 pub mod confinement;
 pub mod device;
@@ -14,6 +15,7 @@ pub mod flow;
 pub mod history;
 pub mod limit;
 pub mod lookup;
+pub mod mark;
 pub mod mirror;
 pub mod mount;
 pub mod namespace;
@@ -218,6 +220,27 @@ impl Store {
     pub fn is_fresh(&self, topic: Topic) -> bool {
         self.track(topic);
         self.mirror.with_value(|m| m.is_fresh(topic))
+    }
+
+    /// Why a table made of these topics has no row: what troubles who fills the first, that it is not here, or what says that there is
+    /// `none`.
+    pub fn why_none(&self, topics: &[Topic], none: &str) -> String {
+        let trouble = |s: &Snapshot| network::trouble_of(s, *topics.first()?);
+        if let Some(trouble) = self.read(&[Topic::Source], trouble) {
+            return trouble;
+        }
+        let why = if topics.iter().all(|topic| self.is_fresh(*topic)) {
+            none
+        } else if self.rewound.get().is_some() {
+            "Nobody looked at this at that moment."
+        } else if matches!(self.conn.get(), Connection::Lost { .. }) {
+            "The agent is not connected."
+        } else if matches!(self.origin.get(), Origin::Replay { .. }) {
+            "Reading… The recording may not hold this."
+        } else {
+            "Reading…"
+        };
+        why.to_owned()
     }
 
     /// The last tick, or the one that was gone back to. Changes with every tick that is shown.

@@ -13,6 +13,8 @@ pub const LINES: usize = 300;
 pub struct MountLine {
     /// Identifies it.
     pub mount: u32,
+    /// `major:minor` of its file system.
+    pub device: String,
     /// How many mounts it is on, counted from the root.
     pub depth: usize,
     /// Where.
@@ -125,6 +127,7 @@ fn line(snapshot: &Snapshot, key: MountKey, row: &Mount, depth: usize) -> MountL
     let super_options = row.super_options.split(',').filter(of_layer).collect::<Vec<_>>().join(",");
     MountLine {
         mount: key.mount,
+        device: row.device.clone(),
         depth,
         mountpoint: row.mountpoint.clone(),
         origin,

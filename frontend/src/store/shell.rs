@@ -85,6 +85,11 @@ pub fn for_process(
         format!("grep -E '^(Rss|Pss|Shared|Private|Swap)' /proc/{pid}/smaps_rollup"),
         format!("/proc/{pid}/smaps_rollup"),
     ));
+    lines.push(command(
+        "its memory, region by region",
+        format!("pmap -X {pid}"),
+        format!("/proc/{pid}/smaps · /proc/{pid}/map_files/*"),
+    ));
     lines.push(command("bytes to and from disks", format!("cat /proc/{pid}/io"), format!("/proc/{pid}/io")));
     lines.push(command("its binary", format!("readlink /proc/{pid}/exe"), format!("/proc/{pid}/exe")));
     lines.push(command("its namespaces", format!("lsns -p {pid}"), format!("/proc/{pid}/ns/*")));
@@ -249,7 +254,7 @@ pub fn for_host() -> Vec<Command> {
 }
 
 /// The engine's own command with the endpoint this container was found at; `None` when no such command applies.
-fn engine(row: &Container) -> Option<String> {
+pub(super) fn engine(row: &Container) -> Option<String> {
     let endpoint = row.engine.as_deref()?;
     match row.runtime {
         Runtime::Podman => Some(cli(endpoint, true)),

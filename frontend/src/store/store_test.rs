@@ -8,7 +8,7 @@ use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat
 use glasshull_shared::domain::host::{CpuRatios, HostStat};
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::{Process, ProcessDetail, ProcessKey};
-use glasshull_shared::wire::{Hello, ServerMessage, TableFrame, TickHead, encode, encode_tick};
+use glasshull_shared::wire::{Hello, Packed, ServerMessage, TableFrame, TickHead, encode, encode_tick};
 use proptest::prelude::*;
 
 use super::*;
@@ -263,7 +263,7 @@ fn a_question_is_asked_again_on_the_next_connection_until_answered() {
             store.disconnected();
         }
         let reply =
-            Answer::Process(Box::new(ProcessDetail { cwd: Some("/srv".into()), ..Default::default() }));
+            Answer::Process(Packed::new(&ProcessDetail { cwd: Some("/srv".into()), ..Default::default() }));
         store.receive(&encode(&ServerMessage::Answer { id: 0, answer: reply.clone() }).unwrap()).unwrap();
         assert_eq!(answer.get_untracked(), Some(reply));
         let (outbox, mut messages) = unbounded();

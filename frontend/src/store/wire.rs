@@ -1,7 +1,7 @@
 //! A look into a wire as views read it: what was seen so far, and orders to the agent. Beside the tables: nothing of it is
 //! collected for others, kept by the agent, or in a recording.
 //!
-//! The feed opens a connection whenever [`Look::session`] names a new one and gives what it receives to [`Look::receive`].
+//! The feed opens a connection whenever [`Look::session`] names a new one and gives what it receives to [`Look::received`].
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,11 @@ pub struct Look {
     arrived: RwSignal<u64>,
     pending: StoredValue<Option<Start>>,
     outbox: StoredValue<Option<UnboundedSender<Vec<u8>>>>,
+    /// [`Look::receive`] once a look was opened: only who opens one brings the code that reads frames into the page.
+    receiver: StoredValue<Option<Receiver>>,
 }
+
+type Receiver = fn(&Look, &[u8]) -> Result<(), WireError>;
 
 impl Default for Look {
     fn default() -> Self {
@@ -91,6 +95,7 @@ impl Default for Look {
             arrived: RwSignal::new(0),
             pending: StoredValue::new(None),
             outbox: StoredValue::new(None),
+            receiver: StoredValue::new(None),
         }
     }
 }
@@ -99,6 +104,7 @@ impl Look {
     /// Connects, so that it is known what may be asked for. What was seen before goes.
     pub fn open(&self) {
         self.clear();
+        self.receiver.set_value(Some(Self::receive));
         self.outbox.set_value(None);
         self.session.update(|n| *n += 1);
     }
@@ -184,6 +190,15 @@ impl Look {
             }
             !over
         });
+    }
+
+    /// Takes one frame of the connection that was opened.
+    ///
+    /// # Errors
+    /// As [`Look::receive`].
+    pub fn received(&self, frame: &[u8]) -> Result<(), WireError> {
+        let receive = self.receiver.get_value();
+        receive.map_or(Ok(()), |receive| receive(self, frame))
     }
 
     /// Takes one frame.

@@ -19,11 +19,13 @@ mod wire;
 use glasshull_shared::snapshot::Topic;
 use leptos::prelude::*;
 
-use crate::store::Choice;
 use crate::store::filter::{Field, Problem, Query, example};
+use crate::store::flow::{capture_missed, capture_seen};
 use crate::store::shell::Command;
+use crate::store::{Choice, Store};
 use crate::widget::filter_box::{FieldHelp, FilterBox};
 use crate::widget::later::{Load, later};
+use crate::widget::measure::zone_offset_nanos;
 use crate::widget::shell::{Shell, ShellLine};
 
 /// One view.
@@ -66,7 +68,14 @@ pub const VIEWS: &[View] = &[
         title: "Map",
         short: "Map",
         key: 'm',
-        topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat],
+        topics: &[
+            Topic::Netns,
+            Topic::Link,
+            Topic::LinkStat,
+            Topic::Container,
+            Topic::ContainerStat,
+            Topic::Finding,
+        ],
         render: later!(map, map::render),
     },
     View {
@@ -177,6 +186,20 @@ fn filter_box(
         />
     }
     .into_any()
+}
+
+/// One line about the capture behind flows, with what was missed in the colour of attention.
+fn capture_line(store: Store) -> impl IntoView {
+    store.want_here(&[Topic::Capture]);
+    let said = Memo::new(move |_| {
+        store.read(&[Topic::Capture], |s| (capture_seen(s, zone_offset_nanos()), capture_missed(s)))
+    });
+    view! {
+        <p class="capture" role="status">
+            <span>{move || said.with(|(seen, _)| seen.clone())}</span>
+            <span class="missed" data-tone="attention">{move || said.with(|(_, missed)| missed.clone())}</span>
+        </p>
+    }
 }
 
 /// What a person would type for the same answer; followed as it changes.

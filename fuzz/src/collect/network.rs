@@ -4,6 +4,8 @@
 mod decode;
 #[path = "../../../backend/src/collect/network/link.rs"]
 mod link;
+#[path = "../../../backend/src/collect/network/flow/dns/message.rs"]
+mod message;
 #[path = "../../../backend/src/collect/network/neighbour.rs"]
 mod neighbour;
 #[path = "../../../backend/src/collect/network/route.rs"]
@@ -32,6 +34,20 @@ pub fn netlink_dump(bytes: &[u8]) -> (usize, usize) {
     let neighbours = neighbour::rows(&dump.messages, 1);
     let routes = route::rows(&dump.messages, 1);
     (links.len() + neighbours.len() + routes.len(), dump.unknown)
+}
+
+/// Reads one DNS message; returns how many records and addresses it has, `None` for what is none.
+///
+/// # Panics
+/// When a name got through that is no plain text, or more addresses than there may be.
+pub fn dns_message(bytes: &[u8]) -> Option<(u16, usize)> {
+    let message = message::read(bytes)?;
+    if let Some(question) = &message.question {
+        assert!(question.name.bytes().all(|byte| byte.is_ascii_graphic()) && !question.name.is_empty());
+        assert!(question.name.len() <= 4 * 255);
+    }
+    assert!(message.addresses.len() <= message::ADDRESSES_AT_MOST);
+    Some((message.records, message.addresses.len()))
 }
 
 /// Whether one packet is in a flow.

@@ -56,6 +56,7 @@ fn rows() -> Vec<Row> {
         // Podman
         row("/libpod_parent/libpod-<A>", A, Podman),
         row("/libpod_parent/libpod-<A>/container", A, Podman).below("/container"),
+        row("/libpod_parent/<B>/libpod-<A>", A, Podman).pod(B),
         row("/machine.slice/libpod-<A>.scope", A, Podman),
         row("/machine.slice/libpod-<A>.scope/container", A, Podman).below("/container"),
         row(&format!("{rootless}/libpod-<A>.scope/container"), A, Podman).below("/container"),
@@ -163,6 +164,8 @@ fn what_is_no_container_is_none() {
         "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.gnome.Maps-4711.scope",
         "/user.slice/user-1000.slice/user@1000.service/app.slice/snap.firefox.firefox-6e1d42a5.scope",
         "/libpod_parent/conmon",
+        &format!("/libpod_parent/{B}"),
+        &format!("/libpod_parent/{B}/conmon"),
         "/lxc.monitor.web",
         "/lxc.monitor/web",
         "/machine.slice/machine-web.scope/supervisor",

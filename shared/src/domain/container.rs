@@ -77,6 +77,11 @@ pub enum ContainerState {
 }
 
 impl ContainerState {
+    /// Whether its processes are there, be they frozen or not.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
     /// The engines' word.
     pub fn name(self) -> &'static str {
         match self {
@@ -255,6 +260,56 @@ pub struct ContainerIo {
     /// Shares of time its processes waited for block devices, added up: 2.0 is two processes that did nothing else; `None` also
     /// while delay accounting is off.
     pub block_wait_ratio: Option<f32>,
+}
+
+/// Identifies a block device as a container uses it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContainerDeviceKey {
+    /// Id of the container.
+    pub container: String,
+    /// The device's number, as `254:0`. Control groups count whole disks and volumes, not partitions.
+    pub major_minor: String,
+}
+
+/// What passed a block device for a container, as its control group counts it. There is a row for each device that it counts; on v1
+/// those are, since Linux 6.10, devices on which some control group has or had a limit: a row that is missing is unknown there.
+/// Counters are those since the group was made. Source: v1 `blkio.throttle.io_service_bytes` and `io_serviced` (with groups below
+/// where the kernel has `_recursive`), v2 `io.stat`. `None` = the kernel does not tell.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ContainerDeviceIo {
+    /// The kernel's name, below `/dev`; `None` when no device has the number now.
+    pub device: Option<String>,
+    /// Bytes read. v1 `Read`, v2 `rbytes`.
+    pub read_bytes: Option<u64>,
+    /// Bytes written. v1 `Write`, v2 `wbytes`.
+    pub write_bytes: Option<u64>,
+    /// Reads. v1 `Read` of `io_serviced`, v2 `rios`.
+    pub reads: Option<u64>,
+    /// Writes. v1 `Write` of `io_serviced`, v2 `wios`.
+    pub writes: Option<u64>,
+    /// Bytes discarded; `None` before Linux 4.18. v1 `Discard`, v2 `dbytes`.
+    pub discard_bytes: Option<u64>,
+    /// Discards; `None` before Linux 4.18. v1 `Discard` of `io_serviced`, v2 `dios`.
+    pub discards: Option<u64>,
+    /// Derived; `None` on the first sample, as all that follow.
+    pub read_bytes_per_sec: Option<f32>,
+    /// Derived.
+    pub write_bytes_per_sec: Option<f32>,
+    /// Derived.
+    pub reads_per_sec: Option<f32>,
+    /// Derived.
+    pub writes_per_sec: Option<f32>,
+    /// Derived.
+    pub discard_bytes_per_sec: Option<f32>,
+    /// Derived.
+    pub discards_per_sec: Option<f32>,
+}
+
+impl ContainerDeviceIo {
+    /// Read and written together per second; `None` while either is not known.
+    pub fn bytes_per_sec(&self) -> Option<f32> {
+        Some(self.read_bytes_per_sec? + self.write_bytes_per_sec?)
+    }
 }
 
 impl ContainerStat {

@@ -1,7 +1,22 @@
-//! Names as each container resolves them: how its resolver is set up ([`Resolver`]), what that answers ([`DnsName`]), and
-//! what the engine says of names ([`Told`], which stays in the agent).
+//! Names as each container resolves them: how its resolver is set up ([`Resolver`]), what that answers ([`DnsName`]),
+//! what the engine says of names ([`Told`], which stays in the agent), and what is asked on the wire ([`DnsSeen`]).
+
+mod seen;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::dns_export::is_host_name;
+
+pub use seen::*;
+
+/// Where Docker answers for names inside of containers: port 53, and the one of each container that it is translated to.
+pub const ENGINE_RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
+/// Names taken of one hosts file: some block lists are laid down as one.
+const NAMES_AT_MOST: usize = 200;
 
 /// Identifies a container's resolver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +69,15 @@ impl Resolver {
         found.sort();
         found.dedup();
         found
+    }
+
+    /// Names that the hosts file alone tells of: its own host name, `--link`, `extra_hosts`, a pod's. Without those that every
+    /// such file has, and without what no host may be called.
+    pub fn names_in_hosts(&self) -> BTreeSet<&str> {
+        let all = self.hosts.iter().flat_map(|line| &line.names).map(String::as_str);
+        let worth =
+            |name: &&str| !name.starts_with("localhost") && !name.starts_with("ip6-") && is_host_name(name);
+        all.filter(worth).take(NAMES_AT_MOST).collect()
     }
 }
 

@@ -1,8 +1,11 @@
-//! A file as a container names it and where it really lies on the host ([`HostFile`]), and what a process holds open, read on
-//! demand for one process ([`OpenFiles`]).
+//! A file as a container names it and where it really lies on the host ([`HostFile`]), what a process holds open, read on demand for
+//! one process ([`OpenFiles`]), and who holds files on one file system ([`FileHolders`]).
+
+mod holder;
 
 use std::collections::BTreeMap;
 
+pub use holder::{FileHolder, FileHolders, HeldPlace};
 use serde::{Deserialize, Serialize};
 
 /// Which layer of an overlay file system holds a file.

@@ -2,8 +2,8 @@
 //! threads, `nsfs` mounts, open descriptors, sockets, and the ioctls of `nsfs` for parents and owners; whose they are is
 //! joined by `model::namespace`.
 //!
-//! A namespace is named by kind and inode in `nsfs`, as `lsns` prints it. The kernel reuses an inode number only after the
-//! namespace has ended, which removes its row.
+//! A namespace is named by kind and inode in `nsfs`, as `lsns` prints it. The kernel gives the inode number of one that
+//! has ended to the next.
 
 use serde::{Deserialize, Serialize};
 

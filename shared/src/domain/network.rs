@@ -1,8 +1,8 @@
 //! The network: namespaces, links, neighbours and routes. Source: rtnetlink in each network namespace; relations (whose
 //! namespace, which peer, which network) are joined by `model::network`. Sockets are in a file of their own.
 //!
-//! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel reuses an
-//! inode number only after the namespace has ended, which removes all its rows.
+//! A network namespace is named by its inode in `nsfs`, as `lsns` and `/proc/PID/ns/net` print it. The kernel gives the
+//! inode number of one that has ended to the next: whether it is the same is told by who is in it (`collect::network`).
 
 mod flow;
 mod nat;

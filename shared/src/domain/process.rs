@@ -1,10 +1,14 @@
 //! Processes: who they are ([`Process`]), what they do ([`ProcessStat`]), their threads ([`Thread`]), those that
-//! ended ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`]).
+//! ended ([`ExitedProcess`]), and what is read only for one process on demand ([`ProcessDetail`], [`MemoryMaps`]).
 
+mod delay;
 mod io;
+mod map;
 mod waiter;
 
+pub use delay::ProcessDelay;
 pub use io::{IoClass, IoPriority, ProcessIo};
+pub use map::{MapKind, MemoryMap, MemoryMaps, MemorySum};
 use serde::{Deserialize, Serialize};
 pub use waiter::{ABSENT, LOOKS_PER_SEC, STRIP_SECS, Waiter};
 

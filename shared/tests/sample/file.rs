@@ -1,6 +1,8 @@
-//! A look at open files.
+//! A look at open files, and at who holds some.
 
-use glasshull_shared::domain::file::{FileKind, HeldAs, OpenFile, OpenFiles, OpenMode};
+use glasshull_shared::domain::file::{
+    FileHolder, FileHolders, FileKind, HeldAs, HeldPlace, OpenFile, OpenFiles, OpenMode,
+};
 
 pub(crate) fn open_files() -> OpenFiles {
     let journal = OpenFile {
@@ -31,5 +33,39 @@ pub(crate) fn open_files() -> OpenFiles {
         rows: vec![cwd, journal],
         left_out: 12,
         missing: vec!["mapped files: needs CAP_SYS_PTRACE".into()],
+    }
+}
+
+pub(crate) fn held_place() -> HeldPlace {
+    HeldPlace { device: "254:1".into(), mount: Some(812) }
+}
+
+pub(crate) fn holders() -> FileHolders {
+    let postgres = FileHolder {
+        pid: 4711,
+        start_time: 815,
+        comm: "postgres".into(),
+        container: Some("c0ffee".into()),
+        descriptors: 12,
+        written: 3,
+        nodes: 1,
+        mapped: 2,
+        cwd: true,
+        root: true,
+        exe: true,
+        here: Some(4),
+        largest: Some("/data/base/1".into()),
+        largest_host: Some("/srv/db/base/1".into()),
+        largest_bytes: Some(1 << 30),
+        position_per_sec: Some(1500.5),
+        size_per_sec: Some(-20.0),
+    };
+    FileHolders {
+        rows: vec![postgres, FileHolder { pid: 1, cwd: true, ..FileHolder::default() }],
+        others: vec!["mounted beneath it: /srv/db/wal".into()],
+        looked_at: 300,
+        descriptors: 5000,
+        left_out: 7,
+        missing: vec!["3 processes hide what they hold: needs CAP_SYS_PTRACE".into()],
     }
 }

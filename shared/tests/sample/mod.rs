@@ -7,6 +7,7 @@ mod dns;
 pub(crate) mod file;
 mod finding;
 mod flow;
+pub(crate) mod map;
 mod namespace;
 mod nat;
 mod network;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use glasshull_shared::domain::agent::{AgentStat, Single};
 use glasshull_shared::domain::cgroup::{CgroupKey, OomKillKey};
 use glasshull_shared::domain::container::{
-    Container, ContainerIo, ContainerKey, ContainerStat, ContainerState, Health, KnownFrom, Port, Runtime,
+    Container, ContainerDeviceIo, ContainerDeviceKey, ContainerIo, ContainerKey, ContainerStat,
+    ContainerState, Health, KnownFrom, Port, Runtime,
 };
 use glasshull_shared::domain::engine::{Engine, EngineKey, EngineState};
 use glasshull_shared::domain::event::{Event, EventKey, EventKind};
@@ -28,8 +30,8 @@ use glasshull_shared::domain::host::{
 };
 use glasshull_shared::domain::network::{ClosedSocketKey, NetnsKey};
 use glasshull_shared::domain::process::{
-    ExitKey, ExitedProcess, IoClass, IoPriority, MemoryDetail, NamespaceLink, Process, ProcessDetail,
-    ProcessIo, ProcessKey, ProcessStat, ProcessState, Thread, ThreadKey, Waiter,
+    ExitKey, ExitedProcess, IoClass, IoPriority, MemoryDetail, NamespaceLink, Process, ProcessDelay,
+    ProcessDetail, ProcessIo, ProcessKey, ProcessStat, ProcessState, Thread, ThreadKey, Waiter,
 };
 use glasshull_shared::domain::source::{Source, SourceKey, SourceState};
 use glasshull_shared::snapshot::Snapshot;
@@ -85,6 +87,10 @@ pub(crate) fn snapshot() -> Snapshot {
         container_io: [(ContainerKey { id: ID.into() }, Arc::new(container_io()))].into(),
         mount_use: [(confinement::mount_key(), Arc::new(confinement::mount_use()))].into(),
         io_case: [(Single, Arc::new(device::case()))].into(),
+        dns_seen: [(dns::seen_key(), Arc::new(dns::seen()))].into(),
+        dns_client: [(dns::client_key(), Arc::new(dns::client()))].into(),
+        process_delay: [(process_key(), Arc::new(process_delay()))].into(),
+        container_device_io: [(container_device_key(), Arc::new(container_device_io()))].into(),
     }
 }
 
@@ -315,6 +321,43 @@ fn container_io() -> ContainerIo {
         rchar_bytes_per_sec: Some(3.5),
         wchar_bytes_per_sec: Some(4.5),
         block_wait_ratio: Some(0.75),
+    }
+}
+
+fn process_delay() -> ProcessDelay {
+    ProcessDelay {
+        cpu_wait_nanos: 1,
+        block_wait_nanos: 2,
+        swap_wait_nanos: 3,
+        reclaim_wait_nanos: 4,
+        thrashing_wait_nanos: 5,
+        cpu_wait_ratio: Some(0.25),
+        block_wait_ratio: Some(0.5),
+        swap_wait_ratio: Some(0.75),
+        reclaim_wait_ratio: Some(1.0),
+        thrashing_wait_ratio: Some(1.25),
+    }
+}
+
+fn container_device_key() -> ContainerDeviceKey {
+    ContainerDeviceKey { container: ID.into(), major_minor: "254:0".into() }
+}
+
+fn container_device_io() -> ContainerDeviceIo {
+    ContainerDeviceIo {
+        device: Some("vda".into()),
+        read_bytes: Some(1),
+        write_bytes: Some(2),
+        reads: Some(3),
+        writes: Some(4),
+        discard_bytes: Some(5),
+        discards: Some(6),
+        read_bytes_per_sec: Some(1.5),
+        write_bytes_per_sec: Some(2.5),
+        reads_per_sec: Some(3.5),
+        writes_per_sec: Some(4.5),
+        discard_bytes_per_sec: Some(5.5),
+        discards_per_sec: Some(6.5),
     }
 }
 

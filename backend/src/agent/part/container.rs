@@ -1,12 +1,14 @@
-//! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `limit_stat`, `engine`,
-//! `event`, and joins each process to its container in `process`.
+//! Containers from engines, runtimes and control groups: fills `container`, `container_stat`, `limit_stat`, `container_device_io`,
+//! `engine`, `event`, and joins each process to its container in `process`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::confinement::{Declared, DeviceControl};
-use glasshull_shared::domain::container::{Container, ContainerKey, ContainerStat};
+use glasshull_shared::domain::container::{
+    Container, ContainerDeviceIo, ContainerDeviceKey, ContainerKey, ContainerStat,
+};
 use glasshull_shared::domain::dns::Told;
 use glasshull_shared::domain::event::{Event, EventKey, EventKind};
 use glasshull_shared::domain::process::{Process, ProcessKey};
@@ -17,11 +19,13 @@ use super::process::ProcessPart;
 use super::{Raw, keep_rows};
 use crate::agent::source::Troubles;
 use crate::collect;
-use crate::collect::cgroup::{CgroupReader, CgroupReading};
+use crate::collect::cgroup::{CgroupReader, CgroupReading, Extra};
 use crate::collect::container::{EngineReading, Engines, Options};
 use crate::collect::runtime::RuntimeReader;
 use crate::config::Common;
+use crate::model::io::name_devices;
 use crate::model::join::{Joined, Known, join_containers};
+use crate::model::rate;
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -40,6 +44,7 @@ pub(crate) struct ContainerPart {
     joined: Joined,
     frozen: BTreeSet<ContainerKey>,
     stat: Raw<ContainerKey, ContainerStat>,
+    device_io: Raw<ContainerDeviceKey, ContainerDeviceIo>,
     happened: Table<EventKey, Event>,
     happened_sequence: u64,
 }
@@ -57,6 +62,7 @@ impl ContainerPart {
             joined: Joined::default(),
             frozen: BTreeSet::new(),
             stat: Raw::default(),
+            device_io: Raw::default(),
             happened: Table::new(),
             happened_sequence: 0,
             root,
@@ -198,16 +204,16 @@ impl ContainerPart {
         }
     }
 
-    /// Reads the control groups of all containers that have processes; `more`: also what belongs to limits.
+    /// Reads the control groups of all containers that have processes. Devices are named as `next` tells them.
     pub(crate) fn read_cgroups(
         &mut self,
         processes: &ProcessPart,
         next: &mut Snapshot,
-        more: bool,
+        extra: Extra,
         troubles: &mut Troubles,
     ) {
-        let reading = self.cgroups.read(self.joined.members(), more);
-        let CgroupReading { mut stats, more, frozen, notices } = reading;
+        let reading = self.cgroups.read(self.joined.members(), extra);
+        let CgroupReading { mut stats, more, devices, frozen, gaps, notices } = reading;
         next.limit_stat = keep_rows(more, &next.limit_stat);
         if frozen != self.frozen {
             self.frozen = frozen;
@@ -217,10 +223,45 @@ impl ContainerPart {
         for (key, row) in &mut stats {
             Arc::make_mut(row).short_lived = processes.short_lived_in(&key.id);
         }
-        self.stat.show(clock::monotonic(), stats, &mut next.container_stat);
+        if extra.devices {
+            self.show_devices(devices, &stats, next, troubles);
+        } else {
+            self.device_io = Raw::default(); // the next rate is of the time after somebody looked again
+        }
+        let shown = std::mem::take(&mut next.container_stat);
+        next.container_stat = self.stat.advance(clock::monotonic(), stats, |before, rows, nanos| {
+            rate::rate_gapped(before, rows, &shown, nanos, &gaps)
+        });
         match notices.into_iter().next() {
             Some(notice) => troubles.limited(collect::CGROUP, notice),
             None => troubles.none(collect::CGROUP),
         }
+    }
+
+    /// Shows block I/O by device, and says whose is not counted.
+    fn show_devices(
+        &mut self,
+        mut devices: Table<ContainerDeviceKey, ContainerDeviceIo>,
+        stats: &Table<ContainerKey, ContainerStat>,
+        next: &mut Snapshot,
+        troubles: &mut Troubles,
+    ) {
+        name_devices(&mut devices, &next.device);
+        self.device_io.show(clock::monotonic(), devices, &mut next.container_device_io);
+        let uncounted = stats.values().filter(|stat| stat.read_bytes.is_none()).count();
+        if uncounted == 0 {
+            return troubles.none(collect::CONTAINER_DEVICE_IO);
+        }
+        let why = if self.cgroups.counts_by_v1() {
+            "cgroup v1 counts, since Linux 6.10, only what passes devices on which some control group has or had a limit \
+             (docker run --device-write-bps …)"
+        } else {
+            "their control groups have no io.stat: the io controller is not switched on for them"
+        };
+        let reason = format!(
+            "of {uncounted} of {} containers no I/O is counted by device: {why}; what their processes ask for is known",
+            stats.len()
+        );
+        troubles.limited(collect::CONTAINER_DEVICE_IO, reason);
     }
 }

@@ -1,11 +1,9 @@
 //! Names: fills `resolver` and `dns_name`. Answers come from a thread beside the tick.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
-use glasshull_shared::dns_export::is_host_name;
 use glasshull_shared::domain::dns::{
     DnsName, DnsNameKey, DnsOddity, DnsRecord, DnsStatus, Resolver, ResolverKey,
 };
@@ -13,7 +11,7 @@ use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 use glasshull_shared::unit::printable;
-use glasshull_shared::wire::{Answer, NAMES_AT_ONCE};
+use glasshull_shared::wire::{Answer, NAMES_AT_ONCE, Packed};
 use tokio::sync::Notify;
 
 use super::confinement::inits;
@@ -22,7 +20,7 @@ use super::keep_rows;
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::dns::{Job, Worker};
-use crate::model::dns::{Known, Plan, plans, questions, relate, told};
+use crate::model::dns::{Known, Plan, may_be_asked, plans, questions, relate, told};
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -67,7 +65,8 @@ impl Inquiry {
             return Answer::Failed(format!("its network namespace cannot be entered: {why}"));
         }
         let rows = told(&self.job.container, &self.names, &self.plan, &self.resolver, outcome.rows);
-        Answer::Names(rows.into_iter().map(|(key, row)| (key, DnsName::clone(&row))).collect())
+        let rows: Vec<_> = rows.into_iter().map(|(key, row)| (key, DnsName::clone(&row))).collect();
+        Answer::Names(Packed::new(&rows))
     }
 }
 
@@ -83,6 +82,8 @@ pub(crate) struct DnsPart {
     answered: Table<DnsNameKey, DnsName>,
     /// When each container was asked last, and by which plan: with another address for a name the answer may be another.
     asked: BTreeMap<String, Asked>,
+    /// Containers whose answers are on their way.
+    under_way: BTreeSet<String>,
     /// Containers that get something else than their engine says.
     doubted: BTreeSet<String>,
     worker: Option<Worker>,
@@ -101,6 +102,7 @@ impl DnsPart {
             plans: BTreeMap::new(),
             answered: Table::new(),
             asked: BTreeMap::new(),
+            under_way: BTreeSet::new(),
             doubted: BTreeSet::new(),
             worker: None,
             refused: None,
@@ -140,8 +142,7 @@ impl DnsPart {
     /// # Errors
     /// When they cannot be asked there; says why.
     pub(crate) fn inquiry(&self, container: &str, names: &[String]) -> Result<Inquiry, String> {
-        let wrong = |name: &&String| !is_host_name(name) && name.parse::<IpAddr>().is_err();
-        if let Some(name) = names.iter().find(wrong) {
+        if let Some(name) = names.iter().find(|name| !may_be_asked(name)) {
             return Err(format!("{:?} is no name that a host may have", printable(name)));
         }
         if names.is_empty() || names.len() > NAMES_AT_ONCE {
@@ -216,7 +217,11 @@ impl DnsPart {
         let Some(worker) = &mut self.worker else { return false };
         let done = worker.take();
         let came = !done.is_empty();
+        if worker.waiting() == 0 {
+            self.under_way.clear();
+        }
         for (job, outcome) in done {
+            self.under_way.remove(&job.container);
             let asked: BTreeSet<&Ask> = job.questions.iter().collect();
             // A name that was no alias before may be one now, and the other way round.
             self.answered.retain(|key, _| {
@@ -236,17 +241,14 @@ impl DnsPart {
 
     /// What was on its way is asked again by the next who wants to know.
     fn stop_asking(&mut self) {
-        if self.is_waiting() {
-            self.asked.clear();
+        for container in std::mem::take(&mut self.under_way) {
+            self.asked.remove(&container);
         }
         self.worker = None;
     }
 
-    /// Hands over what is new or no longer fresh; nothing while answers are on their way.
+    /// Hands over what is new or no longer fresh; nothing where answers are on their way.
     fn ask(&mut self, troubles: &mut Troubles) {
-        if self.is_waiting() {
-            return;
-        }
         let now = clock::monotonic();
         let mut jobs: Vec<Job> = Vec::new();
         let mut count = 0;
@@ -254,7 +256,8 @@ impl DnsPart {
             let before = self.asked.get(container).filter(|asked| asked.by == *plan);
             let doubts = before.filter(|_| self.doubted.contains(container)).map(|asked| asked.doubts);
             let lasts = if doubts.is_some_and(|n| n < DOUBTS) { DOUBTED_NANOS } else { FRESH_NANOS };
-            let fresh = before.is_some_and(|asked| now.saturating_sub(asked.at) < lasts);
+            let fresh = before.is_some_and(|asked| now.saturating_sub(asked.at) < lasts)
+                || self.under_way.contains(container);
             let key = ResolverKey { container: container.clone() };
             let Some(resolver) = self.resolvers.get(&key).filter(|_| !fresh && !plan.questions.is_empty())
             else {
@@ -280,9 +283,9 @@ impl DnsPart {
             }
         }
         self.refused = None;
+        self.under_way.extend(jobs.iter().map(|job| job.container.clone()));
         if self.worker.as_mut().is_some_and(|worker| !worker.order(jobs)) {
-            self.asked.clear();
-            self.worker = None;
+            self.stop_asking();
         }
     }
 

@@ -66,10 +66,8 @@ impl NatPart {
             Some(trouble) => troubles.set(collect::NAT, trouble),
             None => troubles.none(collect::NAT),
         }
-        for inode in &reading.failed {
-            keep_of(*inode, |key| key.netns, &next.nat_rule, &mut reading.rules);
-            keep_of(*inode, |key| key.netns, &next.translation, &mut reading.translations);
-        }
+        keep_of(&reading.failed, |key| key.netns, &next.nat_rule, &mut reading.rules);
+        keep_of(&reading.failed, |key| key.netns, &next.translation, &mut reading.translations);
         let places = Places::new(next);
         join_rules(&mut reading.rules, &places);
         join_translations(&mut reading.translations, &places);

@@ -12,7 +12,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
 use tokio::sync::Notify;
 
-use super::{Raw, keep_of, keep_rows, sees_all};
+use super::{Raw, is_of_before, keep_of, keep_rows, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::listen::Listener;
@@ -133,8 +133,9 @@ impl NetworkPart {
             Some(trouble) => troubles.set(collect::NETWORK, trouble),
             None => troubles.none(collect::NETWORK),
         }
+        let failed = reading.failed.clone();
         let link_stat = self.fill(reading, want, next);
-        self.stat.show(now, link_stat, &mut next.link_stat);
+        self.stat.show_but(&failed, |key| key.netns, (now, link_stat), &mut next.link_stat);
     }
 
     /// Between two ticks: reads again what was heard to have changed. Rates stay as they are: those of a moment would say
@@ -148,7 +149,9 @@ impl NetworkPart {
         let want = Want { neighbours: changed.neighbours, routes: changed.routes };
         // What failed now is said at the tick, which will fail as well.
         let Ok(reading) = self.reader.read(processes, want) else { return };
+        let failed = reading.failed.clone();
         let mut link_stat = self.fill(reading, want, next);
+        keep_of(&failed, |key| key.netns, &next.link_stat, &mut link_stat);
         for (key, row) in &mut link_stat {
             if let Some(shown) = next.link_stat.get(key) {
                 *row = Arc::clone(shown);
@@ -164,20 +167,20 @@ impl NetworkPart {
             members,
             mut link,
             across,
-            mut link_stat,
+            link_stat,
             mut neighbour,
             mut route,
             failed,
+            renewed,
             targets,
             hidden,
             ..
         } = reading;
-        for inode in failed {
-            keep_of(inode, |key| key.netns, &next.link, &mut link);
-            keep_of(inode, |key| key.netns, &self.stat.rows, &mut link_stat);
-            keep_of(inode, |key| key.netns, &next.neighbour, &mut neighbour);
-            keep_of(inode, |key| key.netns, &next.route, &mut route);
-        }
+        // What was counted in one that has ended is no basis for rates.
+        self.stat.forget(|key| renewed.contains(&key.netns));
+        keep_of(&failed, |key| key.netns, &next.link, &mut link);
+        keep_of(&failed, |key| key.netns, &next.neighbour, &mut neighbour);
+        keep_of(&failed, |key| key.netns, &next.route, &mut route);
         join_namespaces(&mut netns, &members, &next.process, &next.container);
         join_links(&mut link, &across, &netns, &next.container);
         if want.neighbours {
@@ -240,6 +243,7 @@ fn trouble(reading: &NetworkReading, sees_all: bool, deafness: Option<Deafness>)
         missing.push("CAP_SYS_ADMIN");
         reasons.push(format!("links, neighbours and routes of {closed} network namespaces are hidden"));
     }
+    reasons.extend(is_of_before(&reading.failed));
     (!reasons.is_empty()).then(|| Trouble {
         state: SourceState::Limited,
         reason: reasons.join("; "),

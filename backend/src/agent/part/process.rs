@@ -1,31 +1,49 @@
 //! Processes, their threads and their ends: fills `process_stat`, `thread`, `exited_process`, and `process` as far as a
 //! process tells of itself; whose container it is in is joined by [`super::container`].
 
+use std::io;
+
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::host::Host;
-use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessStat, Thread, ThreadKey};
+use glasshull_shared::domain::process::{
+    Process, ProcessDelay, ProcessIo, ProcessKey, ProcessStat, Thread, ThreadKey,
+};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
 use super::{Raw, keep_rows, sees_all};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
-use crate::collect::process::{ProcessReader, Scale, account, thread, waiter};
+use crate::collect::process::account::IoReader;
+use crate::collect::process::delay::DelayReader;
+use crate::collect::process::{Awake, ProcessReader, Scale, thread, waiter};
 use crate::collect::process_events::ProcessEvents;
 use crate::model::exit::Exits;
 use crate::model::rate;
+use crate::model::waiter::{Strips, Wait};
 use crate::sys::root::Root;
 use crate::sys::{clock, limits};
 
 /// Descriptors left to sockets, engines and cgroup files when processes keep theirs.
 const DESCRIPTORS_SPARED: usize = 4096;
+const NANOS: u64 = 1_000_000_000;
 /// Ticks between two attempts at process events when they are missing.
 const RETRY_TICKS: u64 = 30;
 /// Ticks between two readings of processes while nobody looks at processes themselves.
 const MEMBERS_TICKS: u64 = 5;
 /// Tables that show processes.
-const PROCESS_TABLES: [Topic; 5] =
-    [Topic::Process, Topic::ProcessStat, Topic::Thread, Topic::ProcessIo, Topic::ContainerIo];
+const PROCESS_TABLES: [Topic; 7] = [
+    Topic::Process,
+    Topic::ProcessStat,
+    Topic::Thread,
+    Topic::ProcessIo,
+    Topic::ProcessDelay,
+    Topic::ContainerIo,
+    Topic::IoCase,
+];
+/// The parts of descriptors kept for processes that who looks for waiting ones, and who reads `io`, may have.
+const WAITERS_PART: usize = 4;
+const IO_PART: usize = 8;
 
 /// What the part needs to know of the host once and for all.
 #[derive(Debug, Clone)]
@@ -73,13 +91,23 @@ pub(crate) struct ProcessPart {
     stat: Raw<ProcessKey, ProcessStat>,
     thread: Raw<ThreadKey, Thread>,
     io: Raw<ProcessKey, ProcessIo>,
+    io_reader: IoReader,
+    delay: Raw<ProcessKey, ProcessDelay>,
+    delay_reader: Option<DelayReader>,
+    /// Who ran since I/O was read; `None` when that is not known.
+    awake: Option<Awake>,
+    /// How often engines had told something when processes were read last.
+    told: u64,
     waiters: Option<waiter::Watch>,
+    strips: Strips,
 }
 
 impl ProcessPart {
     /// A part that has read nothing yet.
     pub(crate) fn new(setting: Setting) -> Self {
         Self {
+            io_reader: IoReader::new(setting.root.clone(), setting.scale, setting.keep_at_most / IO_PART),
+            awake: None,
             setting,
             reader: None,
             events: None,
@@ -91,7 +119,11 @@ impl ProcessPart {
             stat: Raw::default(),
             thread: Raw::default(),
             io: Raw::default(),
+            delay: Raw::default(),
+            delay_reader: None,
+            told: 0,
             waiters: None,
+            strips: Strips::default(),
         }
     }
 
@@ -135,23 +167,31 @@ impl ProcessPart {
     }
 
     /// Reads all processes and takes in the ends since the last tick. True when any process came, went or changed its
-    /// identity: [`ProcessPart::rows`] must be joined again then.
+    /// identity: [`ProcessPart::rows`] must be joined again then. `told`: how often engines told something new.
     pub(crate) fn read(
         &mut self,
         next: &mut Snapshot,
-        now: u64,
+        (now, told): (u64, u64),
         (demand, ticks): (TopicSet, u64),
         troubles: &mut Troubles,
     ) -> bool {
         self.take_events(next, troubles);
-        // Who looks at containers alone needs to know which processes they have, not what each does.
-        let members_only = !PROCESS_TABLES.iter().any(|t| demand.contains(*t));
+        // Who looks at no table of processes needs to know who is where, not what each does: now and then, and when engines tell of
+        // a container that came or went.
+        let told = std::mem::replace(&mut self.told, told) != told;
+        let members_only = !told && !PROCESS_TABLES.iter().any(|t| demand.contains(*t));
+        if !collect::PROCESS_IO.needed(demand) {
+            self.awake = None;
+            self.io_reader.release();
+        }
         if members_only && !ticks.is_multiple_of(MEMBERS_TICKS) && !next.process.is_empty() {
             return false;
         }
         let setting = &self.setting;
         let reader = self.reader.get_or_insert_with(|| {
-            ProcessReader::new(setting.root.clone(), setting.scale, setting.mask_args, setting.keep_at_most)
+            let keep = setting.keep_at_most;
+            let keep = keep - keep / WAITERS_PART - keep / IO_PART;
+            ProcessReader::new(setting.root.clone(), setting.scale, setting.mask_args, keep)
         });
         reader.note_executed(self.executed.drain(..));
         if std::mem::take(&mut self.recheck) {
@@ -161,6 +201,7 @@ impl ProcessPart {
             Ok(reading) => reading,
             Err(error) => {
                 troubles.stale(collect::PROCESS, format!("listing /proc: {error}"));
+                self.awake = None;
                 return false;
             }
         };
@@ -176,9 +217,12 @@ impl ProcessPart {
         } else {
             troubles.set(collect::PROCESS, hidden());
         }
+        if let Some(awake) = &mut self.awake {
+            awake.extend(reading.ran);
+        }
         let shown = std::mem::take(&mut next.process_stat);
         next.process_stat = self.stat.advance(now, reading.stat, |before, rows, nanos| {
-            rate::rate_processes(before, rows, &shown, nanos, &reading.io_gap)
+            rate::rate_gapped(before, rows, &shown, nanos, &reading.io_gap)
         });
         if reading.changed {
             self.rows = reading.process;
@@ -218,38 +262,83 @@ impl ProcessPart {
     }
 
     /// Reads what all processes ask of files and wait for.
-    pub(crate) fn read_io(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
-        let reading =
-            account::read(&self.setting.root, self.setting.scale, next.process_stat.keys().copied());
+    pub(crate) fn read_io(&mut self, next: &mut Snapshot, demand: TopicSet, troubles: &mut Troubles) {
+        let awake = self.awake.replace(Awake::new());
+        let keys = next.process_stat.keys().copied();
+        let reading = self.io_reader.read(keys, &self.io.rows, awake.as_ref());
         self.io.show(clock::monotonic(), reading.rows, &mut next.process_io);
         if reading.hidden > 0 && !self.setting.sees_all {
             troubles.set(collect::PROCESS_IO, hidden());
         } else if reading.delays_off {
-            troubles.set(collect::PROCESS_IO, no_delays());
+            troubles.set(collect::PROCESS_IO, no_delays("how long processes wait for block I/O"));
         } else {
             troubles.none(collect::PROCESS_IO);
         }
+        if !collect::PROCESS_DELAY.needed(demand) {
+            (self.delay_reader, self.delay) = (None, Raw::default());
+        } else if reading.delays_off {
+            (self.delay_reader, self.delay) = (None, Raw::default());
+            next.process_delay.clear();
+            troubles
+                .set(collect::PROCESS_DELAY, no_delays("what processes wait for (swap-in, reclaim, a CPU)"));
+        } else if let Err(error) = self.read_delays(next, awake.as_ref()) {
+            // Who ran since is not known any more: the next reading is of all.
+            (self.delay_reader, self.delay) = (None, Raw::default());
+            match delays_refused(&error) {
+                Some(trouble) => troubles.set(collect::PROCESS_DELAY, trouble),
+                None => troubles.stale(collect::PROCESS_DELAY, format!("what processes wait for: {error}")),
+            }
+        } else {
+            troubles.none(collect::PROCESS_DELAY);
+        }
+    }
+
+    fn read_delays(&mut self, next: &mut Snapshot, awake: Option<&Awake>) -> io::Result<()> {
+        let reader = match &mut self.delay_reader {
+            Some(reader) => reader,
+            None => self.delay_reader.insert(DelayReader::open()?),
+        };
+        let rows = reader.read(next.process_stat.keys().copied(), &self.delay.rows, awake)?;
+        self.delay.show(clock::monotonic(), rows, &mut next.process_delay);
+        Ok(())
     }
 
     /// Takes over who was seen waiting; the first call starts to look. `next` must have its containers joined.
     pub(crate) fn read_waiters(&mut self, next: &mut Snapshot, troubles: &mut Troubles) {
         if self.waiters.is_none() {
-            match waiter::Watch::start(self.setting.root.clone()) {
+            match waiter::Watch::start(self.setting.root.clone(), self.setting.keep_at_most / WAITERS_PART) {
                 Ok(watch) => self.waiters = Some(watch),
                 Err(error) => {
                     return troubles.stale(collect::WAITER, format!("no thread to look on: {error}"));
                 }
             }
         }
-        if let Some(watch) = &mut self.waiters {
-            next.waiter = keep_rows(watch.rows(&next.process), &next.waiter);
-            troubles.none(collect::WAITER);
+        let Some(watch) = &self.waiters else { return };
+        let looks = match watch.take() {
+            Ok(looks) => looks,
+            Err(why) => return troubles.stale(collect::WAITER, why),
+        };
+        let mut failed = None;
+        for look in looks {
+            let waits = look.waiting.iter().map(|found| Wait {
+                key: found.key,
+                comm: &found.comm,
+                channel: found.channel.as_deref(),
+                stack: &found.stack,
+            });
+            self.strips.take(look.at / NANOS, waits, &look.there);
+            failed = look.failed.or(failed);
+        }
+        next.waiter = keep_rows(self.strips.rows(&next.process), &next.waiter);
+        match failed {
+            Some(why) => troubles.stale(collect::WAITER, why),
+            None => troubles.none(collect::WAITER),
         }
     }
 
     /// Nobody wants to know who waits.
     pub(crate) fn stop_waiters(&mut self) {
-        self.waiters = None;
+        (self.waiters, self.strips) = (None, Strips::default());
     }
 }
 
@@ -268,15 +357,34 @@ fn no_events(error: &str) -> Trouble {
     }
 }
 
-fn no_delays() -> Trouble {
+fn no_delays(unknown: &str) -> Trouble {
     Trouble {
         state: SourceState::Limited,
-        reason: "the kernel's delay accounting is off: how long processes wait for block I/O is unknown"
-            .into(),
+        reason: format!("the kernel's delay accounting is off: {unknown} is unknown"),
         capability: None,
         remedy: Some("sysctl kernel.task_delayacct=1; it counts for processes that start afterwards".into()),
         collected_at: None,
     }
+}
+
+/// Why the kernel will not tell; `None` when it failed for once.
+fn delays_refused(error: &io::Error) -> Option<Trouble> {
+    let (capability, remedy) = match error.raw_os_error() {
+        Some(libc::EPERM) => (
+            Some("CAP_NET_ADMIN".into()),
+            format!("{}; it must be in the host's user namespace", grant("CAP_NET_ADMIN")),
+        ),
+        Some(libc::ENOENT) => (None, "a kernel that was built with CONFIG_TASKSTATS".into()),
+        None if error.kind() == io::ErrorKind::Unsupported => (None, "an older or a newer kernel".into()),
+        _ => return None,
+    };
+    Some(Trouble {
+        state: SourceState::Missing,
+        reason: format!("the kernel does not tell what processes wait for ({error})"),
+        capability,
+        remedy: Some(remedy),
+        collected_at: None,
+    })
 }
 
 fn hidden() -> Trouble {

@@ -6,9 +6,8 @@ use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::domain::source::SourceState;
 use glasshull_shared::snapshot::{Snapshot, Topic, TopicSet};
 
-use super::keep_of;
 use super::network::Found;
-use super::{Raw, keep_rows};
+use super::{Raw, is_of_before, keep_of, keep_rows};
 use crate::agent::source::{Trouble, Troubles, grant};
 use crate::collect;
 use crate::collect::network::socket::{Places, SocketReader, SocketReading};
@@ -57,10 +56,7 @@ impl SocketPart {
         };
         let only = only_containers(&next.netns, &reading.hidden_places, &next.process);
         join_sockets(&mut reading.socket, reader.holders(), &next.process, &only);
-        for inode in &reading.failed {
-            keep_of(*inode, |key| key.netns, &next.socket, &mut reading.socket);
-            keep_of(*inode, |key| key.netns, &self.stat.rows, &mut reading.stat);
-        }
+        keep_of(&reading.failed, |key| key.netns, &next.socket, &mut reading.socket);
         self.missed += reading.closed.missed;
         let known = Known { before: &next.socket, now: &reading.socket, only: &only };
         self.closed.join_ends(std::mem::take(&mut reading.closed.ends), known);
@@ -70,7 +66,8 @@ impl SocketPart {
             None => troubles.none(collect::SOCKET),
         }
         next.socket = keep_rows(reading.socket, &next.socket);
-        self.stat.show(now, reading.stat, &mut next.socket_stat);
+        let stat = (now, reading.stat);
+        self.stat.show_but(&reading.failed, |key| key.netns, stat, &mut next.socket_stat);
     }
 }
 
@@ -96,11 +93,12 @@ fn trouble(reading: &SocketReading, missed: u64, sees_all: bool) -> Option<Troub
     if missed > 0 {
         reasons.push(format!("{missed} closed connections were missed: more came than could be read"));
     }
+    reasons.extend(is_of_before(&reading.failed));
     (!reasons.is_empty()).then(|| Trouble {
-        state: if reading.failed.is_empty() { SourceState::Limited } else { SourceState::Stale },
+        state: SourceState::Limited,
         reason: reasons.join("; "),
         capability: (!missing.is_empty()).then(|| missing.join(", ")),
         remedy: (!missing.is_empty()).then(|| grant(missing.last().copied().unwrap_or_default())),
-        collected_at: (!reading.failed.is_empty()).then(clock::now_nanos),
+        collected_at: None,
     })
 }

@@ -19,6 +19,12 @@ impl CgroupReader {
             let unified = self.mounts.has_v2();
             return if unified { (DeviceControl::Bpf, Vec::new()) } else { unknown };
         }
+        // Who has ended is in the root of v1's hierarchies, whose list is everything.
+        let stat = fs::read(self.root.proc_path(format!("{pid}/stat"))).unwrap_or_default();
+        let after = stat.iter().rposition(|b| *b == b')').and_then(|close| stat.get(close + 2));
+        if after.is_some_and(|state| matches!(state, b'Z' | b'X')) {
+            return unknown;
+        }
         let Ok(text) = fs::read(self.root.proc_path(format!("{pid}/cgroup"))) else { return unknown };
         let text = String::from_utf8_lossy(&text);
         let mut lines = cgroup_path::lines(&text);

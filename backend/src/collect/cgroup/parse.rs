@@ -4,6 +4,8 @@ use glasshull_shared::domain::cgroup::{Cap, LimitStat};
 use glasshull_shared::domain::container::ContainerStat;
 use glasshull_shared::domain::host::{Psi, PsiLine};
 
+use super::Extra;
+use super::block::{self, ByDevice};
 use super::mount::Controller;
 
 /// A file and how its text is understood.
@@ -17,8 +19,10 @@ pub(super) enum What {
     MemoryStatV2,
     OomKill,
     Pids,
-    /// With children, or without where the kernel has no `_recursive` file: only the first that exists is opened.
+    /// Bytes. With children, or without where the kernel has no `_recursive` file: only the first that exists is opened.
     Blkio,
+    /// As [`What::Blkio`], requests.
+    BlkioServiced,
     IoStat,
     PsiCpu,
     PsiMemory,
@@ -31,6 +35,13 @@ pub(super) enum What {
     Peak,
     Failures,
     PidsEvents,
+}
+
+impl What {
+    /// Whether it tells that nothing ran in a group, and what changes without that.
+    pub(super) fn tells_quiet(self) -> bool {
+        matches!(self, Self::CpuacctUsage | Self::CpuStatV2 | Self::FreezerState | Self::CgroupEvents)
+    }
 }
 
 /// Files read only for who looks at limits.
@@ -53,6 +64,17 @@ pub(super) fn more_files(controller: Controller, v2: bool) -> &'static [(What, &
             | Controller::Unified,
             _,
         ) => &[],
+    }
+}
+
+/// Files read only for who looks at devices; `io.stat` of v2 tells all in one.
+pub(super) fn device_files(controller: Controller, v2: bool) -> &'static [(What, &'static str)] {
+    match (controller, v2) {
+        (Controller::Io, false) => &[
+            (What::BlkioServiced, "blkio.throttle.io_serviced_recursive"),
+            (What::BlkioServiced, "blkio.throttle.io_serviced"),
+        ],
+        _ => &[],
     }
 }
 
@@ -127,11 +149,28 @@ const V2_PARTS: [(&str, Part); 7] = [
 pub(super) struct Raw {
     stat: ContainerStat,
     more: LimitStat,
+    /// Block I/O by device; `None` when nobody asks.
+    devices: Option<ByDevice>,
     inactive_file: Option<u64>,
     frozen: bool,
 }
 
+/// What the files of one group told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) stat: ContainerStat,
+    pub(super) more: LimitStat,
+    pub(super) devices: ByDevice,
+    /// The freezer is on.
+    pub(super) frozen: bool,
+}
+
 impl Raw {
+    /// Nothing told yet.
+    pub(super) fn new(extra: Extra) -> Self {
+        Self { devices: extra.devices.then(ByDevice::new), ..Self::default() }
+    }
+
     /// Understands one file's text; what is garbage stays unknown.
     pub(super) fn take(&mut self, what: What, text: &str) {
         let stat = &mut self.stat;
@@ -151,8 +190,15 @@ impl Raw {
             What::MemoryStatV2 => self.breakdown(text, "", &V2_PARTS),
             What::OomKill => self.oom(text),
             What::Pids => stat.pids = number(text).and_then(|n| u32::try_from(n).ok()),
-            What::Blkio => (stat.read_bytes, stat.write_bytes) = blkio(text),
-            What::IoStat => (stat.read_bytes, stat.write_bytes) = io_stat(text),
+            What::Blkio => {
+                (stat.read_bytes, stat.write_bytes) = blkio(text);
+                self.devices.iter_mut().for_each(|rows| block::v1(text, true, rows));
+            }
+            What::BlkioServiced => self.devices.iter_mut().for_each(|rows| block::v1(text, false, rows)),
+            What::IoStat => {
+                (stat.read_bytes, stat.write_bytes) = io_stat(text);
+                self.devices.iter_mut().for_each(|rows| block::v2(text, rows));
+            }
             What::PsiCpu => stat.psi_cpu = psi(text),
             What::PsiMemory => stat.psi_memory = psi(text),
             What::PsiIo => stat.psi_io = psi(text),
@@ -202,12 +248,13 @@ impl Raw {
         self.stat.cpu_throttled_periods = keyed(text, "nr_throttled");
     }
 
-    /// The rows, and whether the freezer is on.
-    pub(super) fn finish(mut self) -> (ContainerStat, LimitStat, bool) {
+    /// All that was told.
+    pub(super) fn finish(mut self) -> Told {
         // Both are read one after the other: the cache can be larger than the usage for a moment.
         let inactive = self.inactive_file.unwrap_or(0);
         self.stat.memory_bytes = self.stat.memory_usage_bytes.map(|usage| usage.saturating_sub(inactive));
-        (self.stat, self.more, self.frozen)
+        let devices = self.devices.unwrap_or_default();
+        Told { stat: self.stat, more: self.more, devices, frozen: self.frozen }
     }
 }
 
@@ -243,7 +290,7 @@ fn blkio(text: &str) -> (Option<u64>, Option<u64>) {
             })
             .fold(0_u64, u64::saturating_add)
     };
-    // Without a line of a device nothing is counted: since Linux 6.10 only where a limit is set.
+    // Without a line of a device nothing is counted: since Linux 6.10 only on devices on which some group has or had a limit.
     let counts = text.lines().any(|line| line.contains(':'));
     (counts.then(|| sum("Read")), counts.then(|| sum("Write")))
 }
@@ -282,7 +329,7 @@ fn psi_line(fields: &str) -> Option<PsiLine> {
 mod tests {
     use super::*;
 
-    fn read(files: &[(What, &str)]) -> (ContainerStat, LimitStat, bool) {
+    fn read(files: &[(What, &str)]) -> Told {
         let mut raw = Raw::default();
         for (what, text) in files {
             raw.take(*what, text);
@@ -292,7 +339,7 @@ mod tests {
 
     #[test]
     fn v1_files() {
-        let (stat, more, frozen) = read(&[
+        let Told { stat, more, frozen, devices } = read(&[
             (What::CpuacctUsage, "123456789\n"),
             (What::CpuStatV1, "nr_periods 10\nnr_throttled 4\nthrottled_time 5000\n"),
             (What::MemoryUsage, "1000\n"),
@@ -314,7 +361,7 @@ mod tests {
         assert_eq!((stat.memory_usage_bytes, stat.memory_bytes), (Some(1000), Some(700)));
         assert_eq!((stat.oom_kills, stat.pids), (Some(2), Some(7)));
         assert_eq!((stat.read_bytes, stat.write_bytes), (Some(4100), Some(10)));
-        assert!(frozen);
+        assert!(frozen && devices.is_empty(), "devices were not asked for");
         assert_eq!((more.anon_bytes, more.file_bytes, more.shmem_bytes), (Some(600), Some(500), Some(7)));
         assert_eq!((more.swap_bytes, more.kernel_bytes, more.under_oom), (Some(8), Some(9), Some(false)));
         assert_eq!((more.memory_limit_hits, more.pids_limit_hits, more.ooms), (Some(11), Some(12), None));
@@ -322,7 +369,7 @@ mod tests {
 
     #[test]
     fn v2_files() {
-        let (stat, more, frozen) = read(&[
+        let Told { stat, more, frozen, .. } = read(&[
             (What::CpuStatV2, "usage_usec 5\nuser_usec 1\nnr_periods 2\nnr_throttled 1\nthrottled_usec 9\n"),
             (What::MemoryUsage, "1000\n"),
             (What::MemoryStatV2, "anon 1\nfile 2\nkernel 3\nslab 4\nsock 5\nshmem 6\ninactive_file 1300\n"),
@@ -361,7 +408,7 @@ mod tests {
             "\u{fffd}",
         ];
         for text in garbage {
-            let (stat, more, _) = read(&[
+            let Told { stat, more, .. } = read(&[
                 (What::CpuacctUsage, text),
                 (What::CpuStatV2, text),
                 (What::MemoryUsage, text),

@@ -198,7 +198,8 @@ fn tasks(cap: Cap<u64>) -> Cap<u32> {
     }
 }
 
-fn is_device(text: &str) -> bool {
+/// Whether it reads `8:16`.
+pub(super) fn is_device(text: &str) -> bool {
     text.len() <= 16 && text.split_once(':').is_some_and(|(a, b)| number(a).is_some() && number(b).is_some())
 }
 

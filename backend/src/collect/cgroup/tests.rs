@@ -52,7 +52,7 @@ fn read_until(
     enough: impl Fn(&ContainerStat) -> bool,
 ) -> Arc<ContainerStat> {
     loop {
-        let reading = reader.read(members, false);
+        let reading = reader.read(members, Extra::default());
         if let Some(stat) = reading.stats.values().next().filter(|stat| enough(stat)) {
             return Arc::clone(stat);
         }
@@ -75,9 +75,9 @@ fn cpu_of_a_real_cgroup_grows_and_ends_with_it() {
     let second = read_until(&mut reader, &members, |stat| stat.cpu_nanos > first);
     assert!(second.cpu_nanos > first);
     drop(made);
-    let reading = reader.read(&members, false);
+    let reading = reader.read(&members, Extra::default());
     assert!(reading.stats.is_empty(), "the process is gone, its cgroup removed: {reading:?}");
-    assert!(reader.read(&BTreeMap::new(), false).stats.is_empty());
+    assert!(reader.read(&BTreeMap::new(), Extra::default()).stats.is_empty());
     assert!(reader.entries.is_empty(), "descriptors are closed with the container");
 }
 
@@ -118,12 +118,12 @@ fn the_lowest_limit_on_the_way_up_holds() {
     assert_eq!(stat.pids_limit, Some(33));
     fs::write(made.dir.join("pids.max"), "22").unwrap();
     assert_eq!(
-        reader.read(&members, false).stats.values().next().unwrap().pids_limit,
+        reader.read(&members, Extra::default()).stats.values().next().unwrap().pids_limit,
         Some(33),
         "limits are kept a while"
     );
     reader.forget_limits();
-    assert_eq!(reader.read(&members, false).stats.values().next().unwrap().pids_limit, Some(22));
+    assert_eq!(reader.read(&members, Extra::default()).stats.values().next().unwrap().pids_limit, Some(22));
     fs::write(made.dir.join("cgroup.procs"), made.child.id().to_string()).unwrap();
     fs::remove_dir(inner).unwrap();
 }
@@ -169,4 +169,65 @@ fn a_group_of_the_real_v2_tree_is_seen_frozen() {
     }
     // A frozen process ends all the same when it is killed.
     drop(made);
+}
+
+/// One container in a fixture's tree, of v1.
+fn quiet_host() -> (tempfile::TempDir, CgroupReader, BTreeMap<ContainerKey, u32>) {
+    let dir = tempfile::tempdir().unwrap();
+    let controllers = ["cpu,cpuacct", "memory", "blkio", "freezer"];
+    let mounts: Vec<String> =
+        controllers.iter().map(|c| format!("30 1 0:26 / /cg/{c} rw - cgroup cgroup rw,{c}\n")).collect();
+    let paths: Vec<String> =
+        controllers.iter().enumerate().map(|(i, c)| format!("{}:{c}:/docker/x\n", i + 1)).collect();
+    for (path, text) in [("proc/self/mountinfo", mounts.concat()), ("proc/7/cgroup", paths.concat())] {
+        fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(path), text).unwrap();
+    }
+    for controller in controllers {
+        fs::create_dir_all(dir.path().join("cg").join(controller).join("docker/x")).unwrap();
+    }
+    let reader = CgroupReader::new(Root::at(dir.path()));
+    (dir, reader, BTreeMap::from([(key("x"), 7)]))
+}
+
+#[test]
+fn who_used_no_cpu_time_is_read_whole_now_and_then() {
+    let (dir, mut reader, members) = quiet_host();
+    let write = |controller: &str, file: &str, text: &str| {
+        fs::write(dir.path().join("cg").join(controller).join("docker/x").join(file), text).unwrap();
+    };
+    write("cpu,cpuacct", "cpuacct.usage", "5\n");
+    write("memory", "memory.usage_in_bytes", "100\n");
+    write("blkio", "blkio.throttle.io_service_bytes", "8:0 Write 10\n");
+    write("freezer", "freezer.state", "THAWED\n");
+    let mut read = || {
+        let reading = reader.read(&members, Extra::default());
+        let row = &reading.stats[&key("x")];
+        let seen = (row.cpu_nanos, row.memory_usage_bytes, row.write_bytes);
+        (seen, reading.frozen.len(), reading.gaps.get(&key("x")).copied())
+    };
+    for _ in 0..=ACTIVE_READINGS {
+        assert_eq!(read(), ((Some(5), Some(100), Some(10)), 0, None));
+    }
+    // From now on it is quiet: its memory is read at its turn.
+    write("memory", "memory.usage_in_bytes", "90\n");
+    write("freezer", "freezer.state", "FROZEN\n");
+    let after = (1..=QUIET_READINGS).map(|_| read()).collect::<Vec<_>>();
+    assert!(after.iter().all(|(_, frozen, _)| *frozen == 1), "frozen is told at once");
+    let memory: Vec<_> = after.iter().map(|((_, memory, _), ..)| memory.unwrap()).collect();
+    assert!(memory[0] == 100 || memory[1] == 100, "not each time: {memory:?}");
+    assert_eq!(memory.last(), Some(&90), "{memory:?}");
+    assert_eq!(after.iter().filter(|(.., gap)| gap.is_some()).count(), 1, "told how long it was not read");
+    // What it writes without running is found at its turn, and from then on each time.
+    write("blkio", "blkio.throttle.io_service_bytes", "8:0 Write 20\n");
+    while read().0.2 == Some(10) {}
+    write("memory", "memory.usage_in_bytes", "80\n");
+    assert_eq!(read().0.1, Some(80));
+    // Who runs is read at once.
+    for _ in 0..2 * QUIET_READINGS {
+        read();
+    }
+    write("cpu,cpuacct", "cpuacct.usage", "6\n");
+    write("memory", "memory.usage_in_bytes", "70\n");
+    assert_eq!(read().0, (Some(6), Some(70), Some(20)));
 }

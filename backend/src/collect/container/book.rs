@@ -154,7 +154,7 @@ impl Book {
         self.told.remove(&key(id));
         if let Some(row) = self.rows.remove(&key(id)) {
             self.changed = true;
-            if is_alive(row.state) {
+            if row.state.is_up() {
                 self.note(EventKind::ContainerDied, Some(id), format!("{} ended", row.name));
             }
             self.note(EventKind::ContainerRemoved, Some(id), format!("{} was removed", row.name));
@@ -212,10 +212,6 @@ impl Book {
 
 fn key(id: &str) -> ContainerKey {
     ContainerKey { id: id.to_owned() }
-}
-
-fn is_alive(state: ContainerState) -> bool {
-    matches!(state, ContainerState::Running | ContainerState::Paused)
 }
 
 /// Event attributes are the labels plus `name` and `image`.

@@ -100,7 +100,7 @@ fn set_state(row: &mut Container, state: &State) {
     row.started_at = state.started_at.as_deref().and_then(parse_rfc3339);
     row.oom_killed = state.oom_killed;
     row.health = state.health.as_ref().and_then(|health| health_of(health.status));
-    if matches!(row.state, ContainerState::Running | ContainerState::Paused) {
+    if row.state.is_up() {
         row.init_pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
         row.oom_killed = None; // it speaks of the last end, and this run has not ended
     } else if row.started_at.is_some() {

@@ -2,9 +2,8 @@
 
 use std::net::TcpListener;
 
-use proptest::prelude::*;
-use simple_dns::ResourceRecord;
-use simple_dns::rdata::{A, CNAME};
+use simple_dns::rdata::{A, CNAME, RData};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, Question, RCODE, ResourceRecord, TYPE};
 
 use super::*;
 
@@ -63,7 +62,7 @@ fn another_name_is_followed_and_a_ring_ends() {
     let reply = fetch(server(reply_with(vec![record("b", 9, a(2)), alias("www", "b")])), "www", DnsRecord::A);
     assert_eq!((reply.answers, reply.chain), (vec!["172.18.0.2".to_owned()], vec!["b".to_owned()]));
     let ring = fetch(server(reply_with(vec![alias("x", "y"), alias("y", "x")])), "x", DnsRecord::A);
-    assert_eq!((ring.status, ring.chain.len()), (DnsStatus::NoData, CHAIN_AT_MOST));
+    assert_eq!((ring.status, ring.chain.len()), (DnsStatus::NoData, 8));
 }
 
 #[test]
@@ -139,24 +138,4 @@ fn who_loses_its_process_is_let_go_at_once() {
     let began = Instant::now();
     let reply = ask(silent.local_addr().unwrap(), "db", DnsRecord::A, Duration::from_secs(600), &|| false);
     assert!(reply.is_none() && began.elapsed() < Duration::from_secs(300));
-}
-
-#[test]
-fn addresses_are_turned_round() {
-    assert_eq!(reversed("172.18.0.2".parse().unwrap()), "2.0.18.172.in-addr.arpa");
-    assert!(reversed("fd00::2".parse().unwrap()).starts_with("2.0.0.0."));
-    assert!(reversed("fd00::2".parse().unwrap()).ends_with(".d.f.ip6.arpa"));
-}
-
-proptest! {
-    #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), keep in 0_usize..40) {
-        let asked = Asked::new("db", DnsRecord::A).unwrap();
-        let _ = asked.read(&bytes);
-        // And such that begin like an answer.
-        let reply = Packet::parse(&asked.message).unwrap().into_reply().build_bytes_vec().unwrap();
-        let mut begun = reply.get(..keep).unwrap_or(&reply).to_vec();
-        begun.extend_from_slice(&bytes);
-        let _ = asked.read(&begun);
-    }
 }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod conf;
+mod message;
 mod worker;
 
 use std::net::{IpAddr, SocketAddr};
@@ -79,7 +80,12 @@ pub(crate) struct Outcome {
 
 /// Asks all questions, one after the other, on a thread in the namespace.
 pub(crate) fn run(job: &Job) -> Outcome {
-    let done = visit(&[job.target()], |_| Ok(answers(job)));
+    run_until(job, &|| false)
+}
+
+/// The same until `enough` says that nobody wants to know any more.
+fn run_until(job: &Job, enough: &(dyn Fn() -> bool + Sync)) -> Outcome {
+    let done = visit(&[job.target()], |_| Ok(answers(job, enough)));
     let result = done.and_then(|mut results| results.pop().unwrap_or_else(|| Ok(Table::new())));
     let error = match result {
         Ok(rows) => return Outcome { rows, refused: None },
@@ -99,11 +105,12 @@ fn key(job: &Job, name: &str, record: DnsRecord) -> DnsNameKey {
     DnsNameKey { container: job.container.clone(), name: name.to_owned(), record }
 }
 
-fn answers(job: &Job) -> Table<DnsNameKey, DnsName> {
+fn answers(job: &Job, enough: &dyn Fn() -> bool) -> Table<DnsNameKey, DnsName> {
     let servers: Vec<SocketAddr> = job.servers.iter().filter_map(|text| server(text)).collect();
     let path = format!("/proc/{}/ns/net", job.pid);
-    let alive =
+    let there =
         || std::fs::metadata(&path).is_ok_and(|net| std::os::unix::fs::MetadataExt::ino(&net) == job.netns);
+    let alive = || !enough() && there();
     let mut rows = Table::new();
     let began = Instant::now();
     let (mut silent, mut heard) = (0, 0);
@@ -146,7 +153,7 @@ fn one(
     record: DnsRecord,
     patience: Duration,
     alive: &dyn Fn() -> bool,
-) -> Option<(ask::Reply, SocketAddr, Duration)> {
+) -> Option<(message::Reply, SocketAddr, Duration)> {
     let mut last = None;
     for server in (0..ATTEMPTS).flat_map(|_| servers) {
         let began = Instant::now();

@@ -1,6 +1,6 @@
 //! Where a path of a process lies on the host: below the mount it is on, through a mount of ours that shows the same, and in
 //! which layer of an overlay. From `mountinfo` of both, to [`HostFile`](glasshull_shared::domain::file::HostFile) and to the
-//! rows of open files ([`fill`]).
+//! rows of open files ([`fill`]) and of mapped ones ([`paths`]).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -60,6 +60,12 @@ impl Mounts {
             theirs: read(&root.proc_path(format!("{pid}/mountinfo"))),
             ours: read(&root.proc_path("self/mountinfo")),
         }
+    }
+
+    /// As [`Mounts::place`]. Without an id the name must do, and what the kernel calls deleted has none.
+    fn place_link(&self, link: &Path, id: Option<u64>) -> Option<Place> {
+        let named = id.is_some() || !link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
+        (named && link.is_absolute()).then(|| self.place(link, id)).flatten()
     }
 
     /// Where `path`, as a link of the process's tells it, lies: on the mount of that id, else on the deepest above it. `None`
@@ -137,12 +143,7 @@ pub(crate) fn fill(root: &Root, pid: u32, files: &mut OpenFiles, links: &[PathBu
     };
     let mut layered = Vec::new();
     for (at, (row, link)) in files.rows.iter_mut().zip(links).enumerate() {
-        // Without an id the name must do, and what the kernel calls deleted has none.
-        let named = row.mount_id.is_some() || !link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
-        let Some(place) = (named && link.is_absolute()).then(|| mounts.place(link, row.mount_id)).flatten()
-        else {
-            continue;
-        };
+        let Some(place) = mounts.place_link(link, row.mount_id) else { continue };
         row.host_path = show(&place.path);
         if place.overlay.is_some() && row.deleted == Some(false) {
             layered.push((at, place));
@@ -164,6 +165,20 @@ pub(crate) fn fill(root: &Root, pid: u32, files: &mut OpenFiles, links: &[PathBu
             "files were not found in the layers of their overlay: the file system there does not answer";
         files.missing.push(format!("{unknown} {what}"));
     }
+}
+
+/// Where each of a process's files lies on the host, as text; `files` are their paths as the kernel tells them, with the ids of
+/// their mounts.
+pub(crate) fn paths(root: &Root, pid: u32, files: &[(PathBuf, Option<u64>)]) -> Vec<Option<String>> {
+    let mounts = Mounts::of(root, pid);
+    let mut room = TEXT_BYTES;
+    let mut show = |(link, id): &(PathBuf, Option<u64>)| {
+        let place = mounts.place_link(link, *id)?;
+        let text = cut(printable_bytes(place.path.as_os_str().as_encoded_bytes()));
+        room = room.checked_sub(text.len())?;
+        Some(text)
+    };
+    files.iter().map(&mut show).collect()
 }
 
 fn read(path: &Path) -> Vec<Mounted> {

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
@@ -63,6 +64,8 @@ pub(crate) struct NetworkReading {
     pub route: Table<RouteKey, Route>,
     /// Namespaces that are there but could not be read now: what was known of them still holds.
     pub failed: Vec<u64>,
+    /// Namespaces that nobody is in who was in one of this inode before: the kernel gives the number of one that ended to the next.
+    pub renewed: Vec<u64>,
     /// Processes whose namespace may not be asked for.
     pub hidden: Vec<ProcessKey>,
     /// How to get into each: for who reads more there.
@@ -85,6 +88,9 @@ pub(crate) struct NetworkReader {
     namespaces: Namespaces,
     /// (namespace, nsid there) → inode. Ids are never given to another namespace while the first one lives.
     nsids: HashMap<(u64, i32), u64>,
+    /// Who was in each namespace at the last reading, and which names kept it.
+    known: BTreeMap<u64, Vec<ProcessKey>>,
+    named: BTreeMap<u64, Vec<PathBuf>>,
 }
 
 /// What one namespace told.
@@ -97,12 +103,19 @@ struct Told {
     nsids: Vec<(i32, u64)>,
     ip_forward: Option<bool>,
     unknown: usize,
+    /// Something may be missing.
+    torn: bool,
 }
 
 impl NetworkReader {
     /// A reader that has read nothing yet.
     pub(crate) fn new(root: Root) -> Self {
-        Self { namespaces: Namespaces::new(root), nsids: HashMap::new() }
+        Self {
+            namespaces: Namespaces::new(root),
+            nsids: HashMap::new(),
+            known: BTreeMap::new(),
+            named: BTreeMap::new(),
+        }
     }
 
     /// Reads the network namespaces of these processes and those with a name.
@@ -118,6 +131,8 @@ impl NetworkReader {
         let mut found = self.namespaces.read(processes)?;
         let mut reading = NetworkReading { hidden: found.hidden, ..NetworkReading::default() };
         let own = self.namespaces.own();
+        reading.renewed = self.renewed(&found.members, std::mem::take(&mut found.named));
+        let (mut failures, mut torn) = (BTreeMap::<String, Vec<u64>>::new(), 0);
         let told = netns::visit(&found.targets, |target| ask(target, want, &found.targets, &self.nsids))?;
         for (target, told) in found.targets.iter().zip(told) {
             let netns = target.inode;
@@ -131,16 +146,17 @@ impl NetworkReader {
             };
             match told {
                 Ok(told) => {
+                    torn += usize::from(told.torn);
                     row.ip_forward = told.ip_forward;
                     self.nsids.extend(told.nsids.iter().map(|(id, inode)| ((netns, *id), *inode)));
                     self.take(netns, told, &mut reading);
                 }
-                Err(error) if has_gone(&error) => continue,
                 Err(error) if netns == own => return Err(error),
+                Err(error) if has_gone(&error) => continue,
                 Err(error) => match refusal(&error) {
                     Some(why) => row.hidden = Some(why.to_owned()),
                     None => {
-                        reading.notices.push(format!("network namespace {netns}: {error}"));
+                        failures.entry(error.to_string()).or_default().push(netns);
                         reading.failed.push(netns);
                     }
                 },
@@ -153,7 +169,39 @@ impl NetworkReader {
             lives(at) && lives(to)
         });
         reading.targets = found.targets;
+        reading.notices.extend(failures.into_iter().map(|(why, places)| match places[..] {
+            [one] => format!("network namespace {one}: {why}"),
+            _ => format!("{} network namespaces: {why}", places.len()),
+        }));
+        if torn > 0 {
+            let what =
+                "network namespaces changed each time they were read: links may be missing until they rest";
+            reading.notices.push(format!("{torn} {what}"));
+        }
         Ok(reading)
+    }
+
+    /// Which namespaces have none of those who were in one of their inode, and no name that it had; forgets what was known of
+    /// their ids.
+    fn renewed(
+        &mut self,
+        members: &BTreeMap<u64, Vec<ProcessKey>>,
+        named: BTreeMap<u64, Vec<PathBuf>>,
+    ) -> Vec<u64> {
+        let kept = |netns: &u64| {
+            let before = self.named.get(netns).map_or(&[][..], Vec::as_slice);
+            named.get(netns).is_some_and(|now| now.iter().any(|path| before.contains(path)))
+        };
+        let is_new = |(netns, now): (&u64, &Vec<ProcessKey>)| {
+            let before = self.known.get(netns).filter(|before| !before.is_empty())?;
+            let same = now.is_empty() || now.iter().any(|key| before.contains(key)) || kept(netns);
+            (!same).then_some(*netns)
+        };
+        let renewed: Vec<u64> = members.iter().filter_map(is_new).collect();
+        self.nsids.retain(|(at, _), to| !renewed.contains(at) && !renewed.contains(to));
+        self.known.clone_from(members);
+        self.named = named;
+        renewed
     }
 
     fn take(&self, netns: u64, told: Told, reading: &mut NetworkReading) {
@@ -196,6 +244,7 @@ fn ask(target: &Target, want: Want, all: &[Target], known: &HashMap<(u64, i32), 
     }
     // /proc/sys/net shows the namespace of the thread that reads it.
     let ip_forward = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").ok();
+    told.torn = socket.torn();
     told.ip_forward = ip_forward.map(|text| text.trim() != "0");
     Ok(told)
 }

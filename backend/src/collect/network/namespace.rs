@@ -39,6 +39,8 @@ pub(super) struct Found {
     pub(super) members: BTreeMap<u64, Vec<ProcessKey>>,
     /// Names below `/run/netns`.
     pub(super) names: BTreeMap<u64, String>,
+    /// All that have a name, with the paths that give them one.
+    pub(super) named: BTreeMap<u64, Vec<PathBuf>>,
     /// Processes whose namespace is hidden.
     pub(super) hidden: Vec<ProcessKey>,
 }
@@ -96,6 +98,7 @@ impl Namespaces {
                     continue;
                 }
                 paths.entry(meta.ino()).or_default().push(entry.path());
+                found.named.entry(meta.ino()).or_default().push(entry.path());
                 if i == 0 {
                     // Of two names for one namespace the first counts.
                     let name = || printable(entry.file_name().as_encoded_bytes());

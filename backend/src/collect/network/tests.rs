@@ -241,3 +241,27 @@ fn a_namespace_that_vanishes_before_it_is_read_leaves_the_others_and_no_complain
         after.notices
     );
 }
+
+#[test]
+fn a_namespace_of_the_same_inode_with_nobody_of_before_is_another() {
+    let key = |pid, start_time| ProcessKey { pid, start_time };
+    let mut reader = NetworkReader::new(Root::host());
+    reader.nsids = [((1, 0), 7), ((1, 1), 8), ((7, 0), 1)].into();
+    let mut renewed = |seven: &[ProcessKey], name: &str| {
+        let members = [(1, vec![key(1, 1)]), (7, seven.to_vec()), (8, vec![key(80, 1)])].into();
+        let named = if name.is_empty() { BTreeMap::new() } else { [(7, vec![PathBuf::from(name)])].into() };
+        (reader.renewed(&members, named), reader.nsids.len())
+    };
+    assert_eq!(renewed(&[key(70, 1)], ""), (vec![], 3));
+    assert_eq!(renewed(&[key(70, 1), key(71, 1)], ""), (vec![], 3));
+    assert_eq!(renewed(&[key(71, 1)], ""), (vec![], 3), "one of them stayed");
+    assert_eq!(renewed(&[], ""), (vec![], 3), "a name alone keeps it");
+    assert_eq!(renewed(&[key(71, 9)], ""), (vec![], 3), "nothing was known of who was in it");
+    assert_eq!(renewed(&[key(72, 1)], "/run/netns/lab"), (vec![7], 1), "a name that it did not have");
+    assert_eq!(renewed(&[key(73, 1)], "/run/netns/lab"), (vec![], 1), "the name keeps it");
+    assert_eq!(
+        renewed(&[key(73, 9)], "/run/netns/other"),
+        (vec![7], 1),
+        "the same pid again, under another name"
+    );
+}

@@ -1,16 +1,23 @@
 //! What processes ask of files and how long they wait for block devices: `/proc/PID/io`, `/proc/PID/stat` field 42 and the
-//! I/O priority. Fills `process_io`; read only while somebody looks at I/O.
+//! I/O priority. Fills `process_io`; read only while somebody looks at I/O, and of those that ran.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::process::{IoClass, IoPriority, ProcessIo, ProcessKey};
+use hashbrown::HashMap;
 use rustix::io::Errno;
 
-use super::{STAT_BYTES, Scale};
+use super::{Awake, STAT_BYTES, Scale, Stood, stat};
 use crate::sys::ioprio;
-use crate::sys::procfile::read_once;
+use crate::sys::procfile::{self, read_once};
 use crate::sys::root::Root;
+
+/// Readings after which also a process that sleeps is read again.
+const RECHECK_READINGS: u64 = 30;
+/// Readings after which the descriptor of a process that slept meanwhile is closed.
+const KEPT_READINGS: u64 = 8;
 
 /// One reading; rates are still `None`.
 #[derive(Debug, Default)]
@@ -23,47 +30,110 @@ pub(crate) struct IoReading {
     pub delays_off: bool,
 }
 
-/// Reads these processes.
-pub(crate) fn read(root: &Root, scale: Scale, processes: impl Iterator<Item = ProcessKey>) -> IoReading {
-    let mut buffer = Vec::new();
-    let mut reading = IoReading { delays_off: delays_off(root, &mut buffer), ..IoReading::default() };
-    for key in processes {
-        let file = |name: &str| root.proc_path(format!("{}/{name}", key.pid));
-        if read_once(&file("stat"), &mut buffer, STAT_BYTES).is_err() {
-            continue; // ended meanwhile
+/// Reads again and again.
+#[derive(Debug)]
+pub(crate) struct IoReader {
+    root: Root,
+    scale: Scale,
+    readings: u64,
+    /// As at the last reading; `None` before it.
+    delays_off: Option<bool>,
+    /// `io` of those that run again and again, and when each was read last.
+    kept: HashMap<ProcessKey, (OwnedFd, u64)>,
+    keep_at_most: usize,
+    buffer: Vec<u8>,
+}
+
+impl IoReader {
+    /// A reader that has read nothing yet and keeps at most so many descriptors.
+    pub(crate) fn new(root: Root, scale: Scale, keep_at_most: usize) -> Self {
+        let (kept, buffer) = (HashMap::new(), Vec::new());
+        Self { root, scale, readings: 0, delays_off: None, kept, keep_at_most, buffer }
+    }
+
+    /// Gives back its descriptors.
+    pub(crate) fn release(&mut self) {
+        self.kept = HashMap::new();
+    }
+
+    /// Reads these processes. Who is not among `awake` has not run since `before` was read, and its row stands: it asked for
+    /// nothing. Its priority, which others may set, is read at its turn. `awake`: `None` reads all.
+    pub(crate) fn read(
+        &mut self,
+        processes: impl Iterator<Item = ProcessKey>,
+        before: &Table<ProcessKey, ProcessIo>,
+        awake: Option<&Awake>,
+    ) -> IoReading {
+        self.readings += 1;
+        let delays_off = delays_off(&self.root, &mut self.buffer);
+        // What was unknown is to be read when the kernel begins to count.
+        let awake = awake.filter(|_| self.delays_off == Some(delays_off));
+        self.delays_off = Some(delays_off);
+        let mut reading = IoReading { delays_off, ..IoReading::default() };
+        for key in processes {
+            let turn = (self.readings + u64::from(key.pid)).is_multiple_of(RECHECK_READINGS);
+            let stood = awake.and_then(|awake| awake.get(&key.pid)).copied().flatten();
+            let slept = awake.is_some_and(|awake| !awake.contains_key(&key.pid)) && !turn;
+            match before.get(&key).filter(|_| slept) {
+                Some(row) => {
+                    // Its io was hidden.
+                    reading.hidden += usize::from(row.rchar_bytes.is_none());
+                    reading.rows.insert(key, Arc::clone(row));
+                }
+                None => self.read_one(key, stood, &mut reading),
+            }
         }
-        let Some((start_time, wait_ticks)) = waits(&buffer) else { continue };
-        if start_time != key.start_time {
-            continue; // another process by now
-        }
+        let readings = self.readings;
+        self.kept.retain(|_, (_, at)| *at + KEPT_READINGS > readings);
+        reading
+    }
+
+    /// `stood`: how it was found just now, if it was.
+    fn read_one(&mut self, key: ProcessKey, stood: Option<Stood>, reading: &mut IoReading) {
+        let stood = stood.filter(|stood| stood.start_time == key.start_time);
+        // Who ended meanwhile, or is another process by now, has no row.
+        let Some(Stood { wait_ticks, .. }) = stood.or_else(|| self.stood(key)) else { return };
         let mut row = ProcessIo::default();
         if !reading.delays_off {
-            row.block_wait_nanos = wait_ticks.map(|ticks| scale.nanos(ticks));
+            row.block_wait_nanos = wait_ticks.map(|ticks| self.scale.nanos(ticks));
         }
-        match read_once(&file("io"), &mut buffer, STAT_BYTES) {
-            Ok(()) => count(&buffer, &mut row),
+        match self.read_io(key, stood.is_some()) {
+            Ok(()) => count(&self.buffer, &mut row),
             Err(Errno::ACCESS | Errno::PERM) => reading.hidden += 1,
-            Err(_) => continue,
+            Err(_) => return,
         }
         row.priority = ioprio::of_process(key.pid).and_then(priority);
         reading.rows.insert(key, Arc::new(row));
     }
-    reading
+
+    /// How a process stands; `None` when it has ended, or is another by now.
+    fn stood(&mut self, key: ProcessKey) -> Option<Stood> {
+        read_once(&self.root.proc_path(format!("{}/stat", key.pid)), &mut self.buffer, STAT_BYTES).ok()?;
+        let stat = stat::parse(&self.buffer).filter(|stat| stat.start_time == key.start_time)?;
+        Some(Stood { start_time: stat.start_time, wait_ticks: stat.wait_ticks })
+    }
+
+    /// Fills the buffer with its `io`; `keep`s the descriptor of one that will be read again soon.
+    fn read_io(&mut self, key: ProcessKey, keep: bool) -> Result<(), Errno> {
+        if let Some((fd, at)) = self.kept.get_mut(&key) {
+            *at = self.readings;
+            // It is of that very process: of one that ended it cannot be read.
+            return procfile::reread(fd, &mut self.buffer, STAT_BYTES);
+        }
+        let fd = procfile::open_kept(&self.root.proc_path(format!("{}/io", key.pid)))?;
+        let keeps = keep && self.kept.len() < self.keep_at_most && self.stood(key).is_some();
+        procfile::reread(&fd, &mut self.buffer, STAT_BYTES)?;
+        if keeps {
+            self.kept.insert(key, (fd, self.readings));
+        }
+        Ok(())
+    }
 }
 
 /// Whether `kernel.task_delayacct` is 0. Kernels before 5.14 have no such switch and count.
 fn delays_off(root: &Root, buffer: &mut Vec<u8>) -> bool {
     let path = root.proc_path("sys/kernel/task_delayacct");
     read_once(&path, buffer, 16).is_ok() && buffer.trim_ascii() == b"0"
-}
-
-/// Fields 22 (start, clock ticks after boot) and 42 (`delayacct_blkio_ticks`) of a `stat` line.
-fn waits(line: &[u8]) -> Option<(u64, Option<u64>)> {
-    // The name may hold ')' and spaces: field 3 begins after the last bracket.
-    let close = line.iter().rposition(|b| *b == b')')?;
-    let mut fields = line.get(close + 2..)?.trim_ascii_end().split(|b| *b == b' ');
-    let start_time = fields.nth(22 - 3).and_then(number)?;
-    Some((start_time, fields.nth(42 - 23).and_then(number)))
 }
 
 fn count(text: &[u8], row: &mut ProcessIo) {
@@ -110,16 +180,20 @@ mod tests {
         cancelled_write_bytes: 512\n";
     const KEY: ProcessKey = ProcessKey { pid: 7, start_time: 31337 };
 
+    fn write(dir: &tempfile::TempDir, path: &str, text: impl AsRef<[u8]>) {
+        let path = dir.path().join("proc").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
     fn host(stat: &str, io: &[u8], delays: &str) -> IoReading {
         let dir = tempfile::tempdir().unwrap();
         for (path, text) in
             [("7/stat", stat.as_bytes()), ("7/io", io), ("sys/kernel/task_delayacct", delays.as_bytes())]
         {
-            let path = dir.path().join("proc").join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
+            write(&dir, path, text);
         }
-        read(&Root::at(dir.path()), SCALE, [KEY].into_iter())
+        IoReader::new(Root::at(dir.path()), SCALE, 10).read([KEY].into_iter(), &Table::new(), None)
     }
 
     #[test]
@@ -135,6 +209,29 @@ mod tests {
     }
 
     #[test]
+    fn who_was_found_just_now_is_not_looked_for_again_and_its_descriptor_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| write(&dir, path, text);
+        write("7/stat", STAT);
+        write("7/io", IO);
+        let mut reader = IoReader::new(Root::at(dir.path()), SCALE, 10);
+        reader.read([KEY].into_iter(), &Table::new(), None);
+        let mut read = |start_time, wait_ticks| {
+            let awake = Awake::from([(7, Some(Stood { start_time, wait_ticks: Some(wait_ticks) }))]);
+            let rows = reader.read([KEY].into_iter(), &Table::new(), Some(&awake)).rows;
+            (rows.get(&KEY).and_then(|row| row.block_wait_nanos), reader.kept.len())
+        };
+        assert_eq!(read(31337, 7), (Some(70_000_000), 1), "as it was found");
+        write("7/stat", &STAT.replace("31337", "31338"));
+        assert_eq!(read(31337, 8), (Some(80_000_000), 1), "through its own descriptor");
+        assert_eq!(read(31338, 9), (None, 1), "another process has the pid");
+        for _ in 0..KEPT_READINGS {
+            reader.read([].into_iter(), &Table::new(), Some(&Awake::new()));
+        }
+        assert!(reader.kept.is_empty());
+    }
+
+    #[test]
     fn without_delay_accounting_a_wait_is_unknown_not_zero() {
         let reading = host(STAT, IO.as_bytes(), "0\n");
         assert!(reading.delays_off);
@@ -144,20 +241,54 @@ mod tests {
     #[test]
     fn a_reused_pid_and_broken_lines_tell_nothing() {
         assert!(host(&STAT.replace("31337", "31338"), IO.as_bytes(), "1").rows.is_empty());
-        for len in 0..STAT.len() {
-            let _ = waits(&STAT.as_bytes()[..len]);
-        }
-        assert_eq!(waits(b")("), None);
         let row = *host(STAT, b"rchar: -1\nwchar:\n\xff\nsyscr 3\n: 4\n", "1").rows[&KEY];
         assert_eq!(row.rchar_bytes.or(row.wchar_bytes).or(row.read_syscalls), None);
         assert_eq!(priority((7, 0)), None);
     }
 
     #[test]
+    fn who_sleeps_keeps_its_row_until_its_turn_and_who_ran_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| write(&dir, path, text);
+        let (nobody, seven) = (Awake::new(), Awake::from([(7, None)]));
+        write("7/stat", STAT);
+        write("7/io", IO);
+        write("sys/kernel/task_delayacct", "0");
+        let mut reader = IoReader::new(Root::at(dir.path()), SCALE, 10);
+        let mut rows = reader.read([KEY].into_iter(), &Table::new(), Some(&nobody)).rows;
+        assert_eq!(rows[&KEY].rchar_bytes, Some(11), "of whom nothing is known is read");
+        write("7/io", "rchar: 12\n");
+        let mut again = |rows: &Table<_, _>, awake| reader.read([KEY].into_iter(), rows, awake);
+        let asleep = again(&rows, Some(&nobody)).rows;
+        assert!(Arc::ptr_eq(&asleep[&KEY], &rows[&KEY]));
+        rows = again(&asleep, Some(&seven)).rows;
+        assert_eq!(rows[&KEY].rchar_bytes, Some(12));
+        write("7/io", "rchar: 13\n");
+        assert_eq!(again(&rows, None).rows[&KEY].rchar_bytes, Some(13));
+        write("sys/kernel/task_delayacct", "1");
+        rows = again(&rows, Some(&nobody)).rows;
+        assert_eq!(rows[&KEY].block_wait_nanos, Some(2_500_000_000), "the kernel counts from now on");
+        write("7/io", "rchar: 14\n");
+        let turns = (0..RECHECK_READINGS).filter(|_| {
+            let now = again(&rows, Some(&nobody)).rows;
+            let read = !Arc::ptr_eq(&now[&KEY], &rows[&KEY]);
+            rows = now;
+            read
+        });
+        assert_eq!(turns.count(), 1);
+        assert!(
+            again(&rows, Some(&nobody)).rows.len() == 1
+                && reader.read([].into_iter(), &rows, None).rows.is_empty()
+        );
+    }
+
+    #[test]
     fn our_own_writes_are_counted_to_the_byte() {
         let stat = std::fs::read("/proc/self/stat").unwrap();
-        let key = ProcessKey { pid: std::process::id(), start_time: waits(&stat).unwrap().0 };
-        let wrote = || *read(&Root::host(), SCALE, [key].into_iter()).rows[&key];
+        let key = ProcessKey { pid: std::process::id(), start_time: stat::parse(&stat).unwrap().start_time };
+        let wrote = || {
+            *IoReader::new(Root::host(), SCALE, 10).read([key].into_iter(), &Table::new(), None).rows[&key]
+        };
         let before = wrote();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![1; 100_000]).unwrap();

@@ -22,12 +22,14 @@ pub(super) struct IdentityReader {
     mask_args: bool,
     users: UserNames,
     buffer: Vec<u8>,
+    /// The `cgroup` file of the last process read, when it was read.
+    cgroups: Option<String>,
 }
 
 impl IdentityReader {
     pub(super) fn new(root: Root, scale: Scale, mask_args: bool) -> Self {
         let users = UserNames::new(root.clone());
-        Self { root, scale, mask_args, users, buffer: Vec::with_capacity(8 << 10) }
+        Self { root, scale, mask_args, users, buffer: Vec::with_capacity(8 << 10), cgroups: None }
     }
 
     /// Reads the identity; `before` (the same program's row) lets what cannot change without exec be taken over.
@@ -42,6 +44,7 @@ impl IdentityReader {
             ..Process::default()
         };
         self.read_status(key.pid, &mut row);
+        self.cgroups = None;
         row.cgroup = match before {
             Some(before) if kernel_thread => before.cgroup.clone(),
             // v1 moves who exits to the root of each hierarchy, before its parent has waited for it.
@@ -52,6 +55,11 @@ impl IdentityReader {
         let container = row.cgroup.as_deref().and_then(cgroup_path::parse).map(|c| c.id.clone());
         row.user = row.euid.and_then(|uid| self.users.name(uid, key.pid, container.as_deref()));
         row
+    }
+
+    /// `/proc/PID/cgroup` of the process whose identity was read last; `None` when it stands as it was.
+    pub(super) fn cgroups(&self) -> Option<&str> {
+        self.cgroups.as_deref()
     }
 
     /// Kernel function the process waits in; `None` when it runs or the kernel hides it.
@@ -82,8 +90,8 @@ impl IdentityReader {
 
     fn read_cgroup(&mut self, pid: u32) -> Option<String> {
         read_once(&self.root.proc_path(format!("{pid}/cgroup")), &mut self.buffer, FILE_BYTES).ok()?;
-        let text = String::from_utf8_lossy(&self.buffer);
-        cgroup_path::deepest(&text).map(str::to_owned)
+        let text = self.cgroups.insert(String::from_utf8_lossy(&self.buffer).into_owned());
+        cgroup_path::deepest(text).map(str::to_owned)
     }
 
     fn read_cmdline(&mut self, pid: u32) -> Option<String> {

@@ -1,26 +1,35 @@
 //! Processes, from `/proc/PID`. Fills `process` and `process_stat`.
 //!
-//! Every tick: `schedstat` of each single-threaded process through a kept descriptor, the cheapest file that tells
-//! whether it ran at all; `stat` and `io` of those that did, and of all with several threads. All rarer facts when a
-//! process appears, executes another program, or its turn for a re-check comes.
+//! Every tick: the CPU time of each control group, and where it moved, `schedstat` of each single-threaded process
+//! through a kept descriptor, the cheapest file that tells whether it ran at all; `stat` and `io` of those that did, and of
+//! all with several threads. All rarer facts when a process appears, executes another program, or its turn for a
+//! re-check comes.
 
 pub(crate) mod account;
+mod birth;
+pub(crate) mod delay;
 pub(crate) mod detail;
+mod fact;
+pub(crate) mod file_holder;
 mod identity;
 mod io;
+pub(crate) mod map;
+mod map_line;
 pub(crate) mod open_file;
+mod quiet;
 mod sleeper;
 mod stat;
 pub(crate) mod thread;
 mod user;
 pub(crate) mod waiter;
 
-use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use birth::{Births, Born};
 use glasshull_shared::delta::Table;
 use glasshull_shared::domain::process::{Process, ProcessKey, ProcessStat, ProcessState};
+use hashbrown::{HashMap, HashSet};
 use rustix::io::Errno;
 use sleeper::Sleeper;
 
@@ -30,6 +39,10 @@ use stat::Stat;
 
 /// Ticks after which a process's rarer facts are read again though nothing hinted at a change.
 const RECHECK_TICKS: u64 = 60;
+/// Nanoseconds between two lists of `/proc` while it is known who began.
+const LIST_NANOS: u64 = 4_500_000_000;
+/// Ticks after which a process is looked at itself though its control group used no CPU time: it may have been moved.
+const STRAY_TICKS: u64 = 10;
 /// Ticks a process counts as active after it used CPU or did I/O; active ones have `io` read each tick.
 const ACTIVE_TICKS: u64 = 8;
 /// No `/proc/PID/stat` is longer.
@@ -53,6 +66,18 @@ impl Scale {
     }
 }
 
+/// By pid, how those stood who ran; `None` of one that could not be read.
+pub(crate) type Awake = HashMap<u32, Option<Stood>>;
+
+/// What a reading found of a process for who reads more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stood {
+    /// As in its key.
+    start_time: u64,
+    /// Clock ticks it waited for block devices.
+    wait_ticks: Option<u64>,
+}
+
 /// One reading of all processes; rates are still `None`.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessReading {
@@ -66,6 +91,8 @@ pub(crate) struct ProcessReading {
     pub hidden_io: usize,
     /// Processes that are there but could not be read (out of descriptors or memory): their rows are old.
     pub failed: usize,
+    /// Those that ran since the last reading, may have, or are new.
+    pub ran: Awake,
     /// Whether any process came, went, or changed its identity since the last reading.
     pub changed: bool,
 }
@@ -85,6 +112,10 @@ struct Tracked {
     io_hidden: bool,
     /// Ran since its last re-check: only then can its own doing have changed anything.
     ran: bool,
+    /// The control group its CPU time is charged to.
+    group: Option<Arc<quiet::Group>>,
+    /// Ran though that group used nothing: it is in another one now.
+    stray: bool,
     seen: u64,
     row: Arc<ProcessStat>,
 }
@@ -95,8 +126,15 @@ pub(crate) struct ProcessReader {
     scale: Scale,
     identity: identity::IdentityReader,
     tracked: HashMap<u32, Tracked>,
+    groups: quiet::Groups,
+    births: Births,
+    /// When `/proc` was listed last, monotonic; `None` when somebody may be missing since.
+    listed_at: Option<u64>,
+    /// Whether the kernel counts what processes ran.
+    counts: bool,
     executed: Vec<u32>,
     tick: u64,
+    /// Descriptors of processes; those of groups come on top.
     kept: usize,
     keep_at_most: usize,
     buffer: Vec<u8>,
@@ -111,6 +149,10 @@ impl ProcessReader {
     pub(crate) fn new(root: Root, scale: Scale, mask_args: bool, keep_at_most: usize) -> Self {
         Self {
             identity: identity::IdentityReader::new(root.clone(), scale, mask_args),
+            groups: quiet::Groups::new(&root),
+            births: Births::new(root.clone()),
+            listed_at: None,
+            counts: sleeper::counts(&root),
             root,
             scale,
             tracked: HashMap::new(),
@@ -142,35 +184,82 @@ impl ProcessReader {
     pub(crate) fn read(&mut self, now: u64) -> Result<ProcessReading, Errno> {
         self.tick += 1;
         let mut reading = ProcessReading::default();
+        let pids = self.pids(now)?;
         let executed: HashSet<u32> = std::mem::take(&mut self.executed).into_iter().collect();
-        for pid in procfile::list_numbers(&self.root.host_path("/proc"))? {
+        // Before all else: a run after this look is seen at the next one.
+        self.groups.look(self.keep_at_most.saturating_sub(self.kept), None);
+        for pid in pids {
             let executed = executed.contains(&pid);
             if executed || !self.slept(pid, &mut reading) {
+                reading.ran.insert(pid, None);
                 self.read_one(pid, now, executed, &mut reading);
             }
         }
         self.forget_gone(&mut reading);
+        if reading.failed > 0 {
+            // Who began and could not be read is not known of yet.
+            self.listed_at = None;
+        }
         reading.process = self.process.clone();
         reading.stat = self.stat.clone();
         Ok(reading)
     }
 
+    /// Everybody who may be there: who was and who began since, or all that `/proc` lists.
+    fn pids(&mut self, now: u64) -> Result<Vec<u32>, Errno> {
+        // Taken before anything fails: without a list the next reading lists.
+        let listed_at = self.listed_at.take();
+        let born = match self.births.since() {
+            Born::These(pids) => Some(pids),
+            Born::Unknown => None,
+        };
+        let is_fresh = listed_at.is_some_and(|at| now.saturating_sub(at) < LIST_NANOS);
+        if let Some(born) = born.as_ref().filter(|_| is_fresh) {
+            let mut pids: Vec<u32> = self.tracked.keys().copied().collect();
+            for pid in born {
+                // One that is known by this pid may be another now.
+                if self.tracked.contains_key(pid) { self.executed.push(*pid) } else { pids.push(*pid) }
+            }
+            self.listed_at = listed_at;
+            return Ok(pids);
+        }
+        let pids = procfile::list_numbers(&self.root.host_path("/proc"))?;
+        self.listed_at = Some(now);
+        // After a failure, as at first, nothing can be held against who tells.
+        if let Some(born) = born.filter(|_| listed_at.is_some()) {
+            let told = |pid: &u32| self.tracked.contains_key(pid) || born.contains(pid);
+            pids.iter().filter(|pid| !told(pid)).for_each(|pid| self.births.overlooked(*pid));
+        }
+        Ok(pids)
+    }
+
     /// Whether a process has not run since the last tick, so that its row stands as it is.
     fn slept(&mut self, pid: u32, reading: &mut ProcessReading) -> bool {
         let turn = self.turn(pid);
+        let stray_turn = (self.tick + u64::from(pid)).is_multiple_of(STRAY_TICKS);
         let Some(tracked) = self.tracked.get_mut(&pid) else { return false };
         let quiet = matches!(
             tracked.row.state,
             ProcessState::S | ProcessState::I | ProcessState::T | ProcessState::Traced | ProcessState::Z
         );
+        let group_slept =
+            tracked.row.threads == 1 && tracked.group.as_ref().is_some_and(|group| group.slept());
+        // Who has ended goes without running.
+        let goes = tracked.row.state == ProcessState::Z;
+        if group_slept && quiet && !goes && !turn && !stray_turn && !tracked.sleeper.is_new() {
+            tracked.seen = self.tick;
+            reading.hidden_io += usize::from(tracked.io_hidden);
+            return true;
+        }
         // The order matters: a run after this look is seen at the next one, whatever `stat` says in between.
         if tracked.row.threads == 1 && tracked.sleeper.is_new() && self.kept < self.keep_at_most {
             let path = self.root.proc_path(format!("{pid}/schedstat"));
-            self.kept += usize::from(tracked.sleeper.watch(&path, &mut self.small));
+            self.kept += usize::from(tracked.sleeper.watch(&path, self.counts, &mut self.small));
             return false;
         }
         if tracked.row.threads != 1 || !tracked.sleeper.slept(&mut self.small) {
             tracked.ran = true;
+            tracked.stray = group_slept && tracked.sleeper.is_watching();
             return false;
         }
         if !quiet || turn {
@@ -256,10 +345,14 @@ impl ProcessReader {
         };
         let new = tracked.seen == 0;
         let turn = self.turn(pid) && std::mem::take(&mut tracked.ran);
-        if new || executed || tracked.ppid != stat.ppid || *tracked.comm != *stat.comm || turn {
+        let stray = std::mem::take(&mut tracked.stray);
+        if new || executed || tracked.ppid != stat.ppid || *tracked.comm != *stat.comm || turn || stray {
             let before = self.process.get(&key);
             let partial = !new && !executed && *tracked.comm == *stat.comm;
             let row = self.identity.read(key, stat, before.map(Arc::as_ref).filter(|_| partial));
+            if let Some(text) = self.identity.cgroups() {
+                self.groups.put(&mut tracked.group, self.groups.path(text));
+            }
             if before.is_none_or(|b| **b != row) {
                 self.process.insert(key, Arc::new(row));
                 reading.changed = true;
@@ -268,6 +361,8 @@ impl ProcessReader {
             tracked.ppid = stat.ppid;
         }
         tracked.seen = self.tick;
+        let stood = Stood { start_time: stat.start_time, wait_ticks: stat.wait_ticks };
+        reading.ran.insert(pid, Some(stood));
         self.update_stat(&mut tracked, stat, new, now, reading);
         tracked
     }
@@ -329,6 +424,8 @@ impl ProcessReader {
             io_at: now,
             io_hidden: false,
             ran: true,
+            group: None,
+            stray: false,
             seen: 0,
             row: Arc::default(),
         }

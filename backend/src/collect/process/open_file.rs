@@ -5,8 +5,6 @@
 //! not to ask a server, and still made where a server that is dead hangs nobody else ([`patience`]); so is the reading of `maps`,
 //! which waits while a page of the process does not come.
 
-mod fact;
-
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -19,12 +17,12 @@ use rustix::fs::readlink;
 use rustix::io::Errno;
 
 use super::detail::why_refused;
+use super::fact::{Facts, Seen, flag_names, kind_by_mode, kind_by_name, mode, see};
 use crate::sys::clock;
 use crate::sys::patience::{self, Outcome};
 use crate::sys::procfile::{list_numbers, read_once, read_whole};
 use crate::sys::root::Root;
 use crate::sys::text::cut;
-use fact::{Facts, Seen, flag_names, kind_by_mode, kind_by_name, mode, see};
 
 /// Descriptors listed.
 const DESCRIPTORS_AT_MOST: usize = 10_000;

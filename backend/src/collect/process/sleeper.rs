@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::sys::procfile;
+use crate::sys::root::Root;
 
 /// No `schedstat` is longer.
 const SCHEDSTAT_BYTES: usize = 128;
@@ -32,13 +33,12 @@ impl Sleeper {
         matches!(self, Self::Watching(..))
     }
 
-    /// Begins to watch; true when a descriptor is kept from now on.
-    pub(super) fn watch(&mut self, path: &Path, buffer: &mut Vec<u8>) -> bool {
+    /// Begins to watch; true when a descriptor is kept from now on. `counts`: whether zeroes are those of one that did not run yet.
+    pub(super) fn watch(&mut self, path: &Path, counts: bool, buffer: &mut Vec<u8>) -> bool {
         let opened = procfile::open_kept(path);
         let opened = opened.and_then(|fd| procfile::reread(&fd, buffer, SCHEDSTAT_BYTES).map(|()| fd));
         *self = match opened {
-            // Kernels without the counters print zeroes for everybody.
-            Ok(fd) if buffer.first().is_some_and(|b| *b != b'0') => Self::Watching(fd, buffer.clone()),
+            Ok(fd) if counts || tells(buffer) => Self::Watching(fd, buffer.clone()),
             Ok(_) | Err(_) => Self::Unknown,
         };
         self.is_watching()
@@ -58,6 +58,18 @@ impl Sleeper {
     }
 }
 
+/// Whether the kernel counts what processes ran: it counted ours.
+pub(super) fn counts(root: &Root) -> bool {
+    let mut buffer = Vec::new();
+    let read = procfile::read_once(&root.proc_path("self/schedstat"), &mut buffer, SCHEDSTAT_BYTES);
+    read.is_ok() && tells(&buffer)
+}
+
+/// Kernels without the counters print zeroes for everybody.
+fn tells(schedstat: &[u8]) -> bool {
+    schedstat.first().is_some_and(|b| *b != b'0')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,14 +79,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("schedstat");
         let mut buffer = Vec::new();
-        let mut watch = |text: &str| {
+        let mut watch = |text: &str, counts| {
             std::fs::write(&file, text).unwrap();
             let mut sleeper = Sleeper::New;
-            sleeper.watch(&file, &mut buffer);
+            sleeper.watch(&file, counts, &mut buffer);
             sleeper
         };
-        assert!(!watch("0 0 0\n").is_watching());
-        let mut sleeper = watch("77 5 3\n");
+        assert!(!watch("0 0 0\n", false).is_watching());
+        assert!(watch("0 0 0\n", true).is_watching(), "it did not run yet");
+        assert!(counts(&Root::host()), "the tests ran");
+        assert!(!counts(&Root::at(dir.path())), "nothing to go by");
+        let mut sleeper = watch("77 5 3\n", false);
         let mut buffer = Vec::new();
         assert!(sleeper.slept(&mut buffer));
         std::fs::write(&file, "78 5 4\n").unwrap();

@@ -31,6 +31,8 @@ pub(super) struct Stat<'a> {
     pub(super) virtual_bytes: u64,
     /// (24) pages; the kernel may print a negative number for a moment, which counts as 0.
     pub(super) rss_pages: u64,
+    /// (42) clock ticks its threads waited for block devices; `None` where there is no such field.
+    pub(super) wait_ticks: Option<u64>,
 }
 
 /// Parses a `stat` line; `None` when it is cut short or no such line.
@@ -57,6 +59,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Stat<'_>> {
     let (priority, nice, threads) = (next()?, next()?, next()?);
     let _itrealvalue = next()?;
     let (start_time, virtual_bytes, rss_pages) = (next()?, next()?, next()?);
+    let wait_ticks = fields.nth(42 - 25).and_then(number);
     Some(Stat {
         comm,
         state,
@@ -71,6 +74,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Stat<'_>> {
         start_time: as_u64(start_time),
         virtual_bytes: as_u64(virtual_bytes),
         rss_pages: as_u64(rss_pages),
+        wait_ticks: wait_ticks.map(as_u64),
     })
 }
 
@@ -114,7 +118,7 @@ fn as_u64(n: i64) -> u64 {
 mod tests {
     use super::*;
 
-    const LINE: &[u8] = b"4242 (a) R (b) S 17 4242 4242 34816 4250 4194304 210 0 3 0 25 13 0 0 20 -5 6 0 31337 1703936 301 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+    const LINE: &[u8] = b"4242 (a) R (b) S 17 4242 4242 34816 4250 4194304 210 0 3 0 25 13 0 0 20 -5 6 0 31337 1703936 301 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 250 0 0 0 0 0 0 0 0 0 0\n";
 
     #[test]
     fn the_last_bracket_ends_the_name() {
@@ -126,6 +130,7 @@ mod tests {
             (stat.threads, stat.start_time, stat.virtual_bytes, stat.rss_pages),
             (6, 31337, 1_703_936, 301)
         );
+        assert_eq!(stat.wait_ticks, Some(250));
     }
 
     #[test]

@@ -90,3 +90,83 @@ fn this_host_shows_this_process() {
     assert_eq!(own.uid, Some(rustix::process::getuid().as_raw()));
     assert!(own.cmdline.is_some());
 }
+
+#[test]
+fn a_group_that_used_nothing_is_not_looked_into_but_who_left_it_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("proc/self/mountinfo", "31 1 0:27 / /cg rw - cgroup2 cgroup2 rw\n");
+    write("cg/a/cpu.stat", "usage_usec 5\n");
+    for pid in 40..44 {
+        put(dir.path(), pid, "one", 5, 0);
+        write(&format!("proc/{pid}/cgroup"), "0::/a\n");
+        write(&format!("proc/{pid}/schedstat"), "77 5 3\n");
+    }
+    let mut reader = ProcessReader::new(Root::at(dir.path()), SCALE, false, 100);
+    for tick in 0..3 {
+        reader.read(tick).unwrap();
+    }
+    let key = ProcessKey { pid: 40, start_time: 5 };
+    let run = |utime: u64| {
+        put(dir.path(), 40, "one", 5, utime);
+        write("proc/40/cgroup", "0::/b\n");
+        write("proc/40/schedstat", &format!("{utime} 5 4\n"));
+    };
+    run(1);
+    write("cg/a/cpu.stat", "usage_usec 6\n");
+    write("proc/40/cgroup", "0::/a\n");
+    assert_eq!(reader.read(3).unwrap().stat[&key].cpu_nanos, 10_000_000, "its group used time: seen at once");
+    reader.read(4).unwrap();
+
+    run(2);
+    let mut waited = 0;
+    while reader.read(5 + waited).unwrap().stat[&key].cpu_nanos != 20_000_000 {
+        waited += 1;
+        assert!(waited < STRAY_TICKS, "never looked at");
+    }
+    assert!(waited > 0, "looked at though its group used nothing: the test shows nothing");
+    let moved = reader.read(20).unwrap();
+    assert_eq!(moved.process[&key].cgroup.as_deref(), Some("/b"));
+    run(3);
+    assert_eq!(reader.read(21).unwrap().stat[&key].cpu_nanos, 30_000_000, "no longer bound to the old group");
+}
+
+/// Whether this process is there, and in which state.
+fn state_of(reading: &ProcessReading, pid: u32) -> Option<ProcessState> {
+    reading.stat.iter().find(|(key, _)| key.pid == pid).map(|(_, row)| row.state)
+}
+
+#[test]
+fn who_begins_and_ends_is_seen_without_a_list() {
+    let scale = Scale { boot_at: 0, ticks_per_sec: 100, page_bytes: 4096 };
+    let mut reader = ProcessReader::new(Root::host(), scale, false, 1000);
+    // Others begin all the time, and pids may begin anew: then it is listed, and the test begins anew.
+    let seen = (1..20).any(|round: u64| {
+        let at = |n| round * 100_000_000_000 + n;
+        reader.read(at(0)).unwrap();
+        let listed_at = reader.listed_at;
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let began = reader.read(at(1)).unwrap();
+        child.kill().unwrap();
+        let is_zombie = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
+            stat.is_ok_and(|stat| stat.contains(") Z "))
+        };
+        while !is_zombie() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let ended = reader.read(at(2)).unwrap();
+        child.wait().unwrap();
+        let gone = reader.read(at(3)).unwrap();
+        assert!(state_of(&began, child.id()).is_some());
+        assert_eq!(state_of(&ended, child.id()), Some(ProcessState::Z));
+        assert_eq!(state_of(&gone, child.id()), None);
+        reader.listed_at == listed_at
+    });
+    assert!(seen, "it was listed each time");
+    assert!(reader.read(99 * 100_000_000_000).is_ok_and(|_| reader.listed_at == Some(99 * 100_000_000_000)));
+}

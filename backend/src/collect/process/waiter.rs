@@ -1,72 +1,133 @@
-//! Looks several times a second at who is in state D, on a thread of its own while somebody watches. Fills `waiter`.
+//! Looks several times a second at who is in state D, on a thread of its own while somebody watches. Told to `model::waiter`, which
+//! makes the rows of `waiter` of it.
+//!
+//! Of each process `schedstat` is read through a kept descriptor, a third of the cost of `stat`: who did not run since the look
+//! before is in the state it was in, in the very same wait. (Who was woken, and has not got a CPU yet, still counts as waiting.) Of
+//! control groups that used no CPU time nobody ran ([`super::quiet`]), and who began is known without a list of `/proc`
+//! ([`super::birth`]). Who slept for two seconds is looked at every other time. A process counts by its main thread.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glasshull_shared::delta::Table;
-use glasshull_shared::domain::process::{ABSENT, LOOKS_PER_SEC, Process, ProcessKey, STRIP_SECS, Waiter};
+use glasshull_shared::domain::process::{LOOKS_PER_SEC, ProcessKey, STRIP_SECS};
+use glasshull_shared::unit::printable_bytes;
+use rustix::io::Errno;
 
-use super::STAT_BYTES;
+use super::birth::{Births, Born};
+use super::quiet::{Group, Groups};
+use super::sleeper::{self, Sleeper};
+use super::{STAT_BYTES, is_gone};
 use crate::sys::clock::now_nanos;
 use crate::sys::procfile::{list_numbers, read_once};
 use crate::sys::root::Root;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(1000 / LOOKS_PER_SEC as u64);
-/// Processes followed at most: those that waited last.
-const FOLLOWED_AT_MOST: usize = 500;
-/// Functions named of one process.
-const CHANNELS_AT_MOST: usize = 5;
+/// Looks after which a process of a quiet group is looked at itself: it may have been moved to another.
+const STRAY_LOOKS: u64 = 50;
+/// Looks of sleep after which every other look passes over.
+const REST_LOOKS: u32 = 10;
+/// Looks between two lists of `/proc` while it is known who began, and while it is not.
+const LIST_LOOKS: u64 = 25;
+const BLIND_LOOKS: u64 = 2;
+/// Longest list of groups that is read.
+const CGROUP_BYTES: usize = 16 << 10;
 /// Bytes of a stack that are read, and frames that are kept.
 const STACK_BYTES: usize = 4096;
 const FRAMES_AT_MOST: usize = 24;
-const NANOS: u64 = 1_000_000_000;
+
+/// Looks that are kept until somebody takes them: those of a whole strip.
+const UNTAKEN_AT_MOST: usize = STRIP_SECS * LOOKS_PER_SEC as usize;
+/// Looks after the first at which the control group is read again: who begins is often moved before it executes its program.
+const SETTLED_LOOKS: u8 = 5;
+/// Without a look for so long the thread is stuck: in the kernel, at a process that is stuck there itself.
+const STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// The thread; it ends soon after this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    seen: Arc<Mutex<Seen>>,
+    told: Arc<Mutex<Told>>,
     stop: Arc<AtomicBool>,
-    /// Of those that are gone from the table of processes.
-    containers: BTreeMap<ProcessKey, Option<String>>,
+}
+
+/// What the thread has told and nobody has taken yet.
+#[derive(Debug)]
+struct Told {
+    looks: Vec<Look>,
+    /// When the last one ended.
+    at: Instant,
+}
+
+/// What one look found.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Nanoseconds since the epoch.
+    pub(crate) at: u64,
+    /// Who waits.
+    pub(crate) waiting: Vec<Arc<Found>>,
+    /// Of those that an earlier look found waiting, who is still there; in order.
+    pub(crate) there: Vec<ProcessKey>,
+    /// What could not be read, for a person: who was there before may still be.
+    pub(crate) failed: Option<String>,
+}
+
+/// A process in D.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Which.
+    pub(crate) key: ProcessKey,
+    /// Command name, printable.
+    pub(crate) comm: String,
+    /// The kernel's function it waits in; `None` when hidden. Source: `/proc/PID/wchan`.
+    pub(crate) channel: Option<String>,
+    /// Functions it was called by, innermost first; empty when hidden. Source: `/proc/PID/stack`.
+    pub(crate) stack: Vec<String>,
 }
 
 impl Watch {
-    /// Starts to look.
+    /// Starts to look, with at most so many descriptors kept.
     ///
     /// # Errors
     /// When no thread can be made.
-    pub(crate) fn start(root: Root) -> std::io::Result<Self> {
-        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
-        let (theirs, ends) = (Arc::clone(&seen), Arc::clone(&stop));
+    pub(crate) fn start(root: Root, keep_at_most: usize) -> std::io::Result<Self> {
+        let told = Arc::new(Mutex::new(Told { looks: Vec::new(), at: Instant::now() }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ours, ends) = (Arc::clone(&told), Arc::clone(&stop));
         let work = move || {
-            let mut buffer = Vec::new();
+            let mut looker = Looker::new(root, keep_at_most);
             while !ends.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                let look = look(&root, &mut buffer);
-                theirs.lock().unwrap_or_else(PoisonError::into_inner).take(now_nanos() / NANOS, look);
+                let look = looker.look();
+                let mut told = ours.lock().unwrap_or_else(PoisonError::into_inner);
+                told.at = Instant::now();
+                if told.looks.len() == UNTAKEN_AT_MOST {
+                    told.looks.remove(0);
+                }
+                told.looks.push(look);
+                drop(told);
                 // Late looks are left out, not made up for.
                 std::thread::sleep(EVERY.saturating_sub(began.elapsed()).max(EVERY / 4));
             }
         };
         std::thread::Builder::new().name("waiters".into()).spawn(work)?;
-        Ok(Self { seen, stop, containers: BTreeMap::new() })
+        Ok(Self { told, stop })
     }
 
-    /// The strips up to now; `processes` tell of containers, and are asked again after a process has ended.
-    pub(crate) fn rows(&mut self, processes: &Table<ProcessKey, Process>) -> Table<ProcessKey, Waiter> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.containers.retain(|key, _| seen.strips.contains_key(key));
-        let row = |(key, strip): (&ProcessKey, &Strip)| {
-            if let Some(process) = processes.get(key) {
-                self.containers.insert(*key, process.container.clone());
-            }
-            let container = self.containers.get(key).cloned().flatten();
-            (*key, Arc::new(Waiter { container, ..strip.row(seen.now) }))
-        };
-        seen.strips.iter().map(row).collect()
+    /// The looks since the last call.
+    ///
+    /// # Errors
+    /// When there was none for long, for a person: the thread is stuck or has failed.
+    pub(crate) fn take(&self) -> Result<Vec<Look>, String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = told.at.elapsed();
+        if silent > STUCK_AFTER {
+            return Err(format!(
+                "who waits is not seen: the thread that looks is stuck since {} s",
+                silent.as_secs()
+            ));
+        }
+        Ok(std::mem::take(&mut told.looks))
     }
 }
 
@@ -76,45 +137,259 @@ impl Drop for Watch {
     }
 }
 
-/// What one look found.
-#[derive(Debug, Default)]
-struct Look {
-    there: BTreeSet<ProcessKey>,
-    waiting: Vec<Found>,
-}
-
-/// A process in D.
+/// What is kept of one process between looks.
 #[derive(Debug)]
-struct Found {
-    key: ProcessKey,
-    comm: String,
-    channel: Option<String>,
-    stack: Vec<String>,
+struct Kept {
+    pid: u32,
+    start_time: u64,
+    state: u8,
+    /// Whether it is looked at in any case: it may be another process.
+    due: bool,
+    /// Looks since the first, up to [`SETTLED_LOOKS`].
+    age: u8,
+    /// Looks in a row that found it asleep.
+    rested: u32,
+    sleeper: Sleeper,
+    /// Where its CPU time is accounted for; `None` where that cannot tell that it slept.
+    group: Option<Arc<Group>>,
+    /// Its wait, or its last one.
+    found: Option<Arc<Found>>,
 }
 
-fn look(root: &Root, buffer: &mut Vec<u8>) -> Look {
-    let mut look = Look::default();
-    // Without a list nobody is there: what was seen before stays.
-    for pid in list_numbers(&root.proc_path("")).unwrap_or_default() {
-        if read_once(&root.proc_path(format!("{pid}/stat")), buffer, STAT_BYTES).is_err() {
-            continue; // ended meanwhile
-        }
-        let Some((comm, state, start_time)) = parts(buffer) else { continue };
-        let key = ProcessKey { pid, start_time };
-        look.there.insert(key);
-        if state == b'D' {
-            let comm = glasshull_shared::unit::printable_bytes(comm);
-            let mut text = |name: &str| {
-                let path = root.proc_path(format!("{pid}/{name}"));
-                read_once(&path, buffer, STACK_BYTES).ok()?;
-                Some(String::from_utf8_lossy(buffer).into_owned())
-            };
-            let channel = text("wchan").filter(|name| !name.is_empty() && name != "0");
-            let stack = text("stack").map(|text| frames(&text)).unwrap_or_default();
-            look.waiting.push(Found { key, comm, channel, stack });
+impl Kept {
+    /// One that is there already.
+    fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            start_time: 0,
+            state: b'R',
+            due: true,
+            age: SETTLED_LOOKS,
+            rested: 0,
+            sleeper: Sleeper::New,
+            group: None,
+            found: None,
         }
     }
-    look
+
+    fn key(&self) -> ProcessKey {
+        ProcessKey { pid: self.pid, start_time: self.start_time }
+    }
+}
+
+/// How a process stands.
+enum Now {
+    /// It did not run since the look before.
+    Same,
+    /// It may have.
+    Read,
+    Ended,
+}
+
+/// Looks again and again.
+#[derive(Debug)]
+struct Looker {
+    root: Root,
+    /// By pid.
+    kept: Vec<Kept>,
+    births: Births,
+    /// The look of the last list, and whether another is due.
+    listed: u64,
+    blind: bool,
+    groups: Groups,
+    /// Whether the kernel counts what processes ran.
+    counts: bool,
+    /// Descriptors of processes, and of groups, that are open.
+    open: usize,
+    of_groups: usize,
+    keep_at_most: usize,
+    looks: u64,
+    failed: Option<String>,
+    buffer: Vec<u8>,
+}
+
+impl Looker {
+    fn new(root: Root, keep_at_most: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            births: Births::new(root.clone()),
+            listed: 0,
+            blind: true,
+            groups: Groups::new(&root),
+            counts: sleeper::counts(&root),
+            root,
+            open: 0,
+            of_groups: 0,
+            keep_at_most,
+            looks: 0,
+            failed: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sees to it that everybody who is there is kept.
+    fn find(&mut self) {
+        match self.births.since() {
+            Born::These(pids) => pids.into_iter().for_each(|pid| self.begin(pid)),
+            Born::Unknown => self.blind = true,
+        }
+        let since = self.looks - self.listed;
+        if self.listed == 0 || since >= LIST_LOOKS || self.blind && since >= BLIND_LOOKS {
+            match list_numbers(&self.root.proc_path("")) {
+                Ok(pids) => self.list(pids),
+                // Who was there is looked at all the same.
+                Err(error) => self.failed = Some(format!("listing /proc: {error}")),
+            }
+        }
+    }
+
+    /// One that began: looked at even where one of the same pid is known.
+    fn begin(&mut self, pid: u32) {
+        match self.kept.binary_search_by_key(&pid, |kept| kept.pid) {
+            Ok(at) => self.kept[at].due = true,
+            Err(at) => self.kept.insert(at, Kept { age: 0, ..Kept::new(pid) }),
+        }
+    }
+
+    fn list(&mut self, mut pids: Vec<u32>) {
+        pids.sort_unstable();
+        let births = (!self.blind).then_some(&mut self.births);
+        let mut known = std::mem::take(&mut self.kept).into_iter().peekable();
+        let mut new = Vec::new();
+        let keep = |pid: u32| {
+            while known.next_if(|kept| kept.pid < pid).is_some() {}
+            known.next_if(|kept| kept.pid == pid).unwrap_or_else(|| {
+                new.push(pid);
+                Kept::new(pid)
+            })
+        };
+        self.kept = pids.into_iter().map(keep).collect();
+        if let Some(births) = births {
+            new.into_iter().for_each(|pid| births.overlooked(pid));
+        }
+        (self.listed, self.blind) = (self.looks, false);
+    }
+
+    fn look(&mut self) -> Look {
+        self.looks += 1;
+        let spare = self.keep_at_most.saturating_sub(self.open);
+        self.of_groups = self.groups.look(spare, self.passes_over().then_some(REST_LOOKS));
+        self.find();
+        let (mut waiting, mut there) = (Vec::new(), Vec::new());
+        let mut all = std::mem::take(&mut self.kept);
+        all.retain_mut(|kept| {
+            let now = self.state(kept);
+            if matches!(now, Now::Ended) {
+                return false;
+            }
+            if kept.state == b'D' {
+                // Who did not run is in the same wait.
+                if matches!(now, Now::Read) || kept.found.is_none() {
+                    kept.found = self.found(kept.key()).map(Arc::new).or(kept.found.take());
+                }
+                waiting.extend(kept.found.clone());
+            }
+            if kept.found.is_some() {
+                there.push(kept.key());
+            }
+            true
+        });
+        self.open = all.iter().filter(|kept| kept.sleeper.is_watching()).count();
+        self.kept = all;
+        Look { at: now_nanos(), waiting, there, failed: self.failed.take() }
+    }
+
+    /// Whether this look passes over who slept for long: groups and processes alike, so that the next one sees both.
+    fn passes_over(&self) -> bool {
+        self.looks % 2 == 1
+    }
+
+    /// Brings start and state up to now.
+    fn state(&mut self, kept: &mut Kept) -> Now {
+        let turn = (self.looks + u64::from(kept.pid)).is_multiple_of(STRAY_LOOKS);
+        // Who has ended goes without running.
+        let group_slept = kept.state != b'Z' && kept.group.as_ref().is_some_and(|group| group.slept());
+        if kept.age < SETTLED_LOOKS {
+            kept.age += 1;
+            if kept.age == SETTLED_LOOKS {
+                self.regroup(kept.pid, &mut kept.group);
+            }
+        }
+        // The descriptor is of that very process: of one that ended it cannot be read.
+        if !kept.due && kept.state != b'R' {
+            let rests = kept.rested > REST_LOOKS && !matches!(kept.state, b'D' | b'Z') && self.passes_over();
+            if (rests || group_slept) && !turn || kept.sleeper.slept(&mut self.buffer) {
+                kept.rested = kept.rested.saturating_add(1);
+                return Now::Same;
+            }
+        }
+        kept.rested = 0;
+        // Before its state is read: who runs in between is looked at again.
+        if kept.sleeper.is_new() {
+            kept.sleeper = self.watch(kept.pid);
+        }
+        let (start_time, state) = match self.read(kept.pid) {
+            Ok(Some(read)) => read,
+            Err(error) if !is_gone(error) => {
+                // Out of descriptors or memory: it is there, in the state it was in.
+                self.failed = Some(format!("process {}: {error}", kept.pid));
+                return Now::Same;
+            }
+            Ok(None) | Err(_) => return Now::Ended,
+        };
+        let another = kept.start_time != start_time;
+        // It ran, its group did not: it is in another one.
+        if another || group_slept {
+            self.regroup(kept.pid, &mut kept.group);
+        }
+        if another && kept.start_time > 0 {
+            (kept.sleeper, kept.found, kept.age) = (Sleeper::New, None, 0);
+        }
+        (kept.start_time, kept.state, kept.due) = (start_time, state, false);
+        Now::Read
+    }
+
+    fn regroup(&mut self, pid: u32, group: &mut Option<Arc<Group>>) {
+        let path = self.root.proc_path(format!("{pid}/cgroup"));
+        let read = read_once(&path, &mut self.buffer, CGROUP_BYTES);
+        let text = std::str::from_utf8(&self.buffer).ok().filter(|_| read.is_ok());
+        self.groups.put(group, text.and_then(|text| self.groups.path(text)));
+    }
+
+    fn watch(&mut self, pid: u32) -> Sleeper {
+        let mut sleeper = Sleeper::New;
+        if self.open + self.of_groups < self.keep_at_most {
+            let path = self.root.proc_path(format!("{pid}/schedstat"));
+            self.open += usize::from(sleeper.watch(&path, self.counts, &mut self.buffer));
+        }
+        sleeper
+    }
+
+    /// Start and state; `None` when that is no `stat` line.
+    fn read(&mut self, pid: u32) -> Result<Option<(u64, u8)>, Errno> {
+        read_once(&self.root.proc_path(format!("{pid}/stat")), &mut self.buffer, STAT_BYTES)?;
+        Ok(parts(&self.buffer).map(|(_, state, start_time)| (start_time, state)))
+    }
+
+    /// What a process waits in; `None` when it is another by now.
+    fn found(&mut self, key: ProcessKey) -> Option<Found> {
+        let (root, buffer) = (&self.root, &mut self.buffer);
+        let mut read = |name: &str, limit: usize| {
+            read_once(&root.proc_path(format!("{}/{name}", key.pid)), buffer, limit)
+                .ok()
+                .map(|()| buffer.clone())
+        };
+        let line = read("stat", STAT_BYTES)?;
+        let (comm, _, start_time) = parts(&line)?;
+        if start_time != key.start_time {
+            return None;
+        }
+        let comm = printable_bytes(comm);
+        let mut text = |name: &str| Some(String::from_utf8_lossy(&read(name, STACK_BYTES)?).into_owned());
+        let channel = text("wchan").filter(|name| !name.is_empty() && name != "0");
+        let stack = text("stack").map(|text| frames(&text)).unwrap_or_default();
+        Some(Found { key, comm, channel, stack })
+    }
 }
 
 /// Name, state and start of a `stat` line.
@@ -137,193 +412,6 @@ fn frames(text: &str) -> Vec<String> {
     text.lines().map(name).filter(|name| !name.is_empty()).take(FRAMES_AT_MOST).collect()
 }
 
-/// One process's strip while it is made.
-#[derive(Debug, Default)]
-struct Strip {
-    comm: String,
-    /// Second of the first cell.
-    since: u64,
-    cells: VecDeque<u8>,
-    last_wait: u64,
-    there: bool,
-    waits: bool,
-    channels: BTreeMap<String, u32>,
-    stack: Vec<String>,
-}
-
-impl Strip {
-    /// The cell of a second; seconds without a look before it are absent.
-    fn cell(&mut self, second: u64) -> Option<&mut u8> {
-        if second >= self.since + 2 * STRIP_SECS as u64 {
-            // Nothing of it is seen any more, or the clock was set forward.
-            self.cells.clear();
-            self.since = second;
-        }
-        while self.since + (self.cells.len() as u64) <= second {
-            if self.cells.len() == STRIP_SECS {
-                self.cells.pop_front();
-                self.since += 1;
-            } else {
-                self.cells.push_back(ABSENT);
-            }
-        }
-        self.cells.get_mut(usize::try_from(second.checked_sub(self.since)?).ok()?)
-    }
-
-    fn row(&self, now: u64) -> Waiter {
-        let mut channels: Vec<(String, u32)> = self.channels.clone().into_iter().collect();
-        channels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        channels.truncate(CHANNELS_AT_MOST);
-        let missing = usize::try_from((now + 1).saturating_sub(self.since)).unwrap_or(STRIP_SECS);
-        let mut strip: Vec<u8> = self.cells.iter().copied().collect();
-        strip.resize(missing.clamp(strip.len(), STRIP_SECS.max(strip.len())), ABSENT);
-        Waiter {
-            comm: self.comm.clone(),
-            container: None,
-            ended: !self.there,
-            waits: self.waits,
-            since_secs: self.since,
-            strip,
-            channels,
-            stack: self.stack.clone(),
-        }
-    }
-}
-
-/// All strips.
-#[derive(Debug, Default)]
-struct Seen {
-    strips: BTreeMap<ProcessKey, Strip>,
-    /// Second of the last look.
-    now: u64,
-}
-
-impl Seen {
-    /// Takes over a look made in a second.
-    fn take(&mut self, second: u64, look: Look) {
-        // A clock that was set back begins anew: what came after is not before.
-        if second + 2 < self.now {
-            self.strips.clear();
-            self.now = second;
-        }
-        self.now = self.now.max(second);
-        let second = self.now;
-        for (key, strip) in &mut self.strips {
-            strip.there = look.there.contains(key);
-            strip.waits = false;
-            if strip.there
-                && let Some(cell) = strip.cell(second).filter(|cell| **cell == ABSENT)
-            {
-                *cell = 0;
-            }
-        }
-        for found in look.waiting {
-            let new = || Strip { since: second, ..Strip::default() };
-            let strip = self.strips.entry(found.key).or_insert_with(new);
-            strip.there = true;
-            strip.waits = true;
-            strip.last_wait = second;
-            strip.comm = found.comm;
-            if let Some(cell) = strip.cell(second) {
-                let before = if *cell == ABSENT { 0 } else { *cell };
-                *cell = (before + 1).min(LOOKS_PER_SEC);
-            }
-            if let Some(channel) = found.channel {
-                *strip.channels.entry(channel).or_default() += 1;
-            }
-            if !found.stack.is_empty() {
-                strip.stack = found.stack;
-            }
-        }
-        let oldest = second.saturating_sub(STRIP_SECS as u64);
-        self.strips.retain(|_, strip| strip.last_wait > oldest);
-        let over = self.strips.len().saturating_sub(FOLLOWED_AT_MOST);
-        if over > 0 {
-            let mut last: Vec<_> = self.strips.iter().map(|(key, strip)| (strip.last_wait, *key)).collect();
-            last.sort_unstable();
-            last.iter().take(over).for_each(|(_, key)| drop(self.strips.remove(key)));
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(pid: u32) -> ProcessKey {
-        ProcessKey { pid, start_time: 7 }
-    }
-
-    fn seen_look(there: &[u32], waiting: &[u32]) -> Look {
-        let found = |pid: &u32| Found {
-            key: key(*pid),
-            comm: format!("p{pid}"),
-            channel: Some("io_schedule".into()),
-            stack: vec!["folio_wait_bit".into()],
-        };
-        Look {
-            there: there.iter().map(|pid| key(*pid)).collect(),
-            waiting: waiting.iter().map(found).collect(),
-        }
-    }
-
-    #[test]
-    fn a_strip_begins_with_the_first_wait_and_outlives_the_process() {
-        let mut seen = Seen::default();
-        for (second, there, waiting) in [
-            (100, &[1, 2][..], &[][..]),
-            (101, &[1, 2], &[2]),
-            (101, &[1, 2], &[2]),
-            (102, &[1, 2], &[]),
-            (104, &[1], &[]),
-        ] {
-            seen.take(second, seen_look(there, waiting));
-        }
-        assert_eq!(seen.strips.keys().collect::<Vec<_>>(), [&key(2)]);
-        let row = seen.strips[&key(2)].row(seen.now);
-        assert_eq!((row.since_secs, &row.strip[..]), (101, &[2, 0, ABSENT, ABSENT][..]));
-        assert_eq!((row.ended, row.waits, row.comm.as_str()), (true, false, "p2"));
-        assert_eq!(row.channels, [("io_schedule".to_owned(), 2)]);
-    }
-
-    #[test]
-    fn strips_end_after_their_time_and_are_bounded() {
-        let mut seen = Seen::default();
-        let began = 10_000;
-        seen.take(began, seen_look(&[1], &[1]));
-        for second in 1..STRIP_SECS as u64 {
-            seen.take(began + second, seen_look(&[1], &[]));
-        }
-        assert_eq!(seen.strips[&key(1)].row(seen.now).strip.len(), STRIP_SECS);
-        seen.take(began + STRIP_SECS as u64, seen_look(&[1], &[]));
-        assert!(seen.strips.is_empty());
-        let crowd: Vec<u32> = (0..FOLLOWED_AT_MOST as u32 + 50).collect();
-        seen.take(began + STRIP_SECS as u64 + 1, seen_look(&crowd, &crowd));
-        assert_eq!(seen.strips.len(), FOLLOWED_AT_MOST);
-        seen.take(began, seen_look(&[1], &[1]));
-        assert_eq!(seen.strips.len(), 1, "the clock was set back");
-        seen.take(began + 1, seen_look(&[1], &[]));
-        assert_eq!((seen.strips.len(), seen.now), (1, began + 1));
-        assert!(seen.strips[&key(1)].row(seen.now).strip.iter().all(|cell| *cell <= LOOKS_PER_SEC));
-    }
-
-    #[test]
-    fn names_with_brackets_and_hostile_lines_are_read() {
-        let line = b"7 (a) D (b) D 1 7 7 0 -1 4194304 210 0 3 0 25 13 0 0 20 0 1 0 31337 1 2\n";
-        assert_eq!(parts(line), Some((&b"a) D (b"[..], b'D', 31337)));
-        for hostile in [&b""[..], b"7", b"7 (", b")(", b"7 (a)", b"7 (a) ", b"7 (a) D x"] {
-            assert!(parts(hostile).is_none());
-        }
-        assert_eq!(frames("[<0>] io_schedule+0x46/0x70\n\n[<0>] read\n"), ["io_schedule", "read"]);
-    }
-
-    #[test]
-    fn this_process_is_there_and_does_not_wait() {
-        let look = look(&Root::host(), &mut Vec::new());
-        let me = std::process::id();
-        assert!(look.there.iter().any(|key| key.pid == me));
-        assert!(!look.waiting.iter().any(|found| found.key.pid == me));
-        let mut watch = Watch::start(Root::host()).unwrap();
-        assert!(watch.rows(&Table::new()).len() <= FOLLOWED_AT_MOST);
-    }
-}
+#[path = "waiter_test.rs"]
+mod tests;

@@ -14,7 +14,7 @@ mod state;
 mod storage;
 mod task;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use glasshull_shared::delta::{Table, diff};
 use glasshull_shared::domain::container::{Container, ContainerKey, ContainerState, KnownFrom, Runtime};
 use glasshull_shared::domain::process::{Process, ProcessKey};
 use glasshull_shared::unit::short_id;
+use hashbrown::HashMap;
 
 use self::kubernetes::Logs;
 use self::monitor::Monitor;

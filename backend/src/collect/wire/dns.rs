@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use glasshull_shared::domain::dns::ENGINE_RESOLVER;
 use glasshull_shared::unit::printable;
 use simple_dns::rdata::RData;
 use simple_dns::{Packet, PacketFlag, QTYPE, RCODE};
@@ -10,12 +11,10 @@ use simple_dns::{Packet, PacketFlag, QTYPE, RCODE};
 const NAMED_AT_MOST: usize = 4;
 /// DNS, mDNS, LLMNR.
 const PORTS: [u16; 3] = [53, 5353, 5355];
-/// Where engines answer inside of containers, on ports that are translated.
-const ENGINE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// Whether one of two ends is one that answers for names.
 pub(super) fn is_between(a: SocketAddr, b: SocketAddr) -> bool {
-    [a, b].iter().any(|end| PORTS.contains(&end.port()) || end.ip() == ENGINE)
+    [a, b].iter().any(|end| PORTS.contains(&end.port()) || end.ip() == ENGINE_RESOLVER)
 }
 
 /// The line; `None` for what is no DNS message.

@@ -98,6 +98,7 @@ impl Tap {
         let options = Options {
             device,
             snaplen: snaplen(start.payload),
+            dns_snaplen: None,
             buffer_bytes: RING_BYTES,
             patience: PATIENCE,
             immediate: false,

@@ -1,6 +1,9 @@
 //! Two projects, each with a `db` on a network of its own, and a tool that is on both.
 
+use glasshull_shared::domain::dns::HostsLine;
+
 use super::*;
+use glasshull_shared::domain::container::ContainerState;
 
 #[derive(Default)]
 struct Scene {
@@ -69,9 +72,113 @@ fn only_names_that_the_engine_answers_for_are_asked() {
     let plans = plans(scene.known());
     assert!(!plans.contains_key("b-api"), "its resolver is not on this host");
     let names: Vec<&str> = plans["a-api"].expected.keys().map(String::as_str).collect();
-    assert_eq!(names, ["a-api", "a-api.a", "a-db", "a-db.a", "api", "db", "tool", "tool.a"]);
+    let expected = ["a-api", "a-api.a", "a-db", "a-db.a", "api", "api.a", "db", "db.a", "tool", "tool.a"];
+    assert_eq!(names, expected, "what a project calls it, also with its network behind it");
     assert!(plans["a-api"].questions.contains(&("10.1.0.2".into(), DnsRecord::Ptr)));
     assert!(plans["tool"].expected.contains_key("b-db.b") && plans["tool"].expected.contains_key("a-db.a"));
+}
+
+#[test]
+fn podman_is_asked_with_its_own_domain_alone() {
+    let mut scene = Scene::default();
+    let running = ContainerState::Running;
+    scene.add("a-db", running, &[("a", "10.89.0.2", &["a-db", "0f3c5a9e1b7d"])]);
+    scene.add("a-api", running, &[("a", "10.89.0.3", &["a-api"])]);
+    let key = ContainerKey { id: "a-api".into() };
+    Arc::make_mut(scene.told.get_mut(&key).unwrap()).networks[0].gateways = vec!["10.89.0.1".into()];
+    let names = |scene: &Scene, search: &[&str]| {
+        let search = search.iter().map(|one| (*one).to_owned()).collect();
+        let row = Resolver { nameservers: vec!["10.89.0.1".into()], search, ..Resolver::default() };
+        let resolvers = Table::from([(ResolverKey { container: "a-api".into() }, row.into())]);
+        plans(Known { resolvers: &resolvers, ..scene.known() })["a-api"].expected.keys().cloned().collect()
+    };
+    let plain: Vec<String> = names(&scene, &["example.org"]);
+    assert_eq!(plain, ["0f3c5a9e1b7d", "a-api", "a-db"], "a.network would be passed on");
+    let own: Vec<String> = names(&scene, &["dns.podman"]);
+    assert!(own.contains(&"a-db.dns.podman".to_owned()) && !own.contains(&"a-db.a".to_owned()));
+}
+
+#[test]
+fn a_short_id_is_asked_as_it_is() {
+    let mut scene = Scene::default();
+    let id = "0f3c5a9e1b7d".repeat(6)[..64].to_owned();
+    let short = &id[..12];
+    scene.add(&id, ContainerState::Running, &[("a", "10.1.0.2", &["web", short])]);
+    let key = ContainerKey { id: id.clone() };
+    Arc::make_mut(scene.containers.get_mut(&key).unwrap()).name = "web".into();
+    let names: Vec<String> = plans(scene.known())[&id].expected.keys().cloned().collect();
+    assert_eq!(names, [short, "web", "web.a"]);
+}
+
+#[test]
+fn what_only_a_hosts_file_tells_is_shown_and_asked_of_nobody() {
+    let mut scene = scene();
+    let line = |address: &str, names: &[&str]| HostsLine {
+        address: address.into(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let hosts = vec![
+        line("127.0.0.1", &["localhost"]),
+        line("::1", &["localhost", "ip6-localhost"]),
+        line("172.17.0.1", &["host.docker.internal"]),
+        line("172.17.0.9", &["database", "$(reboot)"]),
+        line("10.2.0.3", &["pod-0"]),
+    ];
+    // Not the engine's resolver: nothing at all is asked here.
+    let row = Resolver { nameservers: vec!["10.9.9.9".into()], hosts, ..Resolver::default() };
+    scene.resolvers.insert(ResolverKey { container: "b-api".into() }, row.into());
+    let plans = plans(scene.known());
+    assert!(!plans.contains_key("b-api"));
+    let rows = relate(scene.known(), &plans, &Table::new());
+    let own: Vec<_> = rows.iter().filter(|(key, _)| key.container == "b-api").collect();
+    let names: Vec<&str> = own.iter().map(|(key, _)| key.name.as_str()).collect();
+    assert_eq!(names, ["database", "host.docker.internal", "pod-0"]);
+    for (_, row) in own {
+        assert_eq!((row.source, row.status, row.asked_at), (DnsSource::Hosts, DnsStatus::NoError, None));
+    }
+}
+
+#[test]
+fn two_addresses_of_its_own_are_nothing_odd() {
+    let mut scene = scene();
+    let of_itself =
+        |address: &str, name: &str| HostsLine { address: address.into(), names: vec![name.into()] };
+    let with = |hosts| Resolver { nameservers: vec!["127.0.0.11".into()], hosts, ..Resolver::default() };
+    let tool = with(vec![of_itself("10.1.0.9", "tool"), of_itself("10.2.0.9", "tool")]);
+    scene.resolvers.insert(ResolverKey { container: "tool".into() }, tool.into());
+    // Both call themselves web.
+    for (container, address) in [("a-api", "10.1.0.3"), ("b-api", "10.2.0.3")] {
+        let row = with(vec![of_itself(address, "web")]);
+        scene.resolvers.insert(ResolverKey { container: container.into() }, row.into());
+    }
+    let plans = plans(scene.known());
+    let rows = relate(
+        scene.known(),
+        &plans,
+        &answered(&[
+            ("tool", "tool", &["10.2.0.9"]),
+            ("a-api", "tool", &["10.1.0.9"]),
+            ("b-api", "tool", &["10.2.0.9"]),
+        ]),
+    );
+    for (container, name) in
+        [("tool", "tool"), ("a-api", "tool"), ("b-api", "tool"), ("a-api", "web"), ("b-api", "web")]
+    {
+        let row = &rows[&key(container, name)];
+        assert!(row.marks.is_empty() && row.status == DnsStatus::NoError, "{container} {name}: {row:?}");
+    }
+    assert_eq!(rows[&key("tool", "tool")].answers, ["10.1.0.9", "10.2.0.9"]);
+}
+
+#[test]
+fn what_no_host_may_be_called_is_not_asked() {
+    let names: Vec<String> =
+        ["db.", "_sip._tcp.x", "<script>", "a\u{202e}b", "x y", "..", "a..b", "172.18.0.2"]
+            .map(str::to_owned)
+            .into();
+    let asked = questions(&names, &Plan::default(), &Resolver::default());
+    let asked: BTreeSet<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(asked, BTreeSet::from(["172.18.0.2", "_sip._tcp.x", "db."]));
 }
 
 #[test]
@@ -109,6 +216,17 @@ fn one_name_with_two_answers_is_a_conflict_but_one_container_on_two_networks_is_
 }
 
 #[test]
+fn the_same_answer_without_a_name_for_it_is_no_conflict() {
+    let scene = scene();
+    let all = [("a-api", "db", &["10.1.0.2"][..]), ("b-api", "db", &["10.1.0.2"])];
+    let rows = relate(scene.known(), &plans(scene.known()), &answered(&all));
+    // To b-api it is an address of nobody's.
+    for asked in ["a-api", "b-api"] {
+        assert!(!oddities(&rows[&key(asked, "db")]).contains(&DnsOddity::Conflict), "{asked}");
+    }
+}
+
+#[test]
 fn what_the_engine_does_not_say_is_stale() {
     let scene = scene();
     let plans = plans(scene.known());
@@ -130,8 +248,7 @@ fn what_the_engine_does_not_say_is_stale() {
 #[test]
 fn a_hosts_file_shadows_what_dns_says() {
     let mut scene = scene();
-    let line =
-        glasshull_shared::domain::dns::HostsLine { address: "192.0.2.1".into(), names: vec!["db".into()] };
+    let line = HostsLine { address: "192.0.2.1".into(), names: vec!["db".into()] };
     let row = Resolver { nameservers: vec!["127.0.0.11".into()], hosts: vec![line], ..Resolver::default() };
     scene.resolvers.insert(ResolverKey { container: "a-api".into() }, row.into());
     let plans = plans(scene.known());

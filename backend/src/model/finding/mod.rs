@@ -5,6 +5,7 @@
 
 mod confinement;
 mod container;
+mod dns;
 mod limit;
 mod network;
 mod process;
@@ -75,6 +76,8 @@ const RULES: &[Check] = &[
     Check { rule: Rule::LinkLoses, find: network::link_loses },
     Check { rule: Rule::StaleDnat, find: network::stale_dnat },
     Check { rule: Rule::EmptyNamespace, find: network::empty_namespace },
+    Check { rule: Rule::DnsNxdomainStorm, find: dns::nxdomain_storm },
+    Check { rule: Rule::DnsNdotsAmplification, find: dns::ndots_amplification },
 ];
 
 /// A finding before it has an age.

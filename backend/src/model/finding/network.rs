@@ -44,7 +44,7 @@ fn enter(row: &Netns) -> Option<String> {
     }
 }
 
-fn of_netns(facts: &Facts<'_>, netns: u64, severity: Severity, told: Vec<Evidence>) -> Draft {
+pub(super) fn of_netns(facts: &Facts<'_>, netns: u64, severity: Severity, told: Vec<Evidence>) -> Draft {
     let subject = Subject::Namespace { kind: "net".into(), inode: netns };
     let draft = Draft::new(subject, netns_name(facts.snapshot, netns), severity, told);
     entered(facts, netns, draft).blank("inode", netns.to_string())
@@ -181,7 +181,7 @@ pub(super) fn link_loses(facts: &Facts<'_>) -> Vec<Draft> {
 }
 
 /// A figure that moves at each look would be a new row at each look.
-fn magnitude(n: u64) -> &'static str {
+pub(super) fn magnitude(n: u64) -> &'static str {
     match n {
         0..10 => "some",
         10..100 => "tens of",

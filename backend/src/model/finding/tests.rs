@@ -1,5 +1,6 @@
 //! Each rule on a snapshot that meets it, and on one that nearly does, or hides what it would need.
 
+mod dns;
 mod network;
 mod process;
 
@@ -240,7 +241,8 @@ fn lines_ask_the_engine_the_container_is_of() {
     };
     assert_eq!(check(&s), format!("glasshull confinement {}", web().id));
     let engine = Some("unix:///srv/my lab/docker.sock".to_owned());
-    s.container.insert(web(), Arc::new(Container { engine, ..Container::clone(&s.container[&web()]) }));
+    let row = Container { engine, ..Container::clone(&s.container[&web()]) };
+    s.container.insert(web(), Arc::new(row));
     let asked = "glasshull --engine 'unix:///srv/my lab/docker.sock' confinement";
     assert_eq!(check(&s), format!("{asked} {}", web().id));
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use glasshull_shared::domain::container::ContainerKey;
+use glasshull_shared::domain::dns::DnsClientKey;
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::domain::process::{ProcessKey, ProcessState};
 use glasshull_shared::snapshot::Snapshot;
@@ -17,6 +18,8 @@ pub(crate) struct Watch {
     pub(super) periods: Series<ContainerKey, 2>,
     /// Received packets lost and broken, sent packets lost and broken.
     pub(super) losses: Series<LinkKey, 4>,
+    /// Questions for names, and those that ended in NXDOMAIN; empty while no packets are captured.
+    pub(super) questions: Series<DnsClientKey, 2>,
     /// Processes that wait uninterruptibly or are zombies, with the state and since when each look found it so.
     states: BTreeMap<ProcessKey, (ProcessState, u64)>,
 }
@@ -34,6 +37,9 @@ impl Watch {
             .iter()
             .map(|(key, row)| (*key, [row.rx_dropped, row.rx_errors, row.tx_dropped, row.tx_errors]));
         self.losses.look(losses, now);
+        let questions = snapshot.dns_client.iter().filter(|(_, row)| !row.forwarded);
+        let questions = questions.map(|(key, row)| (key.clone(), [row.counts.queries, row.counts.nxdomain]));
+        self.questions.look(questions, now);
         let mut states = BTreeMap::new();
         for (key, row) in &snapshot.process_stat {
             if matches!(row.state, ProcessState::D | ProcessState::Z) {

@@ -218,6 +218,16 @@ pub(super) fn process(found: &Found<'_>, culprit: &Looked<'_>) -> CaseLink {
 pub(super) fn unblamed(found: &Found<'_>, thread: Option<Suspect<'_>>) -> CaseLink {
     let row = thread.as_ref().map(doer);
     let evidence = row.as_ref().map(|row| format!("; the kernel's own {}: {}", row.name, row.evidence));
+    let heir =
+        found.suspects.iter().find_map(|one| Some((&one.suspect, one.late_child?))).map(|(parent, child)| {
+            let (comm, name) = (printable(&parent.process.comm), child.comm.as_deref().map(printable));
+            format!(
+                "; {comm} ({}) is credited what its child {} ({}) moved, which has ended",
+                parent.key.pid,
+                unit::or_unknown(name),
+                child.pid
+            )
+        });
     let doubt = if found.bottom.is_some() {
         "whoever made these pages dirty may have ended, or works through a server or a file that serves as a disk; what users may not \
          see of others hides here too"
@@ -228,7 +238,8 @@ pub(super) fn unblamed(found: &Found<'_>, thread: Option<Suspect<'_>>) -> CaseLi
         kind: CaseKind::Process,
         unblamed: true,
         evidence: format!(
-            "no process moved a share of it or waits for it (/proc/PID/io, /proc/PID/stat){}",
+            "no process that is still there moved a share of it or waits for it (/proc/PID/io, /proc/PID/stat){}{}",
+            heir.unwrap_or_default(),
             evidence.unwrap_or_default()
         ),
         doubt: doubt.into(),

@@ -3,7 +3,9 @@
 use glasshull_shared::domain::agent::Single;
 use glasshull_shared::domain::device::{DeviceKey, DeviceStat};
 use glasshull_shared::domain::file::{FileKind, OpenFile, OpenFiles, OpenMode};
-use glasshull_shared::domain::process::{Process, ProcessIo, ProcessKey, ProcessStat, ProcessState};
+use glasshull_shared::domain::process::{
+    ExitedProcess, Process, ProcessIo, ProcessKey, ProcessStat, ProcessState,
+};
 use glasshull_shared::snapshot::Snapshot;
 
 use super::stack::{Place, Stack};
@@ -23,6 +25,8 @@ const NO_IO: [&str; 7] = [
     "do_fork",
     "wait_for_vfork_done",
 ];
+/// Nanoseconds for which what a child moved may stand in its parent's account: readings are some seconds apart.
+const CREDITED: u64 = 5_000_000_000;
 /// Up to this age a process without a rate is one that began since the last reading.
 const YOUNG_SECS: u64 = 3;
 /// By how much the one of the last judgement goes before others.
@@ -104,6 +108,16 @@ fn young(snapshot: &Snapshot, key: &ProcessKey, io: &ProcessIo) -> (f32, f32) {
     }
     let rate = |bytes: Option<u64>| bytes.unwrap_or_default() as f32 / age.max(1) as f32;
     (rate(io.read_bytes), rate(io.write_bytes))
+}
+
+/// The newest child of a process that ended a moment ago: what it had moved counts as its parent's from then on.
+pub(super) fn late_child<'a>(snapshot: &'a Snapshot, key: &ProcessKey) -> Option<&'a ExitedProcess> {
+    let boot_at = snapshot.host.get(&Single)?.boot_at;
+    let uptime_secs = snapshot.host_stat.get(&Single)?.uptime_secs;
+    let now = boot_at.saturating_add(uptime_secs.saturating_mul(1_000_000_000));
+    let recent = |end: &&ExitedProcess| now.saturating_sub(end.exited_at) < CREDITED;
+    let mut ends = snapshot.exited_process.values().rev().map(|end| &**end).take_while(recent);
+    ends.find(|end| end.ppid == Some(key.pid))
 }
 
 /// Of what passed the device, how much this process can have moved: who fills a cache faster has still no more than all.

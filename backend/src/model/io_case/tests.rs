@@ -7,7 +7,9 @@ use glasshull_shared::domain::device::{CaseLink, Device, DeviceKind, DeviceStat}
 use glasshull_shared::domain::file::{FileKind, OpenFile, OpenMode};
 use glasshull_shared::domain::host::{CpuRatios, Host, HostStat, Psi, PsiLine};
 use glasshull_shared::domain::mount::{FromHost, Mount, MountKey, Overlay};
-use glasshull_shared::domain::process::{Process, ProcessIo, ProcessStat, ProcessState};
+use glasshull_shared::domain::process::{
+    ExitKey, ExitedProcess, Process, ProcessIo, ProcessStat, ProcessState,
+};
 
 use super::*;
 
@@ -308,6 +310,47 @@ fn writeback_by_the_kernel_alone_blames_nobody() {
     }
     let process = case(&s, []);
     assert!(of(&process, CaseKind::Process).process.is_none());
+}
+
+/// `dd` writes into the cache and ends; its shell, which is credited that, waits for nothing and has no file there.
+#[test]
+fn what_an_ended_child_wrote_is_not_put_on_its_parent() {
+    let mut s = host(0.25, 0.2);
+    Arc::make_mut(s.host_stat.get_mut(&Single).unwrap()).uptime_secs = 1000;
+    s.host.insert(Single, Arc::new(Host { ticks_per_sec: 100, ..Host::default() }));
+    busy(&mut s, "7:0", 0.99, 100.0, (0.0, 8e7));
+    process(&mut s, 30, "kworker/u8:1+flush-7:0", None, |(process, stat, _)| {
+        (process.kernel_thread, stat.state) = (true, ProcessState::D);
+    });
+    process(&mut s, 60, "sh", None, |(.., io)| io.write_bytes_per_sec = Some(4e8));
+    process(&mut s, 61, "cron", None, |_| {});
+    let elsewhere = || [held(60, vec![open("/srv/log", 20, OpenMode::Write, None)])];
+    let ended = |pid, ppid, secs: u64| {
+        let end = ExitedProcess {
+            pid,
+            ppid: Some(ppid),
+            comm: Some("dd".into()),
+            exited_at: secs * 1_000_000_000,
+            ..ExitedProcess::default()
+        };
+        (ExitKey { sequence: secs }, Arc::new(end))
+    };
+    // Of its own it may be: a file that it has closed meanwhile.
+    s.exited_process = [ended(8, 60, 900), ended(9, 61, 999)].into();
+    assert_eq!(of(&case(&s, elsewhere()), CaseKind::Process).process, Some(key(60)));
+    s.exited_process.extend([ended(62, 60, 1000)]);
+    for files in [elsewhere().to_vec(), Vec::new()] {
+        let found = case(&s, files);
+        let process = of(&found, CaseKind::Process);
+        assert!(process.unblamed && process.process == Some(key(30)), "{process:?}");
+        assert!(process.evidence.contains("sh (60) is credited what its child dd (62) moved"), "{process:?}");
+        assert!(found.link(CaseKind::File).is_none());
+    }
+    // Who waits, or has the file, does so itself.
+    let here = case(&s, [held(60, vec![open("/mnt/loop/out", 21, OpenMode::Write, Some(1e6))])]);
+    assert_eq!(of(&here, CaseKind::Process).process, Some(key(60)));
+    Arc::make_mut(s.process_stat.get_mut(&key(60)).unwrap()).state = ProcessState::D;
+    assert_eq!(of(&case(&s, elsewhere()), CaseKind::Process).process, Some(key(60)));
 }
 
 #[test]

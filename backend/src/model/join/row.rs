@@ -129,7 +129,7 @@ fn filled(mut row: Container, from: &Container) -> Container {
     fill(&mut row.cgroup, &from.cgroup);
     fill(&mut row.compose_project, &from.compose_project);
     fill(&mut row.compose_service, &from.compose_service);
-    if matches!(row.state, ContainerState::Running | ContainerState::Paused) {
+    if row.state.is_up() {
         fill(&mut row.init_pid, &from.init_pid);
         fill(&mut row.started_at, &from.started_at);
     }

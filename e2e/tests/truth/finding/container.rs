@@ -1,10 +1,10 @@
-//! Rules about what runs in a container: zombies, too many tasks, kills for memory, one that is started again
-//! and again.
+//! Rules about what runs in a container: zombies, too many tasks, kills for memory, one that is started again and again, a quota
+//! that runs out, a process that waits and cannot be ended, a binary that is gone.
 
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::{ProcessRef, wait_until};
 use glasshull_shared::domain::cgroup::OomSource;
 use glasshull_shared::domain::finding::{Rule, Severity};
@@ -115,4 +115,65 @@ pub(crate) fn oom_kills(context: &mut Context) -> Result<()> {
     }
     drop(own);
     judged.cleared(&told)
+}
+
+/// Never idle: it takes the core it gets.
+const SPIN: &str = "while :; do :; done";
+
+/// A fifth of a core for who takes a whole one; then all there are. The last minute is what counts, in which it ran out.
+pub(crate) fn throttled(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let own = Own::run(context, "squeezed", &["--network", "none", "--cpus", "0.2"], &["sleep", "600"])?;
+    let by = of_container(&own.id);
+    judged.quiet(Rule::Throttled, &by)?;
+    context.lab.docker(&["exec", "--detach", own.name, "sh", "-c", SPIN])?;
+    let told = judged.raised(Rule::Throttled, &by)?.is(Severity::Attention)?;
+    ensure!(told.value("throttled")?.starts_with("about "), "{:?}", told.row.evidence);
+    ensure!(told.value("quota")? == "0.20 cores", "{:?}", told.row.evidence);
+    let cores = std::thread::available_parallelism()?;
+    context.lab.docker(&["update", "--cpus", &cores.to_string(), own.name])?;
+    judged.cleared_after_its_minute(&told)
+}
+
+/// Who made a child by `vfork` waits in D until that ends or runs another program.
+pub(crate) fn stuck_in_d(context: &mut Context) -> Result<()> {
+    let judged = Judged::start(context, &[])?;
+    let own = Own::run(context, "stuck", &["--network", "none"], &["dstate"])?;
+    let by = of_container(&own.id);
+    let told = judged.raised(Rule::StuckInD, &by)?.is(Severity::Attention)?;
+    let [parent] = children(own.init()?)[..] else { bail!("its init has not one child") };
+    ensure!(told.row.name == format!("vfork-parent ({parent}) in stuck"), "it is called {}", told.row.name);
+    ensure!(told.value("state")?.starts_with("D at every look"), "{:?}", told.row.evidence);
+    let [child] = children(parent)[..] else { bail!("who waits has not one child") };
+    ProcessRef::of(child).context("the child has ended")?.signal(Signal::KILL)?;
+    judged.cleared(&told)?;
+    judged.quiet(Rule::StuckInD, &by)
+}
+
+/// A program that is updated under who runs it, until that is started again.
+pub(crate) fn deleted_binary(context: &mut Context) -> Result<()> {
+    const START: &str = "cp /bin/busybox /srv/sleep; while :; do /srv/sleep 600; sleep 1; done";
+    let judged = Judged::start(context, &[])?;
+    let own = Own::run(context, "updated", &["--network", "none"], &["sh", "-c", START])?;
+    let by = of_container(&own.id);
+    judged.quiet(Rule::DeletedBinary, &by)?;
+    let runs = || {
+        let program =
+            |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("srv/sleep"));
+        own.init().ok().and_then(|init| children(init).into_iter().find(program))
+    };
+    ensure!(wait_until(Duration::from_secs(10), || runs().is_some()), "it does not run");
+    let old = ProcessRef::of(runs().context("it runs no more")?).context("it has ended")?;
+    let update = "cp /bin/busybox /srv/new; mv /srv/new /srv/sleep";
+    context.lab.docker(&["exec", own.name, "sh", "-c", update])?;
+    // What binaries are gone is looked at each minute, and soon after a container came.
+    let newcomer = Own::run(context, "newcomer", &["--network", "none"], &["sleep", "600"])?;
+    let told = judged.raised(Rule::DeletedBinary, &by)?.is(Severity::Attention)?;
+    ensure!(told.value("binary")? == "/srv/sleep (deleted)", "{:?}", told.row.evidence);
+    ensure!(told.row.name == format!("sleep ({}) in updated", old.pid), "it is called {}", told.row.name);
+    old.signal(Signal::KILL)?;
+    judged.cleared(&told)?;
+    ensure!(wait_until(Duration::from_secs(10), || runs().is_some()), "it was not started again");
+    drop(newcomer);
+    judged.quiet(Rule::DeletedBinary, &by)
 }

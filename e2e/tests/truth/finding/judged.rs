@@ -69,6 +69,14 @@ impl Judged {
         self.wait(&format!("the end of {name}"), |tables| !tables.finding.contains_key(&told.key))
     }
 
+    /// The same for rules about the last minute: what was so in it takes as long to be past.
+    pub(super) fn cleared_after_its_minute(&self, told: &Told) -> Result<()> {
+        // Each wait is half a minute; only the last must not be in vain.
+        let _ = self.cleared(told);
+        let _ = self.cleared(told);
+        self.cleared(told)
+    }
+
     /// Lets it judge what is there now, and demands that a rule is not met.
     pub(super) fn quiet(&self, rule: Rule, by: &dyn Fn(&FindingKey, &Finding) -> bool) -> Result<()> {
         let enough = self.0.ticks() + 3;

@@ -15,7 +15,7 @@ use crate::widget::table::{Column, Kind};
 pub(super) static SHEET: Sheet = Sheet {
     id: "",
     title: "Limits",
-    noun: "running containers",
+    noun: "containers that are up",
     placeholder: "fill>80 throttled>25 memory>100M limit:unlimited from:/docker",
     empty: "No container runs.",
     topics: &[Topic::Limit, Topic::LimitStat, Topic::Container, Topic::ContainerStat],
@@ -44,7 +44,7 @@ static COLUMNS: [Column; 17] = [
     ),
     Column::number("memory", "Memory", 130, "usage without inactive page cache / limit")
         .kind(Kind::Meter)
-        .narrow(106),
+        .narrow(112),
     Column::number("anon", "Programs", 80, "anonymous memory: heap, stacks. memory.stat anon, total_rss")
         .spare(1),
     Column::number("cache", "Cache", 80, "page cache, shared memory with it. memory.stat file, total_cache")

@@ -152,9 +152,7 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.all > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    store
-        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-        .unwrap_or_else(|| sheet.empty.to_owned())
+    store.why_none(sheet.topics, sheet.empty)
 }
 
 /// What a line leads to.

@@ -6,6 +6,7 @@ use glasshull_shared::unit;
 
 use super::LineKey;
 use super::block::measure;
+use crate::store::device::{UseOf, devices_of, used};
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::view::sheet::{Datum, Sheet};
@@ -15,9 +16,9 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "containers",
     title: "Containers by I/O",
     noun: "containers that run",
-    placeholder: "db  written>1M  waiting>0  project:shop",
+    placeholder: "db  written>1M  waiting>0  device:sda",
     empty: "No container runs.",
-    topics: &[Topic::ContainerIo, Topic::ContainerStat, Topic::Container],
+    topics: &[Topic::ContainerIo, Topic::ContainerStat, Topic::Container, Topic::ContainerDeviceIo],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("storage", true),
@@ -25,7 +26,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 13] = [
+static COLUMNS: [Column; 14] = [
     Column::text("name", "Name", 160, "the engine's name").narrow(120).grow(),
     Column::text("project", "Project", 110, "compose project").spare(3),
     Column::number("storage", "Disk", 96, "its processes, from and to storage together").narrow(82),
@@ -42,6 +43,14 @@ static COLUMNS: [Column; 13] = [
         "share of the last 10 s some task of it waited for I/O: io.pressure",
     )
     .spare(2),
+    Column::text(
+        "device",
+        "By device",
+        170,
+        "now, by its control group: blkio.throttle, io.stat; the busiest first",
+    )
+    .narrow(110)
+    .spare(1),
     Column::number(
         "read_total",
         "Read, group",
@@ -53,12 +62,13 @@ static COLUMNS: [Column; 13] = [
     Column::number("processes", "Processes", 84, "that were added up").spare(8),
 ];
 
-const FIELDS: [Field; 7] = [
+const FIELDS: [Field; 8] = [
     Field { name: "name", kind: Is::Text, help: "the engine's name" },
     Field { name: "project", kind: Is::Text, help: "compose project" },
     Field { name: "storage", kind: Is::Rate, help: "read and written together" },
     Field { name: "read", kind: Is::Rate, help: "from storage" },
     Field { name: "written", kind: Is::Rate, help: "to storage" },
+    Field { name: "device", kind: Is::Text, help: "at which its control group counts" },
     Field { name: "waiting", kind: Is::Number, help: "processes in D" },
     Field { name: "waits", kind: Is::Percent, help: "share of time" },
 ];
@@ -70,6 +80,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     match column {
         "name" => Datum::text(unit::printable(&container_name(s, id))).tone("strong").title(id),
         "project" => Datum::maybe(row.and_then(|row| row.compose_project.as_deref()).map(unit::printable)),
+        "device" => by_device(s, id),
         "pressure" | "read_total" | "written_total" => {
             s.container_stat.get(&key).map_or_else(Datum::default, |stat| counted(stat, column))
         }
@@ -98,11 +109,38 @@ fn summed(io: &ContainerIo, column: &str) -> Datum {
     }
 }
 
+const UNCOUNTED: &str = "its control group counts nothing: v1 does so, since Linux 6.10, only at devices on which some control \
+                         group has or had a limit";
+
+/// What passes which device, or passed any.
+fn by_device(s: &Snapshot, id: &str) -> Datum {
+    let uses = devices_of(s, id);
+    let stat = s.container_stat.get(&ContainerKey { id: id.to_owned() });
+    if uses.is_empty() {
+        return match stat.and_then(|stat| stat.read_bytes) {
+            Some(_) => Datum::text("none").tone("quiet").title("nothing has passed a block device for it"),
+            None => Datum::unknown(UNCOUNTED),
+        };
+    }
+    let now = |of: &UseOf| of.row.bytes_per_sec().map_or(0.0, f64::from);
+    let sum: f64 = uses.iter().map(now).sum();
+    let name = |of: &UseOf| match now(of) {
+        rate if rate > 0.0 => format!("{} {}", of.name, unit::bytes_per_sec(rate)),
+        _ => of.name.clone(),
+    };
+    let text: Vec<String> = uses.iter().map(name).collect();
+    let title: Vec<String> = uses.iter().map(|of| format!("{}: {}", of.name, used(&of.row))).collect();
+    let names: Vec<&str> = uses.iter().map(|of| of.name.as_str()).collect();
+    Datum::measure(sum, text.join(", "))
+        .sought(names.join(" "))
+        .tone(if sum > 0.0 { "" } else { "quiet" })
+        .title(title.join("\n"))
+}
+
 /// By its control group.
 fn counted(stat: &ContainerStat, column: &str) -> Datum {
     let total = |n: Option<u64>| {
-        let why = "its control group counts nothing: v1 does so only where a limit is set, since Linux 6.10";
-        n.map_or_else(|| Datum::unknown(why), |n| Datum::measure(n as f64, unit::bytes(n)))
+        n.map_or_else(|| Datum::unknown(UNCOUNTED), |n| Datum::measure(n as f64, unit::bytes(n)))
     };
     match column {
         "pressure" => {

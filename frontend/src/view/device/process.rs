@@ -1,6 +1,6 @@
 //! Processes by what they ask of files and disks, as `iotop` tells it.
 
-use glasshull_shared::domain::process::{IoPriority, ProcessIo, ProcessKey};
+use glasshull_shared::domain::process::{IoPriority, ProcessDelay, ProcessIo, ProcessKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
@@ -17,7 +17,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     noun: "processes",
     placeholder: "postgres  container:db  written>1M  state:D",
     empty: "No process can be read.",
-    topics: &[Topic::ProcessIo, Topic::Process, Topic::ProcessStat, Topic::Container],
+    topics: &[Topic::ProcessIo, Topic::ProcessDelay, Topic::Process, Topic::ProcessStat, Topic::Container],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("storage", true),
@@ -25,7 +25,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 14] = [
+static COLUMNS: [Column; 18] = [
     Column::text("comm", "Name", 150, "command name").narrow(90),
     Column::number("pid", "PID", 76, "process id on the host").ascending(),
     Column::text("container", "Container", 130, "whose it is").narrow(90).grow(),
@@ -38,6 +38,13 @@ static COLUMNS: [Column; 14] = [
     Column::number("wchar", "write()", 88, "through system calls: wchar").spare(3),
     Column::number("waits", "Waits %", 76, "share of the time it waited for block devices: delay accounting"),
     Column::number(
+        "swap_in",
+        "Swap-in %",
+        100,
+        "share of the time its threads waited for pages to come back from swap",
+    )
+    .spare(4),
+    Column::number(
         "cancelled",
         "Cancelled",
         92,
@@ -46,10 +53,26 @@ static COLUMNS: [Column; 14] = [
     .spare(5),
     Column::number("total", "Disk, total", 96, "bytes from and to storage since it was started").spare(1),
     Column::text("priority", "Priority", 76, "class and level of I/O priority, as ionice tells").spare(4),
+    Column::number(
+        "reclaim",
+        "Reclaim %",
+        100,
+        "share of the time its threads freed memory themselves, there being none",
+    )
+    .extra(),
+    Column::number(
+        "thrashing",
+        "Thrashing %",
+        112,
+        "share of the time its threads waited for pages of files that had just been thrown out",
+    )
+    .extra(),
+    Column::number("cpu_wait", "CPU wait %", 108, "share of the time its threads could run and had no CPU")
+        .extra(),
     Column::text("waits_in", "Waits in", 120, "kernel function a D process waits in").spare(1).grow(),
 ];
 
-const FIELDS: [Field; 9] = [
+const FIELDS: [Field; 13] = [
     Field { name: "comm", kind: Is::Text, help: "name" },
     Field { name: "pid", kind: Is::Number, help: "on the host" },
     Field { name: "container", kind: Is::Text, help: "name" },
@@ -58,6 +81,10 @@ const FIELDS: [Field; 9] = [
     Field { name: "read", kind: Is::Rate, help: "from storage" },
     Field { name: "written", kind: Is::Rate, help: "to storage" },
     Field { name: "waits", kind: Is::Percent, help: "share of the time" },
+    Field { name: "swap_in", kind: Is::Percent, help: "share of the time" },
+    Field { name: "reclaim", kind: Is::Percent, help: "share of the time" },
+    Field { name: "thrashing", kind: Is::Percent, help: "share of the time" },
+    Field { name: "cpu_wait", kind: Is::Percent, help: "share of the time" },
     Field { name: "priority", kind: Is::Text, help: "rt be idle none" },
 ];
 
@@ -85,6 +112,9 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Process(key) = key else { return Datum::default() };
     let (Some(io), Some(row)) = (s.process_io.get(key), s.process.get(key)) else { return Datum::default() };
     let stat = s.process_stat.get(key);
+    let delay = |of: fn(&ProcessDelay) -> Option<f32>| {
+        measure(s.process_delay.get(key).and_then(|row| of(row)), unit::percent_figure)
+    };
     let bytes = |rate: Option<f32>| measure(rate, unit::bytes_per_sec);
     match column {
         "comm" => Datum::text(unit::printable(&row.comm)).tone("strong"),
@@ -104,6 +134,10 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "rchar" => bytes(io.rchar_bytes_per_sec),
         "wchar" => bytes(io.wchar_bytes_per_sec),
         "waits" => measure(io.block_wait_ratio, unit::percent_figure),
+        "swap_in" => delay(|row| row.swap_wait_ratio),
+        "reclaim" => delay(|row| row.reclaim_wait_ratio),
+        "thrashing" => delay(|row| row.thrashing_wait_ratio),
+        "cpu_wait" => delay(|row| row.cpu_wait_ratio),
         "cancelled" => io
             .cancelled_write_bytes
             .map_or_else(|| measure(None, |_| String::new()), |n| Datum::measure(n as f64, unit::bytes(n))),

@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use glasshull_shared::domain::container::ContainerState;
 use glasshull_shared::domain::process::{ABSENT, LOOKS_PER_SEC, ProcessKey, STRIP_SECS, Waiter};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use crate::store::lookup::container_name;
+use crate::store::lookup::{container, container_name};
 use crate::store::network::trouble_of;
 use crate::store::{Selection, Store, use_choice, use_store};
 
@@ -21,7 +22,7 @@ const DRAWN: usize = 100;
 pub(super) fn page() -> AnyView {
     let store = use_store();
     store.want_here(&TOPICS);
-    let keys = Memo::new(move |_| store.read(&[Topic::Waiter], order));
+    let keys = Memo::new(move |_| store.read(&[Topic::Waiter, Topic::Container], order));
     let empty = move || {
         let told = store.read(&[Topic::Source], |s| trouble_of(s, Topic::Waiter));
         let quiet = "Nobody has waited uninterruptibly (state D) since this was opened. It is looked at five times a second.";
@@ -29,10 +30,14 @@ pub(super) fn page() -> AnyView {
         told.unwrap_or_else(|| reads.to_owned())
     };
     let total = move || {
-        let (now, all) = store.read(&[Topic::Waiter], |s| {
-            (s.waiter.values().filter(|row| row.waits).count() as u64, s.waiter.len() as u64)
+        let (now, frozen, all) = store.read(&[Topic::Waiter, Topic::Container], |s| {
+            let count = |is: &dyn Fn(&Waiter) -> bool| s.waiter.values().filter(|row| is(row)).count() as u64;
+            (count(&|row| row.waits), count(&|row| is_frozen(s, row)), s.waiter.len() as u64)
         });
-        format!("{} wait now, {} did in the last {} min", unit::count(now), unit::count(all), STRIP_SECS / 60)
+        let frozen =
+            if frozen > 0 { format!(" ({} of them frozen)", unit::count(frozen)) } else { String::new() };
+        let (now, all, mins) = (unit::count(now), unit::count(all), STRIP_SECS / 60);
+        format!("{now} wait now{frozen}, {all} did in the last {mins} min")
     };
     view! {
         <div class="waiters" tabindex="0" role="region" aria-label="Who waits">
@@ -49,11 +54,18 @@ pub(super) fn page() -> AnyView {
     .into_any()
 }
 
-/// Those that waited last first.
+/// Whether it waits for nothing but that its container goes on.
+fn is_frozen(s: &Snapshot, row: &Waiter) -> bool {
+    let container = row.container.as_deref().and_then(|id| container(s, id));
+    row.waits && container.is_some_and(|container| container.state == ContainerState::Paused)
+}
+
+/// Those that waited last first, the frozen behind all others.
 fn order(s: &Snapshot) -> Vec<ProcessKey> {
     let last =
         |row: &Waiter| row.since_secs + row.strip.iter().rposition(|cell| waited(*cell)).unwrap_or(0) as u64;
-    let mut keys: Vec<_> = s.waiter.iter().map(|(key, row)| (std::cmp::Reverse(last(row)), *key)).collect();
+    let place = |row: &Waiter| (is_frozen(s, row), std::cmp::Reverse(last(row)));
+    let mut keys: Vec<_> = s.waiter.iter().map(|(key, row)| (place(row), *key)).collect();
     keys.sort_unstable();
     keys.into_iter().map(|(_, key)| key).take(DRAWN).collect()
 }
@@ -76,7 +88,21 @@ fn waiter(store: Store, key: ProcessKey) -> impl IntoView {
         row.with(|row| row.as_deref().map(|row| drawn(row, now)).unwrap_or_default())
     });
     let (waits, there) = (move || bars.with(|bars| bars.0.clone()), move || bars.with(|bars| bars.1.clone()));
-    let tone = move || row.with(|row| row.as_deref().is_some_and(|row| row.waits).then_some("trouble"));
+    let frozen = Memo::new(move |_| {
+        row.with(|row| {
+            let row = row.as_deref()?;
+            Some(store.read(&[Topic::Container], |s| is_frozen(s, row)))
+        })
+        .unwrap_or_default()
+    });
+    let tone = move || {
+        let waits = row.with(|row| row.as_deref().is_some_and(|row| row.waits));
+        (waits && !frozen.get()).then_some("trouble")
+    };
+    let state = move || {
+        let frozen = frozen.get();
+        row.with(|row| row.as_deref().map(|row| state(row, frozen)).unwrap_or_default())
+    };
     let stack = move || {
         row.with(|row| {
             let row: &Arc<Waiter> = row.as_ref()?;
@@ -90,7 +116,7 @@ fn waiter(store: Store, key: ProcessKey) -> impl IntoView {
             <p class="who">
                 <a href=href><b data-tone=tone>{of(|row| unit::printable(&row.comm))}</b>" "{key.pid}</a>
                 <span>{whose}</span>
-                <span class="dim">{of(state)}</span>
+                <span class="dim">{state}</span>
                 <code>{of(channels)}</code>
             </p>
             <svg viewBox=format!("0 0 {STRIP_SECS} 10") preserveAspectRatio="none" role="img" aria-label="in D, last minutes">
@@ -102,15 +128,16 @@ fn waiter(store: Store, key: ProcessKey) -> impl IntoView {
     }
 }
 
-fn state(row: &Waiter) -> String {
-    let secs = row.strip.iter().filter(|cell| waited(**cell)).map(|cell| u32::from(*cell)).sum::<u32>();
-    let share = f64::from(secs) / f64::from(LOOKS_PER_SEC);
+fn state(row: &Waiter, frozen: bool) -> String {
+    let looks = row.strip.iter().filter(|cell| waited(**cell)).map(|cell| u32::from(*cell)).sum::<u32>();
+    let secs = f64::from(looks) / f64::from(LOOKS_PER_SEC);
     let now = match (row.ended, row.waits) {
         (true, _) => "ended",
+        (false, true) if frozen => "frozen: its container is paused",
         (false, true) => "waits now",
         (false, false) => "goes on",
     };
-    format!("{now}, {share:.1} s in D of {} s", row.strip.len())
+    format!("{now}, {secs:.1} s in D of {} s", row.strip.len())
 }
 
 fn channels(row: &Waiter) -> String {
@@ -142,6 +169,7 @@ fn drawn(row: &Waiter, now: u64) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glasshull_shared::domain::container::{Container, ContainerKey};
 
     fn row(since_secs: u64, strip: &[u8]) -> Waiter {
         Waiter { since_secs, strip: strip.to_vec(), ..Waiter::default() }
@@ -162,6 +190,24 @@ mod tests {
             s.waiter.insert(ProcessKey { pid, start_time: 1 }, Arc::new(row(100, strip)));
         }
         assert_eq!(order(&s).iter().map(|key| key.pid).collect::<Vec<_>>(), [2, 3, 1]);
-        assert_eq!(state(&row(100, &[5, 5, ABSENT])), "goes on, 2.0 s in D of 3 s");
+        assert_eq!(state(&row(100, &[5, 5, ABSENT]), false), "goes on, 2.0 s in D of 3 s");
+    }
+
+    #[test]
+    fn the_processes_of_a_paused_container_stand_behind_those_that_wait_for_something() {
+        let mut s = Snapshot::default();
+        for (pid, container, strip) in
+            [(1, "paused", &[0, 5][..]), (2, "runs", &[5, 0]), (3, "gone", &[4, 0])]
+        {
+            let waiter = Waiter { container: Some(container.into()), waits: true, ..row(100, strip) };
+            s.waiter.insert(ProcessKey { pid, start_time: 1 }, Arc::new(waiter));
+        }
+        for (id, state) in [("paused", ContainerState::Paused), ("runs", ContainerState::Running)] {
+            let row = Container { state, ..Container::default() };
+            s.container.insert(ContainerKey { id: id.into() }, Arc::new(row));
+        }
+        assert_eq!(order(&s).iter().map(|key| key.pid).collect::<Vec<_>>(), [2, 3, 1]);
+        let waiter = Waiter { waits: true, ..row(100, &[5]) };
+        assert_eq!(state(&waiter, true), "frozen: its container is paused, 1.0 s in D of 1 s");
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn panel(store: Store, arranged: Memo<Arranged<LineKey>>) -> AnyView 
         arranged.with(|arranged| {
             let keys = arranged.0.iter().filter_map(|line| match &line.key {
                 LineKey::Name(key) => Some(key),
-                LineKey::Resolver(_) => None,
+                LineKey::Resolver(_) | LineKey::Seen(_) | LineKey::Client(_) => None,
             });
             store.with(|s| Arc::new(matrix(s, keys)))
         })

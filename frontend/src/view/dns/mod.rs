@@ -1,11 +1,13 @@
 //! DNS: what each name leads to where it is asked, the odd ones on top; all answers with their lifetimes; how each container
-//! finds names.
+//! finds names; what is asked on the wire, and by whom.
 
+mod client;
 mod matrix;
 mod name;
 mod resolver;
+mod seen;
 
-use glasshull_shared::domain::dns::{DnsNameKey, DnsStatus};
+use glasshull_shared::domain::dns::{DnsClientKey, DnsNameKey, DnsSeenKey, DnsStatus};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use glasshull_shared::wire::{Answer, Origin, Question};
@@ -13,11 +15,21 @@ use leptos::prelude::*;
 
 use super::sheet::{Page, Sheet};
 use crate::store::dns::gravity;
+use crate::store::flow::capture;
 use crate::store::network::trouble_of;
 use crate::store::{Selection, Store, use_choice};
+use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Table, TableModel};
 
-const NAMES: &[(&str, &str)] = &[("", "Names"), ("answers", "All answers"), ("resolvers", "Resolvers")];
+const NAMES: &[(&str, &str)] = &[
+    ("", "Names"),
+    ("answers", "All answers"),
+    ("resolvers", "Resolvers"),
+    ("seen", "On the wire"),
+    ("askers", "Askers"),
+];
+/// The first of those that are about captured packets: nothing is asked there, and nothing captured elsewhere.
+const CAPTURED: usize = 3;
 
 /// What a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,12 +37,19 @@ pub(super) enum LineKey {
     Name(DnsNameKey),
     /// Of the container with this id.
     Resolver(String),
+    Seen(DnsSeenKey),
+    Client(DnsClientKey),
 }
 
 impl LineKey {
-    fn selection(&self) -> Selection {
-        let (Self::Name(DnsNameKey { container: id, .. }) | Self::Resolver(id)) = self;
-        Selection::Container(id.clone())
+    /// Its container; `None` for what others ask.
+    fn selection(&self, s: &Snapshot) -> Option<Selection> {
+        let id = match self {
+            Self::Name(DnsNameKey { container: id, .. }) | Self::Resolver(id) => Some(id),
+            Self::Seen(key) => s.dns_seen.get(key)?.container.as_ref(),
+            Self::Client(key) => s.dns_client.get(key)?.container.as_ref(),
+        };
+        id.cloned().map(Selection::Container)
     }
 }
 
@@ -49,10 +68,15 @@ pub(super) fn render() -> AnyView {
 
 /// One table with what belongs to it.
 fn page(at: usize) -> AnyView {
-    let sheet: &'static Sheet<LineKey> = if at == 2 { &resolver::SHEET } else { &name::SHEET };
+    let sheet: &'static Sheet<LineKey> = match at {
+        2 => &resolver::SHEET,
+        3 => &seen::SHEET,
+        4 => &client::SHEET,
+        _ => &name::SHEET,
+    };
     let page = Page::open(sheet);
     let Page { store, arranged, .. } = page;
-    let empty = move || why_empty(page);
+    let empty = move || page.why_empty();
     let body = if at == 0 {
         let none = move || arranged.with(|a| a.0.is_empty());
         view! {
@@ -65,9 +89,9 @@ fn page(at: usize) -> AnyView {
     };
     let id = NAMES.get(at).map_or("", |name| name.0);
     view! {
-        {page.toolbar(NAMES, id, at > 0, again(store))}
+        {page.toolbar(NAMES, id, at > 0, (at < CAPTURED).then(|| again(store)))}
         {body}
-        {totals(page)}
+        {if at < CAPTURED { totals(page).into_any() } else { heard(page).into_any() }}
     }
     .into_any()
 }
@@ -78,9 +102,10 @@ fn model(page: Page<LineKey>) -> TableModel<LineKey> {
     let picked = RwSignal::new(None::<LineKey>);
     let selected = Signal::derive(move || {
         let selected = choice.selected.get();
-        picked.get().filter(|key| Some(key.selection()) == selected)
+        let leads = |key: &LineKey| page.store.with(|s| key.selection(s)) == selected;
+        picked.get().filter(|key| selected.is_some() && leads(key))
     });
-    let model = page.model(|_, key| Some(key.selection()), selected, picked);
+    let model = page.model(|s, key| key.selection(s), selected, picked);
     let on_select = model.on_select;
     TableModel {
         on_select: Callback::new(move |key: LineKey| {
@@ -102,10 +127,7 @@ fn again(store: Store) -> impl IntoView {
     };
     let said = move || match outcome.get().and_then(|answer| answer.get()) {
         Some(Answer::Failed(why)) => unit::printable(&why),
-        Some(
-            Answer::Done(_) | Answer::Names(_) | Answer::Process(_) | Answer::Control(_) | Answer::Files(_),
-        )
-        | None => String::new(),
+        Some(_) | None => String::new(),
     };
     // What is asked now is not seen in a recording or in the past.
     let replayed = move || !matches!(store.origin().get(), Origin::Live) || store.rewound().get().is_some();
@@ -147,6 +169,30 @@ fn totals(page: Page<LineKey>) -> impl IntoView {
     }
 }
 
+/// Counts, since when packets are captured, and what is missed.
+fn heard(page: Page<LineKey>) -> impl IntoView {
+    let Page { store, sheet, .. } = page;
+    store.want_here(&[Topic::Capture]);
+    let since = move || {
+        let began =
+            store.read(&[Topic::Capture], |s| capture(s).map(|row| row.since_at).filter(|at| *at > 0));
+        began.map(|at| {
+            format!("captured since {}", unit::time_of_day(at.saturating_add_signed(zone_offset_nanos())))
+        })
+    };
+    let missed = move || {
+        let topic = sheet.topics.first().copied()?;
+        store.read(&[Topic::Source], |s| trouble_of(s, topic))
+    };
+    view! {
+        <p class="totals">
+            {page.count()}
+            <span class="dim">{since}</span>
+            <span class="missed">{missed}</span>
+        </p>
+    }
+}
+
 /// How many are odd, how many without an answer, how many still being asked.
 fn odd(s: &Snapshot) -> String {
     let count = |is: &dyn Fn(&glasshull_shared::domain::dns::DnsName) -> bool| {
@@ -159,10 +205,4 @@ fn odd(s: &Snapshot) -> String {
     ];
     let told = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", unit::count(*n)));
     told.collect::<Vec<_>>().join(", ")
-}
-
-fn why_empty(page: Page<LineKey>) -> String {
-    let Page { store, sheet, arranged, .. } = page;
-    let known = arranged.with(|a| a.1 > 0) || sheet.topics.iter().all(|topic| store.is_fresh(*topic));
-    if known { page.why_empty() } else { "Reading…".into() }
 }

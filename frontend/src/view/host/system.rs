@@ -31,7 +31,7 @@ pub(super) fn system(store: Store) -> impl IntoView {
                 let text = format!("{} runnable of {}", unit::count(h.runnable.into()), unit::count(h.threads.into()));
                 Fact::new(text).title("threads count: /proc/loadavg field 4")
             })}
-            {does("blocked", |h| {
+            {does("waiting for I/O", |h| {
                 let fact = Fact::new(h.blocked.to_string()).title("tasks waiting for I/O: /proc/stat procs_blocked");
                 if h.blocked > 0 { fact.tone("trouble") } else { fact }
             })}

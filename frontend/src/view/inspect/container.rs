@@ -9,15 +9,19 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::confinement::confinement;
+use super::container_files::files;
 use super::container_limits::limits;
 use super::container_names::names;
+use super::container_open::open_files;
 use super::container_ports::ports;
 use super::container_sockets::sockets;
 use super::container_tasks::{init, processes, scoreboard};
+use super::flows::of_the_container;
 use super::mount::mounts;
 use super::namespace::isolation;
 use super::network::look_into;
 use super::{Inspect, Tab, in_the_shell, part};
+use crate::store::archive::{self, Place};
 use crate::store::lookup::container_name;
 use crate::store::shell::for_container;
 use crate::store::{Selection, Store, use_choice, use_store, word};
@@ -31,9 +35,12 @@ pub(super) const INSPECT: Inspect = Inspect {
         Tab { id: "processes", title: "Processes", render: processes },
         Tab { id: "limits", title: "Limits", render: limits },
         Tab { id: "sockets", title: "Sockets", render: sockets },
+        Tab { id: "flows", title: "Flows", render: of_the_container },
         Tab { id: "names", title: "Names", render: names },
         Tab { id: "ports", title: "Ports", render: ports },
         Tab { id: "confinement", title: "Confinement", render: confinement },
+        Tab { id: archive::TAB, title: "Files", render: files },
+        Tab { id: "open", title: "Open files", render: open_files },
         Tab { id: "mounts", title: "Mounts", render: mounts },
         Tab { id: "isolation", title: "Isolation", render: isolation },
         Tab { id: "labels", title: "Labels", render: labels },
@@ -151,6 +158,7 @@ fn usage_facts(store: Store, key: ContainerKey) -> AnyView {
 
 fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
     let is = of_row(store, key.clone());
+    let image = row("image", image(store, key.clone()));
     let started = live_fact("started", move || {
         let at = who(store, &key).and_then(|r| r.started_at);
         at.map_or_else(
@@ -165,7 +173,7 @@ fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
             [] => Fact::new("none"),
             ports => Fact::new(ports.iter().map(word::port).collect::<Vec<_>>().join("  ")),
         }),
-        is("image", |r| Fact::or(r.image.clone(), NOT_TOLD)),
+        image,
         is("command", |r| Fact::or(r.command.clone(), "masked, or no engine told")),
         started,
         is("restarts", |r| Fact::or(r.restart_count.map(|n| n.to_string()), NOT_TOLD)),
@@ -176,6 +184,26 @@ fn identity_facts(store: Store, key: ContainerKey) -> AnyView {
             (None, _) => Fact::new("none"),
         }),
     ]
+    .into_any()
+}
+
+/// The image, with the way to its files where an engine can be asked for them.
+fn image(store: Store, key: ContainerKey) -> AnyView {
+    let choice = use_choice();
+    let row =
+        Memo::new(move |_| who(store, &key).map(|r| (r.image.clone(), archive::Subject::new(&key.id, &r))));
+    (move || {
+        let (image, subject) = row.get().unwrap_or_default();
+        let Some(image) = image else {
+            return view! { <span data-tone="unknown" title=NOT_TOLD>{unit::UNKNOWN}</span> }.into_any();
+        };
+        let at_root = Place { image: true, path: "/".into() };
+        let link = subject.filter(|subject| subject.image.is_some()).map(|_| {
+            let href = move || choice.path_link(archive::TAB, at_root.to_text());
+            view! { " "<a class="to-files" href=href>"files of the image"</a> }
+        });
+        view! { {unit::printable(&image)} {link} }.into_any()
+    })
     .into_any()
 }
 

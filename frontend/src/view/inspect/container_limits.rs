@@ -1,4 +1,5 @@
-//! The limits of a container in the inspector: what holds, whose limit it is, what its memory is made of, and who was killed.
+//! The limits of a container in the inspector: what holds, whose limit it is, what its memory is made of, what passes which
+//! disk, and who was killed.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::container::{key, uses};
+use super::device_users::devices;
 use super::{in_the_shell, part};
 use crate::store::limit::{bound_text, io_text, shell_lines};
 use crate::store::{Selection, Store, use_store};
@@ -37,6 +39,7 @@ pub(super) fn limits(selection: Selection) -> AnyView {
     view! {
         {part("Room", room(store, key.clone()))}
         {part("Memory", memory(store, key.clone()))}
+        {part("Disks", devices(store, key.clone()))}
         {part("What holds", bounds(store, key.clone()))}
         {part("OOM kills", kills(store, key))}
         {in_the_shell(lines)}
@@ -54,10 +57,15 @@ fn more(store: Store, key: &ContainerKey) -> Option<Arc<LimitStat>> {
 
 /// A bar per limit, the fullest first.
 fn room(store: Store, key: ContainerKey) -> AnyView {
+    let of_none = key.clone();
     let all = Memo::new(move |_| {
         let (Some(limit), Some(stat)) = (limit(store, &key), uses(store, &key)) else { return Vec::new() };
         rooms(&limit, &stat, more(store, &key).as_deref())
     });
+    let none = move || match uses(store, &of_none) {
+        Some(_) => "Nothing of it is limited.",
+        None => "It does not run.",
+    };
     let line = move |room: Room| {
         let ratio = room.fill() as f32;
         let text = format!("{} {}", room.resource.name(), unit::percent(room.fill()));
@@ -75,7 +83,7 @@ fn room(store: Store, key: ContainerKey) -> AnyView {
     };
     view! {
         <ul class="rooms">{move || all.get().into_iter().map(line).collect_view()}</ul>
-        <p class="dim" hidden=move || all.with(|all| !all.is_empty())>"It has no limit, or does not run."</p>
+        <p class="dim" hidden=move || all.with(|all| !all.is_empty())>{none}</p>
     }
     .into_any()
 }

@@ -1,10 +1,8 @@
 //! The names of the container under the inspector: how it finds them, what they lead to, asking for others, and all of them in
 //! the form that a program of the host takes.
 
-use glasshull_shared::dns_export::{
-    Form, PORTS, PROVIDER, Wish, export, is_host_name, of_container, with_addresses,
-};
-use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, Resolver};
+use glasshull_shared::dns_export::{Form, PORTS, PROVIDER, Wish, export, of_container, with_addresses};
+use glasshull_shared::domain::dns::{DnsName, DnsNameKey, DnsRecord, DnsSeen, DnsSeenKey, Resolver};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use glasshull_shared::wire::{Answer, NAMES_AT_ONCE, Question};
@@ -12,7 +10,7 @@ use leptos::prelude::*;
 
 use super::container::key;
 use super::{in_the_shell, part};
-use crate::store::dns::{Said, gravity, resolver, said, servers, shell_lines};
+use crate::store::dns::{Said, asked_most, gravity, resolver, said, servers, shell_lines, wrong};
 use crate::store::lookup::{container, container_name};
 use crate::store::{Selection, Store, use_store};
 use crate::widget::copy::CopyButton;
@@ -22,6 +20,8 @@ use crate::widget::segments::Segments;
 const TOPICS: [Topic; 3] = [Topic::Resolver, Topic::DnsName, Topic::Container];
 /// Names listed at most: the view DNS has them all.
 const LISTED: usize = 100;
+/// Of those it asks on the wire.
+const ASKED: usize = 10;
 /// Forms by their words.
 const FORMS: &[(&str, &str)] = &[
     ("hosts", "hosts"),
@@ -37,7 +37,7 @@ type Id = StoredValue<String>;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Listed {
     name: String,
-    record: &'static str,
+    record: String,
     said: Said,
     odd: String,
 }
@@ -46,7 +46,16 @@ impl Listed {
     fn new(key: &DnsNameKey, row: &DnsName) -> Self {
         let odd = row.marks.iter().map(|mark| format!("{}: {}", mark.oddity.name(), mark.evidence));
         let odd = odd.collect::<Vec<_>>().join("; ");
-        Self { name: key.name.clone(), record: key.record.name(), said: said(key, row), odd }
+        Self { name: key.name.clone(), record: key.record.name().into(), said: said(key, row), odd }
+    }
+
+    fn seen((key, row): (&DnsSeenKey, &DnsSeen)) -> Self {
+        let latency = row.latency_mean_secs.map(|secs| format!(", {}", unit::latency_secs(secs)));
+        let text = format!("{}×{}", unit::count(row.counts.queries), latency.unwrap_or_default());
+        let title = format!("asked of {}; the mean latency", key.server);
+        let tone = if row.counts.failures() > 0 { "trouble" } else { "" };
+        let said = Said { text, tone, title };
+        Self { name: key.name.clone(), record: key.record.clone(), said, odd: wrong(&row.counts).text }
     }
 }
 
@@ -57,6 +66,7 @@ pub(super) fn names(selection: Selection) -> AnyView {
     view! {
         {part("How it finds names", way(store, id))}
         {part("Names", list(store, id))}
+        {on_the_wire(store, id)}
         {part("Ask for others", inquiry(store, id))}
         {part("Take them with you", take(store, id))}
         {part("In the shell", in_the_shell(move || store.read(&TOPICS, |s| {
@@ -142,7 +152,7 @@ fn table(lines: Signal<Vec<Listed>>) -> AnyView {
         view! {
             <tr title=unit::printable(&said.title)>
                 <th scope="row">{unit::printable(&name)}</th>
-                <td>{record}</td>
+                <td>{unit::printable(&record)}</td>
                 <td data-tone=said.tone>{unit::printable(&said.text)}{odd}</td>
             </tr>
         }
@@ -153,6 +163,19 @@ fn table(lines: Signal<Vec<Listed>>) -> AnyView {
         </table>
     }
     .into_any()
+}
+
+/// What it asks itself, while somebody has packets captured: nothing is for this alone.
+fn on_the_wire(store: Store, id: Id) -> impl IntoView {
+    let lines = Memo::new(move |_| {
+        id.with_value(|id| {
+            store.read(&[Topic::DnsSeen], |s| {
+                asked_most(s, id).into_iter().take(ASKED).map(Listed::seen).collect::<Vec<_>>()
+            })
+        })
+    });
+    let is_there = Memo::new(move |_| store.is_fresh(Topic::DnsSeen) && lines.with(|all| !all.is_empty()));
+    move || is_there.get().then(|| part("Asked most on the wire", table(lines.into())))
 }
 
 /// One question for names that a person types.
@@ -175,28 +198,21 @@ fn inquiry(store: Store, id: Id) -> AnyView {
             }));
         }
     };
-    let answer = move || outcome.get().map(|answer| answer.get());
+    // `None` before it is asked, then while nothing came.
+    let answer = move || {
+        let names = |answer: Answer| {
+            answer.opened(|answer| if let Answer::Names(rows) = answer { Some(rows) } else { None })
+        };
+        outcome.get().map(|answer| answer.get().and_then(names))
+    };
     let came = Signal::derive(move || match answer() {
-        Some(Some(Answer::Names(rows))) => listed_all(&rows),
-        Some(
-            Some(
-                Answer::Failed(_)
-                | Answer::Process(_)
-                | Answer::Control(_)
-                | Answer::Done(_)
-                | Answer::Files(_),
-            )
-            | None,
-        )
-        | None => Vec::new(),
+        Some(Some(Ok(rows))) => listed_all(&rows),
+        Some(Some(Err(_)) | None) | None => Vec::new(),
     });
     let said = move || match answer() {
         Some(None) => "asking…".to_owned(),
-        Some(Some(Answer::Failed(why))) => unit::printable(&why),
-        Some(Some(
-            Answer::Names(_) | Answer::Process(_) | Answer::Control(_) | Answer::Done(_) | Answer::Files(_),
-        ))
-        | None => String::new(),
+        Some(Some(Err(why))) => unit::printable(&why),
+        Some(Some(Ok(_))) | None => String::new(),
     };
     view! {
         <form class="dns-ask" on:submit=submit>
@@ -232,12 +248,17 @@ fn take(store: Store, id: Id) -> AnyView {
     let form = RwSignal::new(Form::Hosts);
     let (provider, ports) =
         (RwSignal::new(PROVIDER.to_owned()), RwSignal::new(PORTS.map(|port| port.to_string()).join(",")));
-    let wish = Memo::new(move |_| Wish {
-        form: form.get(),
-        provider: provider
-            .with(|p| if is_host_name(p.trim()) { p.trim().to_owned() } else { PROVIDER.into() }),
-        ports: ports.with(|text| text.split(',').filter_map(|port| port.trim().parse().ok()).collect()),
+    // As the address for scripts reads it: what it refuses is said here, and the text stays that of the last wish.
+    let parsed = Memo::new(move |_| {
+        let form = form.get().name();
+        provider.with(|provider| ports.with(|ports| Wish::parse(Some(form), Some(provider), Some(ports))))
     });
+    let wish = Memo::new(move |before: Option<&Wish>| {
+        let usual = || Wish { form: form.get(), provider: PROVIDER.into(), ports: PORTS.to_vec() };
+        let last = || Wish { form: form.get(), ..before.cloned().unwrap_or_else(usual) };
+        parsed.get().unwrap_or_else(|_| last())
+    });
+    let wrong = move || parsed.with(|parsed| parsed.as_ref().err().map(|why| unit::printable(why)));
     let out = Memo::new(move |_| {
         wish.with(|wish| {
             id.with_value(|id| {
@@ -284,6 +305,7 @@ fn take(store: Store, id: Id) -> AnyView {
             <pre tabindex="0" aria-label="Names in this form">{text}</pre>
             <CopyButton text=text label="copy the names" />
         </div>
+        <p class="missed" role="status">{wrong}</p>
         <p class="missed">{left}</p>
         <p class="dns-url">
             <a href=move || path.get() download=move || file_name(form.get())>"Download"</a>
@@ -305,15 +327,7 @@ fn path(s: &Snapshot, id: &str, wish: &Wish) -> String {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let subject = if plain(&name) { name } else { unit::short_id(id).to_owned() };
-    let mut path = format!("/dns/{subject}?format={}", wish.form.name());
-    if wish.form == Form::HostAliases && wish.provider != PROVIDER {
-        path.push_str(&format!("&provider={}", wish.provider));
-    }
-    if wish.form == Form::Curl && !wish.ports.is_empty() {
-        let ports: Vec<String> = wish.ports.iter().map(u16::to_string).collect();
-        path.push_str(&format!("&port={}", ports.join(",")));
-    }
-    path
+    format!("/dns/{subject}?{}", wish.query())
 }
 
 fn file_name(form: Form) -> &'static str {

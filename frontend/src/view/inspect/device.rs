@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use glasshull_shared::domain::device::{Device, DeviceKey, DeviceStat};
+use glasshull_shared::domain::file::HeldPlace;
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::device_users::users;
+use super::holder::holders;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::device::{holds, mounts_on, of_name, shell_lines, title, upon};
 use crate::store::lookup::container_name;
@@ -17,7 +20,9 @@ pub(super) const INSPECT: Inspect = Inspect {
     heading,
     tabs: &[
         Tab { id: "overview", title: "Overview", render: overview },
+        Tab { id: "users", title: "Containers", render: users },
         Tab { id: "mounts", title: "Mounts", render: mounts },
+        Tab { id: "files", title: "Who has files", render: files },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],
     topics: &[Topic::Device, Topic::DeviceStat],
@@ -284,6 +289,18 @@ fn mounts(selection: Selection) -> AnyView {
             <tbody>{move || lines.get().into_iter().map(line).collect_view()}</tbody>
         </table>
         {move || lines.with(Vec::is_empty).then(|| view! { <p>{empty}</p> })}
+    }
+    .into_any()
+}
+
+/// Who has files on the file system on it, and who has the device itself open.
+fn files(selection: Selection) -> AnyView {
+    let device = number_of(key(&selection));
+    view! {
+        <p class="device-note">
+            "Processes with files on the file system of this very device, and those that have the device itself open. Partitions and volumes on it have a list of their own."
+        </p>
+        {holders(HeldPlace { device, mount: None })}
     }
     .into_any()
 }

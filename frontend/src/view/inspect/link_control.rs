@@ -70,16 +70,14 @@ fn panel(store: Store, target: Memo<Option<Target>>) -> AnyView {
         Some(Answer::Control(Some(why)) | Answer::Failed(why)) => {
             view! { <p class="dim">{unit::printable(&why)}</p> }.into_any()
         }
-        Some(Answer::Process(_) | Answer::Done(_) | Answer::Names(_) | Answer::Files(_)) => ().into_any(),
+        Some(_) => ().into_any(),
     };
     let said = move || {
         let (text, tone) = match outcome.get()?.get() {
             None => ("asked; waiting for the agent".to_owned(), "quiet"),
             Some(Answer::Done(text)) => (text, "fine"),
             Some(Answer::Failed(why)) => (why, "trouble"),
-            Some(Answer::Process(_) | Answer::Control(_) | Answer::Names(_) | Answer::Files(_)) => {
-                return None;
-            }
+            Some(_) => return None,
         };
         Some(view! { <p class="control-said" data-tone=tone>{unit::printable(&text)}</p> })
     };

@@ -1,15 +1,23 @@
 //! What the inspector shows of a selection: heading, tabs and the tables they need.
 
+mod answer;
 mod confinement;
 mod container;
+mod container_files;
 mod container_limits;
 mod container_names;
+mod container_open;
 mod container_ports;
 mod container_sockets;
 mod container_tasks;
 mod device;
+mod device_users;
 mod engine;
+mod file_list;
+mod file_preview;
 mod finding;
+mod flows;
+mod holder;
 mod host;
 mod link_control;
 mod mount;
@@ -18,6 +26,7 @@ mod network;
 mod process;
 mod process_detail;
 mod process_files;
+mod process_maps;
 
 use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;

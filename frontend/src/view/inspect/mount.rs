@@ -1,11 +1,13 @@
 //! The mounts of the container or process under the inspector: what of the host is mounted in, and all of them as a tree.
 
+use glasshull_shared::domain::file::HeldPlace;
 use glasshull_shared::domain::process::ProcessDetail;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::container::key;
+use super::holder::holders;
 use super::part;
 use crate::store::mount::{MountLine, Whose, from_host, tree};
 use crate::store::network::trouble_of;
@@ -97,7 +99,28 @@ fn mount(line: MountLine) -> impl IntoView {
             <p class="options" title=options><code>{line.options.clone()}</code></p>
             {from}
             {(!line.layers.is_empty()).then(|| layers(&line))}
+            {holders_of(&line)}
         </li>
+    }
+}
+
+/// Who has files on it: looked at only while it is unfolded.
+fn holders_of(line: &MountLine) -> impl IntoView + use<> {
+    let place = HeldPlace { device: line.device.clone(), mount: Some(line.mount.into()) };
+    let open = RwSignal::new(false);
+    let list = move || open.get().then(|| holders(place.clone()));
+    view! {
+        <div class="holders-of">
+            <button
+                type="button"
+                class="fold"
+                aria-expanded=move || if open.get() { "true" } else { "false" }
+                on:click=move |_| open.update(|open| *open = !*open)
+            >
+                "who has files there"
+            </button>
+            {list}
+        </div>
     }
 }
 

@@ -7,6 +7,7 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
+use super::flows::of_link;
 use super::link_control::control;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::container_name;
@@ -18,6 +19,7 @@ pub(super) const INSPECT: Inspect = Inspect {
     heading,
     tabs: &[
         Tab { id: "overview", title: "Overview", render: overview },
+        Tab { id: "flows", title: "Flows", render: of_link },
         Tab { id: "shell", title: "In the shell", render: shell },
     ],
     topics: &TOPICS,
@@ -50,7 +52,7 @@ fn rate(rate: Option<f32>, write: fn(f64) -> String) -> String {
     unit::or_unknown(rate.map(|n| write(f64::from(n))))
 }
 
-fn key(selection: &Selection) -> LinkKey {
+pub(super) fn key(selection: &Selection) -> LinkKey {
     selection.link().unwrap_or(LinkKey { netns: 0, ifindex: 0 })
 }
 

@@ -12,6 +12,7 @@ use super::confinement::of_process;
 use super::mount::mounts_of_process;
 use super::process_detail::{file_facts, memory_facts, namespaces_table};
 use super::process_files::files;
+use super::process_maps::maps;
 use super::{Inspect, Tab, in_the_shell, part};
 use crate::store::lookup::{ancestors, container, container_name, state_of};
 use crate::store::shell::for_process;
@@ -70,10 +71,10 @@ fn heading(selection: Selection) -> AnyView {
 fn ask(store: Store, key: ProcessKey) -> Memo<Option<Result<Arc<ProcessDetail>, String>>> {
     let answer = store.ask(Question::Process(key));
     Memo::new(move |_| {
-        answer.with(|a| match a.as_ref()? {
-            Answer::Process(detail) => Some(Ok(Arc::new((**detail).clone()))),
-            Answer::Failed(why) => Some(Err(why.clone())),
-            Answer::Control(_) | Answer::Done(_) | Answer::Names(_) | Answer::Files(_) => None,
+        answer.with(|a| {
+            let detail =
+                a.as_ref()?.opened(|a| if let Answer::Process(detail) = a { Some(detail) } else { None });
+            detail.map(|detail| detail.map(Arc::new))
         })
     })
 }
@@ -248,6 +249,7 @@ fn memory(selection: Selection) -> AnyView {
             {of("virtual", |d| Fact::new(unit::bytes(d.virtual_bytes)).title("/proc/PID/stat field 23"))}
         </Facts>
         {part("Exactly, read on demand", answered(store, key, memory_facts))}
+        {maps(&selection)}
     }
     .into_any()
 }

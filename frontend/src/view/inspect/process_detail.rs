@@ -58,7 +58,8 @@ fn binary(exe: &HostFile) -> AnyView {
 /// Exact memory.
 pub(super) fn memory_facts(detail: &ProcessDetail) -> AnyView {
     let Some(memory) = detail.memory else {
-        return view! { <p class="dim">{"smaps_rollup could not be read. "}{HIDDEN}</p> }.into_any();
+        return view! { <p class="dim">{"smaps_rollup could not be read: it has ended, or "}{HIDDEN}</p> }
+            .into_any();
     };
     let bytes = |name: &'static str, n: u64, title: &str| {
         fact(name, Fact::new(unit::bytes(n)).title(format!("{title}; {} bytes", unit::count(n))))

@@ -4,11 +4,11 @@
 use glasshull_shared::domain::file::{FileKind, HeldAs, OpenFile, OpenFiles, OpenMode};
 use glasshull_shared::domain::process::ProcessKey;
 use glasshull_shared::unit;
-use glasshull_shared::wire::{Answer, Origin, Question};
+use glasshull_shared::wire::{Answer, Question};
 use leptos::prelude::*;
 
-use crate::store::{Selection, Store, use_store};
-use crate::widget::copy::CopyButton;
+use super::answer::{ask_at, beat, on_the_host, said, sentences};
+use crate::store::{Selection, use_store};
 
 /// Time between two looks, nanoseconds.
 const BEAT: u64 = 2_000_000_000;
@@ -31,59 +31,29 @@ struct Shown {
 pub(super) fn files(selection: Selection) -> AnyView {
     let store = use_store();
     let key = selection.process().unwrap_or(ProcessKey { pid: 0, start_time: 0 });
-    let looks = RwSignal::new(None::<Result<OpenFiles, String>>);
-    follow(store, key, looks);
+    let read = |answer: &Answer, before: Option<&OpenFiles>| {
+        let mut files =
+            answer.opened(|answer| if let Answer::Files(files) = answer { Some(files) } else { None })?;
+        if let (Ok(files), Some(before)) = (&mut files, before) {
+            files.rate(before);
+        }
+        Some(files)
+    };
+    let looks = ask_at(store, beat(store, BEAT), Question::Files(key), read);
     let lines = move || {
         looks.with(|look| match look {
             Some(Ok(files)) => shown(files),
             Some(Err(_)) | None => Vec::new(),
         })
     };
-    let said = move || {
-        looks.with(|look| match look {
-            None => "asking the agent…".to_owned(),
-            Some(Err(why)) => unit::printable(why),
-            Some(Ok(files)) => summary(files),
-        })
-    };
-    let missing = move || {
-        looks.with(|look| match look {
-            Some(Ok(files)) => files.missing.clone(),
-            Some(Err(_)) | None => Vec::new(),
-        })
-    };
     view! {
-        <p class="files-said" role="status">{said}</p>
+        {said(looks, summary)}
         <ul class="open-files">
             <For each=lines key=Shown::clone children=line />
         </ul>
-        <ul class="lacking">
-            {move || missing().into_iter().map(|why| view! { <li>{unit::printable(&why)}</li> }).collect_view()}
-        </ul>
+        {sentences(looks, "lacking", |files| &files.missing)}
     }
     .into_any()
-}
-
-/// Asks at each beat, once more only when the answer is there; of a recording once.
-fn follow(store: Store, key: ProcessKey, looks: RwSignal<Option<Result<OpenFiles, String>>>) {
-    let replayed = move || store.origin().with(|origin| *origin != Origin::Live);
-    let beat = Memo::new(move |_| if replayed() { 0 } else { store.live_tick().get().at / BEAT });
-    let answer = Memo::new(move |_| {
-        // Not `track`: a memo that is never read never runs.
-        beat.get();
-        untrack(|| store.ask(Question::Files(key)))
-    });
-    Effect::new(move |_| match answer.get().get() {
-        Some(Answer::Files(files)) => {
-            let mut files = *files;
-            if let Some(Ok(before)) = looks.get_untracked() {
-                files.rate(&before);
-            }
-            looks.set(Some(Ok(files)));
-        }
-        Some(Answer::Failed(why)) => looks.set(Some(Err(why))),
-        Some(Answer::Process(_) | Answer::Control(_) | Answer::Done(_) | Answer::Names(_)) | None => {}
-    });
 }
 
 fn summary(files: &OpenFiles) -> String {
@@ -189,15 +159,6 @@ fn kind(of: Option<FileKind>) -> &'static str {
 
 fn line(row: Shown) -> impl IntoView {
     let mark = row.mark.map(|(text, tone)| view! { <p class="mark" data-tone=tone>{text}</p> });
-    let host = row.host_path.map(|path| {
-        view! {
-            <p class="host">
-                "on the host "
-                <code>{path.clone()}</code>
-                <CopyButton text=Signal::stored(path) label="copy the path" />
-            </p>
-        }
-    });
     let growth = (!row.growth.is_empty()).then(|| view! { <b class="growth">{row.growth}</b> });
     view! {
         <li>
@@ -211,7 +172,7 @@ fn line(row: Shown) -> impl IntoView {
                 {growth}
             </p>
             {mark}
-            {host}
+            {on_the_host(row.host_path)}
         </li>
     }
 }

@@ -6,9 +6,7 @@ use leptos::prelude::*;
 
 use super::cast::bundle_id;
 use super::plan::Who;
-use super::scene::{
-    self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, LABEL_TALL, STACK, Scene, TALL, TOP, WIRE, Wire,
-};
+use super::scene::{self, BOX, BRIDGE, Bridge, Cable, Frame, LABEL, LABEL_TALL, TALL, WIRE, Wire};
 use super::talk::Bow;
 use super::thing::Thing as _;
 use super::{Lit, toggle_link};
@@ -17,29 +15,27 @@ use crate::widget::meter::tone_of_fill;
 
 /// Names of bridges stand no lower on their bars: those of hundreds are longer than a screen.
 const TITLE_AT: f64 = 160.0;
-/// Published ports listed; the table has all.
-const PORTS: usize = 10;
 /// Letters of 12 units that fit into a box beside its measures.
 const TITLE_CHARS: usize = 22;
 
 /// Text that follows the tables. One type for all of them: each closure of its own would bring its own copy of leptos's
 /// machinery into the app.
-fn text(f: impl Fn() -> Option<String> + Send + Sync + 'static) -> Signal<String> {
+pub(super) fn text(f: impl Fn() -> Option<String> + Send + Sync + 'static) -> Signal<String> {
     Signal::derive(move || f().unwrap_or_default())
 }
 
 /// The same for lengths, which must never be empty.
-fn length(f: impl Fn() -> Option<f64> + Send + Sync + 'static) -> Signal<String> {
+pub(super) fn length(f: impl Fn() -> Option<f64> + Send + Sync + 'static) -> Signal<String> {
     Signal::derive(move || format!("{:.1}", f().unwrap_or_default()))
 }
 
 /// The same for what is so or not.
-fn flag(f: impl Fn() -> bool + Send + Sync + 'static) -> Signal<bool> {
+pub(super) fn flag(f: impl Fn() -> bool + Send + Sync + 'static) -> Signal<bool> {
     Signal::derive(f)
 }
 
 /// At most so many characters.
-fn fit(text: &str, chars: usize) -> String {
+pub(super) fn fit(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return unit::printable(text);
     }
@@ -48,11 +44,16 @@ fn fit(text: &str, chars: usize) -> String {
 }
 
 /// A link inside the picture: goes by mouse, keyboard and "open in a new tab".
-fn linked(choice: Choice, to: Selection, label: String, body: AnyView) -> AnyView {
+pub(super) fn linked(choice: Choice, to: Selection, label: String, body: AnyView) -> AnyView {
     to_there(text(move || Some(choice.selection_link(&to))), label, body)
 }
 
 fn to_there(href: Signal<String>, label: String, body: AnyView) -> AnyView {
+    linked_to(href, Signal::stored(label), body)
+}
+
+/// The same, anywhere in the app.
+pub(super) fn linked_to(href: Signal<String>, label: Signal<String>, body: AnyView) -> AnyView {
     // In `view!` an `a` of its own would be HTML's.
     leptos::svg::a().attr("href", href).attr("aria-label", label).child(body).into_any()
 }
@@ -193,9 +194,7 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
     let place = text(move || get().map(|f| format!("translate({} {})", BOX.0, f.y)));
     let cpu = move || get().and_then(|f| f.cpu);
     let memory = move || get().and_then(|f| f.memory);
-    let processes = text(move || {
-        get().map(|f| format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" }))
-    });
+    let inside = text(move || get().map(|f| inside(&f)));
     let alone = flag(move || get().is_none_or(|f| f.containers.len() < 2 || f.bundle.is_some()));
     let about = text(move || get().map(|f| about(&f)));
     let title = text(move || get().map(|f| title(&f)));
@@ -221,7 +220,7 @@ pub(super) fn frame(choice: Choice, lit: Memo<Lit>, frame: Memo<Option<Frame>>) 
             <rect class="map-shared" class:is-hidden=alone x="3" y="3" width=BOX.1 - 6.0 height=TALL - 6.0></rect>
             <text class="map-name" x="12" y="21">{title}</text>
             <text class="map-detail" x="12" y="37">{text(move || get().map(|f| fit(&f.detail, 30)))}</text>
-            <text class="map-detail quiet" x="12" y="50">{processes}</text>
+            <text class="map-detail" x="12" y="50">{inside}</text>
             {measure("cpu", 14.0, Signal::derive(move || cpu().map(|(used, of_limit)| {
                 let text = unit::percent(f64::from(used));
                 // A bundle's share of one core says nothing.
@@ -250,6 +249,16 @@ fn title(f: &Frame) -> String {
         Some((_, open, _)) => format!("{} {}", if *open { "▾" } else { "▸" }, fit(&f.title, TITLE_CHARS - 2)),
         None => fit(&f.title, TITLE_CHARS),
     }
+}
+
+/// `172.18.0.2 +1 · 3 processes`.
+fn inside(f: &Frame) -> String {
+    let processes = format!("{} {}", f.processes, if f.processes == 1 { "process" } else { "processes" });
+    let address = f.address.as_ref().map(|(first, more)| match more {
+        0 => first.clone(),
+        more => format!("{first} +{more}"),
+    });
+    fit(&address.into_iter().chain([processes]).collect::<Vec<_>>().join(" · "), 36)
 }
 
 /// For hover.
@@ -321,71 +330,6 @@ pub(super) fn note(note: Memo<Option<(f64, &'static str)>>) -> AnyView {
         <text class="map-detail quiet" x=LABEL.0 + LABEL.1 y=y text-anchor="end">
             {text(move || note.get().map(|(_, text)| text.to_owned()))}
         </text>
-    }
-    .into_any()
-}
-
-/// The host itself: what routes, and who uses its network.
-pub(super) fn stack(choice: Choice, scene: Memo<Scene>) -> AnyView {
-    let height = length(move || Some(scene.with(|s| (s.height - TOP - 20.0).max(0.0))));
-    let forwards = move || {
-        scene.with(|s| match s.forwards {
-            Some(true) => ("ip_forward 1", "fine"),
-            Some(false) => ("ip_forward 0", "attention"),
-            None => ("ip_forward –", "quiet"),
-        })
-    };
-    let on_host = move || scene.with(|s| s.on_host.clone()).into_iter().enumerate();
-    let chip = move |(i, (id, name)): (usize, (String, String))| {
-        let label = format!("{name}, on the host's network");
-        let body = view! {
-            <g class="map-chip" transform=format!("translate(10 {})", 84 + i * 24)>
-                <rect width=STACK.1 - 20.0 height="20"></rect>
-                <text class="map-detail" x="8" y="14">{fit(&name, 19)}</text>
-            </g>
-        }
-        .into_any();
-        linked(choice, Selection::Container(id), label, body)
-    };
-    view! {
-        <g class="map-box map-stack" transform=format!("translate({} {TOP})", STACK.0)>
-            <rect width=STACK.1 height=height></rect>
-            <text class="map-detail quiet" x="10" y="20">"routing"</text>
-            <text class="map-figure" data-tone=text(move || Some(forwards().1.to_owned())) x="10" y="36">{text(move || Some(forwards().0.to_owned()))}</text>
-            <text class="map-detail quiet" x="10" y="68">
-                {text(move || {
-                    let nobody = scene.with(|s| s.on_host.is_empty());
-                    Some(if nobody { "nobody on host network" } else { "on host network" }.to_owned())
-                })}
-            </text>
-            <For each=on_host key=|(i, (id, _))| (*i, id.clone()) children=chip />
-            {published(choice, scene)}
-        </g>
-    }
-    .into_any()
-}
-
-/// Ports of the host that lead into containers, below who is on the host's network.
-fn published(choice: Choice, scene: Memo<Scene>) -> AnyView {
-    let top = move || 84 + 24 * scene.with(|s| s.on_host.len().max(1));
-    let ports = move || scene.with(|s| s.published.clone()).into_iter().take(PORTS).enumerate();
-    let port = move |(i, (id, shown)): (usize, (String, String))| {
-        let y = length(move || Some((top() + 36 + i * 17) as f64));
-        let label = format!("published port {shown}");
-        let body = view! { <text class="map-detail map-port" x="10" y=y>{fit(&shown, 24)}</text> }.into_any();
-        linked(choice, Selection::Container(id), label, body)
-    };
-    let more = text(move || {
-        let more = scene.with(|s| s.published.len().saturating_sub(PORTS));
-        (more > 0).then(|| format!("and {more} more"))
-    });
-    let some = move || scene.with(|s| !s.published.is_empty());
-    view! {
-        <text class="map-detail quiet" x="10" y=length(move || Some((top() + 18) as f64))>
-            {text(move || some().then(|| "published ports".to_owned()))}
-        </text>
-        <For each=ports key=|(i, port)| (*i, port.clone()) children=port />
-        <text class="map-detail quiet" x="10" y=length(move || Some((top() + 36 + PORTS * 17) as f64))>{more}</text>
     }
     .into_any()
 }

@@ -4,7 +4,7 @@ use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::domain::network::{Netns, NetnsKey};
 use glasshull_shared::snapshot::Snapshot;
 
-use super::cast::{Bundle, bundle_id};
+use super::cast::{Bundle, bundle_id, links_of};
 use super::plan::{Group, Who};
 use super::scene::Frame;
 use crate::store::lookup::container_name;
@@ -31,10 +31,24 @@ pub(super) fn frame(s: &Snapshot, netns: u64, row: &Netns, y: f64) -> Frame {
         title: netns_name(s, netns),
         detail,
         containers: row.containers.clone(),
+        members: Vec::new(),
         cpu,
         memory,
         processes: row.processes,
+        address: address(s, netns),
     }
+}
+
+/// The address others reach a namespace by: the first one of its links, without those that mean something on a link alone (`fe80::`).
+fn address(s: &Snapshot, netns: u64) -> Option<(String, usize)> {
+    let links = links_of(s, netns).filter(|(_, row)| row.kind != "loopback");
+    let all: Vec<&str> = links
+        .flat_map(|(_, row)| &row.addresses)
+        .map(|address| address.split('/').next().unwrap_or_default())
+        .filter(|address| !address.starts_with("fe80:"))
+        .collect();
+    let (first, rest) = all.split_first()?;
+    Some(((*first).to_owned(), rest.len()))
 }
 
 /// What containers use together: share of one core and of what they may use, bytes and share of the limit.
@@ -75,8 +89,10 @@ pub(super) fn bundle_frame(s: &Snapshot, (group, name): (Group, &str), bundle: &
         title,
         detail: named.join(", "),
         containers,
+        members: bundle.members.clone(),
         cpu,
         memory,
         processes: rows.iter().map(|row| row.processes).sum(),
+        address: None,
     }
 }

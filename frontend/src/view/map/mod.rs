@@ -4,25 +4,31 @@ mod cast;
 mod draw;
 mod export;
 mod frame;
+mod mark;
+mod outside;
 mod plan;
 mod scene;
+mod stack;
 mod talk;
 mod thing;
 mod toolbar;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::Topic;
 use leptos::prelude::*;
 
+use crate::store::mark::Marks;
 use crate::store::network::trouble;
 use crate::store::{Choice, Selection, Store, use_choice, use_store};
 use cast::{By, Cast, groups};
+use mark::Found;
 use plan::{Plan, Who};
 use scene::{BOX, BRIDGE, Cable, LABEL, STACK, Scene, WIDTH, WIRE};
-use talk::Talk;
+use talk::{Outside, Talking};
 use thing::Thing;
 use window::Window;
 
@@ -30,6 +36,9 @@ const TOPICS: &[Topic] =
     &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::ContainerStat];
 /// What is wanted besides while talk is shown: packets are captured for it.
 const TALK: &[Topic] = &[Topic::Flow, Topic::FlowStat, Topic::Capture];
+
+/// What it is told from: whose addresses are on this host, too.
+const TALKED: &[Topic] = &[Topic::Flow, Topic::FlowStat, Topic::Netns, Topic::Link];
 
 /// What the selection lights.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,6 +50,8 @@ struct Lit {
     /// Who talks with those.
     peers: Vec<Who>,
     bows: Vec<String>,
+    /// Names of those beyond this host that they talk with.
+    outside: Vec<String>,
 }
 
 /// What a plan was made for: another choice of the person is a plan of its own.
@@ -56,6 +67,8 @@ struct Map {
     cast: Memo<Cast>,
     plan: Memo<(Turn, Plan)>,
     scene: Memo<Scene>,
+    /// What is marked.
+    found: Found,
     /// Who talks to whom is shown.
     talking: Memo<bool>,
     window: Window,
@@ -106,20 +119,24 @@ impl Map {
                 (turn, kept.unwrap_or_default().advance(&cast.members, &groups))
             })
         });
-        let talks = Memo::new(
-            move |_| {
-                if talking.get() { store.read(TALK, talk::talks) } else { Vec::<Talk>::new() }
-            },
-        );
+        let talks =
+            Memo::new(
+                move |_| {
+                    if talking.get() { store.read(TALKED, Talking::of) } else { Talking::default() }
+                },
+            );
         let scene = Memo::new(move |_| {
-            let draw = |cast: &Cast, plan: &Plan, talks: &Vec<Talk>| {
+            let draw = |cast: &Cast, plan: &Plan, talks: &Talking| {
                 store.read(TOPICS, |s| scene::scene(s, cast, plan, talks))
             };
             cast.with(|cast| plan.with(|(_, plan)| talks.with(|talks| draw(cast, plan, talks))))
         });
+        let found = Memo::new(move |_| store.read(&[Topic::Finding], |s| Arc::new(Marks::of(s))));
         let height = Memo::new(move |_| scene.with(|s| s.height));
-        let window = Window::new(Signal::derive(move || width(talking.get())), height.into());
-        Self { store, choice, anew, cast, plan, scene, talking, window }
+        let has_frames = Memo::new(move |_| scene.with(|s| !s.frames.is_empty()));
+        let window =
+            Window::new(Signal::derive(move || width(talking.get())), height.into(), has_frames.into());
+        Self { store, choice, anew, cast, plan, scene, found, talking, window }
     }
 }
 
@@ -147,7 +164,7 @@ fn width(talking: bool) -> f64 {
 }
 
 fn picture(map: Map, lit: Memo<Lit>) -> AnyView {
-    let Map { choice, scene, talking, .. } = map;
+    let Map { choice, scene, talking, found, .. } = map;
     let heads = [
         (WIRE.0, "WIRE"),
         (STACK.0, "HOST STACK"),
@@ -165,16 +182,22 @@ fn picture(map: Map, lit: Memo<Lit>) -> AnyView {
             viewBox=move || format!("0 0 {} {:.0}", width(talking.get()), scene.with(|s| s.height))
         >
             {heads.into_iter().map(head).collect::<Vec<_>>()}
-            {draw::stack(choice, scene)}
+            {stack::stack(choice, found, scene)}
             {each(map, |s| &s.bows, move |b| draw::bow(lit, b))}
-            {each(map, |s| &s.cables, move |c| draw::cable(choice, lit, c))}
+            {each(map, |s| &s.cables, move |c| marked(draw::cable(choice, lit, c), mark::of_cable(found, c)))}
             {(0..3).map(|i| draw::note(Memo::new(move |_| scene.with(|s| s.notes.get(i).copied())))).collect::<Vec<_>>()}
-            {each(map, |s| &s.wires, move |w| draw::wire(choice, w))}
-            {each(map, |s| &s.bridges, move |b| draw::bridge(choice, lit, b))}
-            {each(map, |s| &s.frames, move |f| draw::frame(choice, lit, f))}
+            {outside::outside(lit, scene)}
+            {each(map, |s| &s.wires, move |w| marked(draw::wire(choice, w), mark::of_wire(found, w)))}
+            {each(map, |s| &s.bridges, move |b| marked(draw::bridge(choice, lit, b), mark::of_bridge(found, b)))}
+            {each(map, |s| &s.frames, move |f| marked(draw::frame(choice, lit, f), mark::of_frame(found, f)))}
         </svg>
     }
     .into_any()
+}
+
+/// A thing and the mark on it.
+fn marked(thing: AnyView, mark: AnyView) -> AnyView {
+    view! { {thing} {mark} }.into_any()
 }
 
 /// Draws all things of one kind that can be seen; each follows the picture by its id.
@@ -240,6 +263,10 @@ fn lit(scene: &Scene, selected: Option<&Selection>) -> Lit {
             );
         }
     }
+    let lit_ids: BTreeSet<&String> =
+        scene.frames.iter().filter(|f| lit.frames.contains(&f.who)).flat_map(|f| &f.containers).collect();
+    let talks_with = |o: &&Outside| o.with.iter().any(|id| lit_ids.contains(id));
+    lit.outside = scene.outside.iter().filter(talks_with).map(|o| o.name.clone()).collect();
     let bridges = lit.bridges.clone();
     lit.cables.extend(bridges); // and the cable from the host to the bridge
     lit

@@ -9,8 +9,9 @@ use glasshull_shared::unit;
 
 use super::cast::{Bundle, Cast, group_of, host, links_of};
 use super::frame::{bundle_frame, frame};
+use super::outside;
 use super::plan::{Group, Plan, Who};
-use super::talk::{self, Bow, Talk};
+use super::talk::{self, Bow, Outside, Talking};
 use crate::store::lookup::container_name;
 use crate::store::network::{link, other_end};
 
@@ -97,23 +98,32 @@ pub(super) struct Frame {
     pub(super) detail: String,
     /// Containers in it, owner first.
     pub(super) containers: Vec<String>,
+    /// Of a bundle: the namespaces in it.
+    pub(super) members: Vec<u64>,
     /// Share of one core, and of what it may use when that is limited.
     pub(super) cpu: Option<(f32, Option<f32>)>,
     /// Bytes, and share of the limit.
     pub(super) memory: Option<(u64, Option<f32>)>,
     pub(super) processes: u32,
+    /// Its first address, and how many more it has; `None` in bundles.
+    pub(super) address: Option<(String, usize)>,
 }
 
 /// The whole picture.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Scene {
     pub(super) height: f64,
+    /// The host's own network namespace.
+    pub(super) host: Option<u64>,
     pub(super) wires: Vec<Wire>,
     pub(super) bridges: Vec<Bridge>,
     pub(super) frames: Vec<Frame>,
     pub(super) cables: Vec<Cable>,
     /// Who talks to whom; empty unless wanted.
     pub(super) bows: Vec<Bow>,
+    /// Who is talked with beyond this host, most bytes first, and the top of their list; none unless wanted.
+    pub(super) outside: Vec<Outside>,
+    pub(super) outside_at: f64,
     /// Containers that use the host's own network: id and name.
     pub(super) on_host: Vec<(String, String)>,
     /// Ports of the host that lead into a container: its id, and `8080→web:80`.
@@ -138,17 +148,26 @@ fn flow(stat: Option<&LinkStat>) -> Flow {
     })
 }
 
+/// Two rates together; of one that is not known yet nothing is added.
+pub(super) fn plus(a: Option<f32>, b: Option<f32>) -> Option<f32> {
+    a.map_or(b, |a| Some(a + b.unwrap_or_default()))
+}
+
 fn stat(s: &Snapshot, key: LinkKey) -> Option<&LinkStat> {
     s.link_stat.get(&key).map(|stat| &**stat)
 }
 
 /// The picture of these tables by this plan.
-pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talks: &[Talk]) -> Scene {
+pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talking: &Talking) -> Scene {
     let Some((host, host_row)) = host(s) else { return Scene::default() };
     let bridges = bridges(s, host, plan);
     let wires = wires(s, host);
+    let below_wires = TOP + wires.len() as f64 * WIRE_PITCH;
     let mut scene = Scene {
-        height: (row_y(plan.rows())).max(TOP + wires.len() as f64 * WIRE_PITCH).max(420.0) + 20.0,
+        height: (row_y(plan.rows())).max(below_wires + outside::tall(talking.beyond.len())).max(420.0) + 20.0,
+        outside: talking.beyond.clone(),
+        outside_at: below_wires,
+        host: Some(host),
         forwards: host_row.ip_forward,
         published: published(s),
         on_host: host_row.containers.iter().map(|id| (id.clone(), container_name(s, id))).collect(),
@@ -193,7 +212,7 @@ pub(super) fn scene(s: &Snapshot, cast: &Cast, plan: &Plan, talks: &[Talk]) -> S
             }
         }
     }
-    scene.bows = talk::bows(talks, &scene.frames);
+    scene.bows = talk::bows(&talking.within, &scene.frames);
     let named = [
         (Group::Host, "veth to the host itself"),
         (Group::Others, "among themselves"),
@@ -281,8 +300,7 @@ fn bundle_cable(
     let mut sum = Flow::default();
     for (key, _) in &links {
         let one = flow(stat(s, *key));
-        let add = |a: Option<f32>, b: Option<f32>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
-        (sum.rx, sum.tx, sum.lost) = (add(sum.rx, one.rx), add(sum.tx, one.tx), sum.lost + one.lost);
+        (sum.rx, sum.tx, sum.lost) = (plus(sum.rx, one.rx), plus(sum.tx, one.tx), sum.lost + one.lost);
     }
     let y = frame.y + TALL / 2.0;
     let (from, bridge) = left_end(s, host, first, bridges, y);

@@ -56,7 +56,7 @@ fn snapshot() -> Snapshot {
 fn drawn() -> Scene {
     let s = snapshot();
     let cast = Cast::of(&s, By::Each, &BTreeSet::new());
-    scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[])
+    scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &Talking::default())
 }
 
 #[test]
@@ -112,7 +112,10 @@ fn strands_grow_with_the_logarithm_and_stop_at_nothing() {
 
 #[test]
 fn without_a_host_there_is_no_picture() {
-    assert_eq!(scene(&Snapshot::default(), &Cast::default(), &Plan::default(), &[]), Scene::default());
+    assert_eq!(
+        scene(&Snapshot::default(), &Cast::default(), &Plan::default(), &Talking::default()),
+        Scene::default()
+    );
 }
 
 #[test]
@@ -120,11 +123,19 @@ fn a_selected_container_lights_its_way_and_its_peers() {
     let s = snapshot();
     let cast = Cast::of(&s, By::Each, &BTreeSet::new());
     let ends = ("alone-id".to_owned(), "web-id".to_owned());
-    let talks = [Talk { ends, rates: (Some(10.0), Some(1.0)), bytes: 11 }];
+    let within = vec![talk::Talk { ends, rates: (Some(10.0), Some(1.0)), bytes: 11 }];
+    let beyond = |name: &str, id: &str| Outside {
+        name: name.into(),
+        with: BTreeSet::from([id.to_owned()]),
+        ..Outside::default()
+    };
+    let talking = Talking { within, beyond: vec![beyond("mine", "web-id"), beyond("others", "alone-id")] };
     let plan = Plan::default().advance(&cast.members, &groups(&s));
-    let scene = scene(&s, &cast, &plan, &talks);
+    let scene = scene(&s, &cast, &plan, &talking);
     let lit = crate::view::map::lit(&scene, Some(&Selection::Container("web-id".into())));
     assert_eq!((lit.frames, lit.peers), (vec![Who::Netns(2)], vec![Who::Netns(5)]));
+    assert_eq!(lit.outside, ["mine"]);
+    assert!(scene.outside_at >= scene.wires.last().map_or(0.0, |w| w.y + TALL), "below the wires");
     assert_eq!(lit.bridges, [LinkKey { netns: HOST, ifindex: 10 }]);
     assert_eq!(lit.bows.len(), 1);
     assert!(!crate::view::map::lit(&scene, None).any);
@@ -138,7 +149,7 @@ fn a_closed_bundle_has_one_cable_with_all_that_passes() {
         s.link_stat.insert(LinkKey { netns, ifindex: 2 }, Arc::new(row));
     }
     let cast = Cast::of(&s, By::Network, &BTreeSet::new());
-    let scene = scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &[]);
+    let scene = scene(&s, &cast, &Plan::default().advance(&cast.members, &groups(&s)), &Talking::default());
     let bundle = scene.frames.iter().find(|f| f.bundle.is_some()).unwrap();
     assert_eq!((bundle.title.as_str(), bundle.containers.len()), ("3 on this bridge", 3));
     let cables: Vec<_> = scene.cables.iter().filter(|c| c.who == bundle.who).collect();
@@ -163,6 +174,6 @@ fn a_port_published_on_both_families_is_listed_once_and_only_while_its_container
         (row.ports, row.state) = (ports.clone(), state);
     }
     let cast = Cast::of(&s, By::Each, &BTreeSet::new());
-    let scene = scene(&s, &cast, &Plan::default(), &[]);
+    let scene = scene(&s, &cast, &Plan::default(), &Talking::default());
     assert_eq!(scene.published, [("web-id".to_owned(), "8080→web:80".to_owned())]);
 }

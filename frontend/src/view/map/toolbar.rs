@@ -35,6 +35,11 @@ pub(super) fn toolbar(map: Map) -> AnyView {
             {count(|s| s.bridges.len(), "bridge")}
             {count(|s| s.wires.len(), "wire")}
             <span class="map-key"><i class="rx"></i>"received"<i class="tx"></i>"sent, seen from the container"</span>
+            <span class="map-key">
+                <b data-tone="trouble">"▲"</b>
+                <b data-tone="attention">"●"</b>
+                "findings: a mark leads to them"
+            </span>
             <span class="gap"></span>
             <Segments
                 label="How many are bundled"

@@ -7,10 +7,16 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
+use super::scene::LABEL;
+use crate::widget::measure::narrow_page;
+
 /// What is seen moves in steps of this many units, so that a turn of the wheel rarely changes what is drawn.
 const STEP: f64 = 400.0;
 /// Pictures up to this height, in units, are drawn whole: some sixty rows.
 const WHOLE: f64 = 4_800.0;
+
+/// What stands at the left edge of a phone at first: cables with their labels, then who hangs on them.
+const NAMES: f64 = LABEL.0 - 6.0;
 
 /// The part in sight. Cheap to copy.
 #[derive(Clone, Copy)]
@@ -27,8 +33,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// `width` and `height` of the picture in its units.
-    pub(super) fn new(width: Signal<f64>, height: Signal<f64>) -> Self {
+    /// `width` and `height` of the picture in its units; whether any namespace is in it.
+    pub(super) fn new(width: Signal<f64>, height: Signal<f64>, has_frames: Signal<bool>) -> Self {
         let (node, whole) = (NodeRef::new(), RwSignal::new(false));
         // Until the page is laid out.
         let seen = RwSignal::new((0.0, WHOLE));
@@ -40,7 +46,26 @@ impl Window {
             window.look();
         });
         window.follow_size();
+        window.begin_readable(has_frames);
         window
+    }
+
+    /// On a phone the picture is wider than the page, so that it can be read: it begins where names are, once there are any.
+    fn begin_readable(self, has_frames: Signal<bool>) {
+        let begun = StoredValue::new(false);
+        Effect::new(move |_| {
+            let (width, has_frames) = (self.width.get(), has_frames.get());
+            let Some(node) = self.node.get() else { return };
+            if begun.get_value() || !has_frames || !narrow_page() {
+                return;
+            }
+            begun.set_value(true);
+            // By the next frame it has its size.
+            request_animation_frame(move || {
+                let scale = f64::from(node.scroll_width()) / width.max(1.0);
+                node.set_scroll_left((NAMES * scale) as i32);
+            });
+        });
     }
 
     /// Draws all of it, or again only what is seen.

@@ -1,9 +1,12 @@
 //! All namespaces, with whose they are and what keeps them alive; pid and user namespaces below the one they are nested in.
 
+use glasshull_shared::domain::finding::Subject;
+use glasshull_shared::domain::namespace::{Namespace, NamespaceKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
+use crate::store::mark::mark_of;
 use crate::store::namespace::{held, holder_line, tree, whose};
 use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
@@ -14,7 +17,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     noun: "namespaces",
     placeholder: "net  kind:net  pids:0  held:descriptor  4026532201",
     empty: "No namespace can be read.",
-    topics: &[Topic::Namespace, Topic::Container, Topic::Process],
+    topics: &[Topic::Namespace, Topic::Container, Topic::Process, Topic::Finding],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("kind", false),
@@ -22,7 +25,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 10] = [
+static COLUMNS: [Column; 11] = [
     Column::text("kind", "Kind", 70, "what it isolates"),
     Column::text(
         "inode",
@@ -42,10 +45,12 @@ static COLUMNS: [Column; 10] = [
         .kind(Kind::Code)
         .spare(3),
     Column::text("parent", "Nested in", 104, "of pid and user namespaces").kind(Kind::Code).spare(4),
+    Column::number("findings", "Findings", 78, "what somebody should look at: ▲ trouble, ● attention")
+        .spare(5),
     Column::text("creator", "Made by", 76, "uid on the host; of user namespaces").spare(5),
 ];
 
-const FIELDS: [Field; 9] = [
+const FIELDS: [Field; 10] = [
     Field { name: "kind", kind: Is::Word, help: "mnt uts ipc pid net user cgroup time" },
     Field { name: "inode", kind: Is::Text, help: "4026532201" },
     Field { name: "whose", kind: Is::Text, help: "container, host, name" },
@@ -53,6 +58,7 @@ const FIELDS: [Field; 9] = [
     Field { name: "pid", kind: Is::Number, help: "the oldest in it" },
     Field { name: "held", kind: Is::Text, help: "descriptor socket mount, and by whom" },
     Field { name: "inside", kind: Is::Text, help: "host name, users" },
+    Field { name: "findings", kind: Is::Text, help: "what was found; * for anything" },
     Field { name: "owner", kind: Is::Text, help: "user namespace" },
     Field { name: "parent", kind: Is::Text, help: "nested in" },
 ];
@@ -64,9 +70,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "kind" => Datum::text(key.kind.name()),
         "inode" => {
             let depth = std::iter::successors(row.parent, |inode| {
-                s.namespace
-                    .get(&glasshull_shared::domain::namespace::NamespaceKey { inode: *inode, ..*key })?
-                    .parent
+                s.namespace.get(&NamespaceKey { inode: *inode, ..*key })?.parent
             });
             let depth = depth.take(33).count();
             let nested = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat(depth - 1)) };
@@ -93,6 +97,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Datum::text(&text).sought(format!("{text} {}", lines.join(" "))).title(lines.join("\n"))
         }
         "inside" => inside(row),
+        "findings" => Datum::mark(mark_of(s, |found| is_of(&found.subject, *key))),
         "owner" => Datum::maybe(row.owner.map(|inode| inode.to_string())),
         "parent" => Datum::maybe(row.parent.map(|inode| inode.to_string())),
         "creator" => Datum::maybe(row.creator_uid.map(|uid| format!("uid {uid}"))),
@@ -100,7 +105,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     }
 }
 
-fn inside(row: &glasshull_shared::domain::namespace::Namespace) -> Datum {
+fn is_of(subject: &Subject, key: NamespaceKey) -> bool {
+    matches!(subject, Subject::Namespace { kind, inode } if kind == key.kind.name() && *inode == key.inode)
+}
+
+fn inside(row: &Namespace) -> Datum {
     if let Some(name) = &row.hostname {
         return Datum::text(name);
     }

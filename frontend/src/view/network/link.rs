@@ -1,11 +1,13 @@
 //! Links: one row per network interface, a veth pair seen from each end.
 
+use glasshull_shared::domain::finding::Subject;
 use glasshull_shared::domain::network::{Link, LinkKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
+use crate::store::mark::mark_of;
 use crate::store::network::{end_name, link, netns_name, other_end};
 use crate::store::word;
 use crate::widget::table::{Column, Kind};
@@ -16,7 +18,7 @@ pub(super) static SHEET: Sheet = Sheet {
     noun: "links",
     placeholder: "in:web kind:veth network:front rx>1M address:172.18",
     empty: "No link is known yet.",
-    topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
+    topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::Finding],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
@@ -24,7 +26,7 @@ pub(super) static SHEET: Sheet = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 20] = [
+static COLUMNS: [Column; 21] = [
     Column::text("in", "In", 124, "namespace: a container, the host, or a name of ip netns")
         .narrow(110)
         .grow(),
@@ -42,6 +44,8 @@ static COLUMNS: [Column; 20] = [
     Column::number("rx", "Received/s", 96, "bytes received per second, seen from this end"),
     Column::number("tx", "Sent/s", 86, "bytes sent per second, seen from this end"),
     Column::number("lost", "Lost", 56, "packets dropped or broken, both ways, since the link was made"),
+    Column::number("findings", "Findings", 78, "what somebody should look at: ▲ trouble, ● attention")
+        .spare(1),
     Column::number("rx_packets", "Rx pkt/s", 74, "packets received per second").extra(),
     Column::number("tx_packets", "Tx pkt/s", 74, "packets sent per second").extra(),
     Column::number("rx_total", "Received", 86, "bytes received since the link was made").extra(),
@@ -52,7 +56,7 @@ static COLUMNS: [Column; 20] = [
     Column::text("alias", "Alias", 110, "ip link … alias").extra(),
 ];
 
-const FIELDS: [Field; 14] = [
+const FIELDS: [Field; 15] = [
     Field { name: "in", kind: Is::Text, help: "container, host or ip netns name" },
     Field { name: "link", kind: Is::Text, help: "name of the link" },
     Field { name: "kind", kind: Is::Word, help: "veth bridge macvlan vxlan tun physical…" },
@@ -65,6 +69,7 @@ const FIELDS: [Field; 14] = [
     Field { name: "rx", kind: Is::Rate, help: "received per second" },
     Field { name: "tx", kind: Is::Rate, help: "sent per second" },
     Field { name: "lost", kind: Is::Number, help: "packets dropped or broken" },
+    Field { name: "findings", kind: Is::Text, help: "what was found; * for anything" },
     Field { name: "mtu", kind: Is::Number, help: "bytes" },
     Field { name: "netns", kind: Is::Number, help: "inode of the namespace" },
 ];
@@ -88,6 +93,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Datum::maybe(master.map(|m| m.name.as_str()))
         }
         "network" => Datum::maybe(row.network.as_ref()),
+        "findings" => Datum::mark(mark_of(s, |found| found.subject == Subject::Link(*key))),
         "mtu" => Datum::count(row.mtu.into()),
         "driver" => Datum::maybe(row.driver.as_ref()),
         "netns" => Datum::count(key.netns).exact(key.netns),

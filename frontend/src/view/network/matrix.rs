@@ -4,9 +4,9 @@ use glasshull_shared::snapshot::Topic;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{capture, tables};
-use crate::store::address::Address;
-use crate::store::flow::{Matrix, Passing, between, matrix};
+use super::super::capture_line;
+use super::tables;
+use crate::store::flow::{Matrix, Passing, between, flows_link, matrix};
 use crate::store::network::trouble_of;
 use crate::store::{use_choice, use_store};
 
@@ -40,7 +40,7 @@ pub(super) fn page() -> AnyView {
     };
     view! {
         <div class="toolbar">{tables(choice, ID)}</div>
-        {capture::line(store)}
+        {capture_line(store)}
         <div class="matrix-room">{draw}</div>
         <p class="totals"><span class="filtered">{left_out}</span></p>
     }
@@ -76,11 +76,11 @@ fn cell(matrix: &Matrix, from: &str, to: &str) -> AnyView {
         unit::bytes_per_sec(passing.bytes_per_sec),
         unit::bytes(passing.bytes)
     );
-    let style = format!("--share:{:.2}", share(passing));
+    let full = format!("{:.2}", share(passing));
     let text =
         if passing.bytes_per_sec > 0.0 { unit::bytes_per_sec(passing.bytes_per_sec) } else { "·".into() };
     let label = title.clone();
-    view! { <td style=style title=title><a href=flows_link(from, to) aria-label=label>{text}</a></td> }
+    view! { <td style:--share=full title=title><a href=between_link(from, to) aria-label=label>{text}</a></td> }
         .into_any()
 }
 
@@ -90,22 +90,18 @@ fn share(passing: &Passing) -> f64 {
 }
 
 /// The flows between two, whoever opened them.
-fn flows_link(from: &str, to: &str) -> String {
-    let filter = format!("between=\"{}\"", between(from, to).replace('"', ""));
-    let mut address = Address::parse("");
-    address.set("view", Some("network".into()));
-    address.set("table", Some("talkers".into()));
-    address.set("f", Some(filter));
-    address.to_query()
+fn between_link(from: &str, to: &str) -> String {
+    flows_link("between", &between(from, to))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::address::Address;
 
     #[test]
     fn a_cell_leads_to_its_flows_and_is_as_full_as_it_is_busy() {
-        assert_eq!(Address::parse(&flows_link("web", "a \"b")).get("f"), Some("between=\"a b ⇄ web\""));
+        assert_eq!(Address::parse(&between_link("web", "a \"b")).get("f"), Some("between=\"a b ⇄ web\""));
         let at = |bytes_per_sec| share(&Passing { bytes_per_sec, bytes: 1 });
         assert_eq!((at(0.0), at(100.0), at(1e5), at(1e12)), (0.0, 0.0, 0.5, 1.0));
     }

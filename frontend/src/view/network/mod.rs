@@ -1,6 +1,5 @@
 //! The network: links, talkers and their matrix, neighbours, routes and namespaces of the host and all its containers.
 
-mod capture;
 mod closed;
 mod link;
 mod matrix;
@@ -19,13 +18,12 @@ use std::sync::Arc;
 
 use glasshull_shared::domain::network::LinkKey as Link;
 use glasshull_shared::domain::process::ProcessKey;
-use glasshull_shared::snapshot::{Snapshot, Topic};
+use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::{Parsed, filter_box};
+use super::{Parsed, capture_line, filter_box};
 use crate::store::filter::Query;
-use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Line, Table, TableModel};
@@ -139,7 +137,7 @@ fn page(sheet: &'static Sheet) -> AnyView {
     };
     view! {
         {toolbar(choice, sheet, query)}
-        {(sheet.id == talker::SHEET.id).then(|| capture::line(store))}
+        {(sheet.id == talker::SHEET.id).then(|| capture_line(store))}
         <Table model=model empty=move || view! { <p>{move || why_empty(store, sheet, arranged)}</p> } />
         {totals(sheet, arranged)}
     }
@@ -187,9 +185,7 @@ fn why_empty(store: Store, sheet: &'static Sheet, arranged: Memo<Arranged>) -> S
     if arranged.with(|a| a.1 > 0) {
         return "Nothing passes the filter. Esc in its box empties it.".into();
     }
-    store
-        .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-        .unwrap_or_else(|| sheet.empty.to_owned())
+    store.why_none(sheet.topics, sheet.empty)
 }
 
 /// What a line leads to: its link; a namespace to its container; a socket to its process, else to its container.

@@ -5,6 +5,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
+use crate::store::mark::{is_of_netns, mark_of};
 use crate::store::network::netns_name;
 use crate::widget::table::{Column, Kind};
 
@@ -14,7 +15,7 @@ pub(super) static SHEET: Sheet = Sheet {
     noun: "network namespaces",
     placeholder: "name:web containers:* processes>1 forwards:no",
     empty: "No network namespace is known yet.",
-    topics: &[Topic::Netns, Topic::Link, Topic::Container],
+    topics: &[Topic::Netns, Topic::Link, Topic::Container, Topic::Finding],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("name", false),
@@ -22,7 +23,7 @@ pub(super) static SHEET: Sheet = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 8] = [
+static COLUMNS: [Column; 9] = [
     Column::text("name", "Namespace", 170, "its container, the host, or its name of ip netns")
         .narrow(140)
         .grow(),
@@ -35,16 +36,18 @@ static COLUMNS: [Column; 8] = [
     Column::number("pid", "PID", 76, "a process in it: nsenter -t PID -n").ascending(),
     Column::number("links", "Links", 60, "network interfaces in it"),
     Column::text("forwards", "Forwards", 84, "net.ipv4.ip_forward in it"),
+    Column::number("findings", "Findings", 78, "what somebody should look at: ▲ trouble, ● attention"),
     Column::text("hidden", "Hidden", 260, "why its links cannot be read"),
 ];
 
-const FIELDS: [Field; 7] = [
+const FIELDS: [Field; 8] = [
     Field { name: "name", kind: Is::Text, help: "container, host or ip netns name" },
     Field { name: "netns", kind: Is::Number, help: "inode" },
     Field { name: "containers", kind: Is::Text, help: "who shares it; * for any" },
     Field { name: "processes", kind: Is::Number, help: "processes in it" },
     Field { name: "pid", kind: Is::Number, help: "a process in it" },
     Field { name: "links", kind: Is::Number, help: "interfaces in it" },
+    Field { name: "findings", kind: Is::Text, help: "what was found; * for anything" },
     Field { name: "forwards", kind: Is::Word, help: "yes no" },
 ];
 
@@ -67,6 +70,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             let links = s.link.keys().filter(|link| link.netns == key.netns).count();
             if row.hidden.is_some() { Datum::unknown("hidden") } else { Datum::count(links as u64) }
         }
+        "findings" => Datum::mark(mark_of(s, |found| is_of_netns(found, key.netns))),
         "forwards" => match row.ip_forward {
             Some(true) => Datum::text("yes"),
             Some(false) => Datum::text("no").tone("quiet"),

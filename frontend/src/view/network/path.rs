@@ -1,11 +1,13 @@
 //! Paths: one row per link of each namespace but the host's, with everything on its way to the host: the map as a table.
 
+use glasshull_shared::domain::finding::Subject;
 use glasshull_shared::domain::network::{Link, LinkKey, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
 use super::link;
 use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
+use crate::store::mark::mark_of;
 use crate::store::network::{link as row_of, netns_name, other_end};
 use crate::widget::table::{Column, Kind};
 
@@ -15,7 +17,7 @@ pub(super) static SHEET: Sheet = Sheet {
     noun: "paths",
     placeholder: "in:web veth:veth12ab bridge:docker0 network:front address:172.18 mac:02:42",
     empty: "No namespace but the host's has a link that leads out.",
-    topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container],
+    topics: &[Topic::Netns, Topic::Link, Topic::LinkStat, Topic::Container, Topic::Finding],
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
@@ -23,7 +25,7 @@ pub(super) static SHEET: Sheet = Sheet {
     datum,
 };
 
-static COLUMNS: [Column; 13] = [
+static COLUMNS: [Column; 14] = [
     Column::text("in", "In", 124, "who is in the namespace: a container, or a name of ip netns")
         .narrow(110)
         .grow(),
@@ -43,10 +45,12 @@ static COLUMNS: [Column; 13] = [
     Column::number("rx", "Received/s", 96, "bytes received per second, seen from inside"),
     Column::number("tx", "Sent/s", 86, "bytes sent per second, seen from inside"),
     Column::number("lost", "Lost", 56, "packets dropped or broken, both ways, since the link was made"),
+    Column::number("findings", "Findings", 78, "what somebody should look at: ▲ trouble, ● attention")
+        .spare(1),
     Column::number("netns", "Netns", 104, "inode of the namespace").kind(Kind::Code).spare(4),
 ];
 
-const FIELDS: [Field; 12] = [
+const FIELDS: [Field; 13] = [
     Field { name: "in", kind: Is::Text, help: "container or ip netns name" },
     Field { name: "link", kind: Is::Text, help: "name of the link inside" },
     Field { name: "kind", kind: Is::Word, help: "veth macvlan ipvlan…" },
@@ -59,6 +63,7 @@ const FIELDS: [Field; 12] = [
     Field { name: "rx", kind: Is::Rate, help: "received per second" },
     Field { name: "tx", kind: Is::Rate, help: "sent per second" },
     Field { name: "lost", kind: Is::Number, help: "packets dropped or broken" },
+    Field { name: "findings", kind: Is::Text, help: "what was found; * for anything" },
 ];
 
 fn keys(s: &Snapshot) -> Vec<LineKey> {
@@ -87,6 +92,12 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Datum::maybe(bridge.map(|b| b.name.as_str()))
         }
         ("bridge", None) => Datum::default(),
+        ("findings", far) => {
+            let ends = [Some(*inside), far.map(|(key, _)| key)];
+            let is_it =
+                |subject: &Subject| matches!(subject, Subject::Link(key) if ends.contains(&Some(*key)));
+            Datum::mark(mark_of(s, |found| is_it(&found.subject)))
+        }
         // The rest is said of the link inside as in the table of links.
         (column, _) => (link::SHEET.datum)(s, key, column),
     }
@@ -95,8 +106,27 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glasshull_shared::domain::finding::{Finding, FindingKey, Rule, Severity};
     use glasshull_shared::domain::network::Netns;
     use std::sync::Arc;
+
+    #[test]
+    fn what_is_found_at_either_end_stands_in_the_row() {
+        let mut s = Snapshot::default();
+        let key = |netns, ifindex| LinkKey { netns, ifindex };
+        let pair = Link { peer_netns: Some(1), peer_ifindex: Some(8), ..Link::default() };
+        s.link.insert(key(2, 2), Arc::new(pair));
+        s.link.insert(key(1, 8), Arc::new(Link::default()));
+        let text = |s: &Snapshot| datum(s, &LineKey::Link(key(2, 2)), "findings").text;
+        assert_eq!(text(&s), "");
+        for (at, severity) in
+            [(key(1, 8), Severity::Attention), (key(2, 2), Severity::Trouble), (key(2, 3), Severity::Trouble)]
+        {
+            let found = FindingKey { rule: Rule::LinkLoses, subject: Subject::Link(at) };
+            s.finding.insert(found, Arc::new(Finding { severity, ..Finding::default() }));
+        }
+        assert_eq!(text(&s), "▲ 2");
+    }
 
     #[test]
     fn a_row_goes_from_the_link_inside_to_the_bridge() {

@@ -9,6 +9,8 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use crate::store::filter::{Field, Query, Record, Value};
+use crate::store::finding::sign;
+use crate::store::mark::Mark;
 use crate::widget::table::order::{SortKey, sort_rows};
 use crate::widget::table::{Cell, Column};
 
@@ -93,6 +95,13 @@ impl Datum {
     /// Bytes.
     pub(super) fn bytes(n: u64) -> Self {
         Self { text: unit::bytes(n), number: Some(n as f64), ..Self::default() }.quiet_zero()
+    }
+
+    /// What is found of it: sign and number, in the order of their weight.
+    pub(super) fn mark(mark: Option<Mark>) -> Self {
+        mark.map_or_else(Self::default, |mark| {
+            Self::text(mark.text()).tone(sign(mark.worst).1).title(mark.about()).ranked(mark.weight())
+        })
     }
 
     /// Several numbers, of which a filter means any; as digits.

@@ -6,8 +6,9 @@ use glasshull_shared::unit;
 
 use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
-use crate::store::flow::{between, party, ports, split_end};
+use crate::store::flow::{between, elsewhere, party, ports, split_end};
 use crate::store::network::{end_name, link, netns_name};
+use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Column, Kind};
 
 pub(super) static SHEET: Sheet = Sheet {
@@ -46,12 +47,13 @@ static COLUMNS: [Column; 17] = [
     Column::number("pids", "Pids", 90, "processes at both ends, on the host").kind(Kind::Code).extra(),
 ];
 
-const FIELDS: [Field; 16] = [
+const FIELDS: [Field; 17] = [
     Field { name: "container", kind: Is::Text, help: "container at either end" },
     Field { name: "from", kind: Is::Text, help: "who opened it" },
     Field { name: "to", kind: Is::Text, help: "the other end" },
     Field { name: "between", kind: Is::Text, help: "both ends, as a cell of the matrix" },
     Field { name: "address", kind: Is::Text, help: "address of either end" },
+    Field { name: "elsewhere", kind: Is::Text, help: "an end that is neither a container nor the host" },
     Field { name: "source", kind: Is::Text, help: "address and port of who opened it" },
     Field { name: "destination", kind: Is::Text, help: "address and port of the other end" },
     Field { name: "port", kind: Is::Number, help: "port of either end" },
@@ -64,6 +66,16 @@ const FIELDS: [Field; 16] = [
     Field { name: "bytes", kind: Is::Bytes, help: "both ways" },
     Field { name: "packets", kind: Is::Number, help: "both ways" },
 ];
+
+/// A name that a DNS answer told is not a name of anything here.
+fn called(name: Option<&String>) -> Datum {
+    match name {
+        Some(name) if name.ends_with('.') => {
+            Datum::text(name).title(format!("{name} (that name was answered with this address)"))
+        }
+        name => Datum::maybe(name).tone("strong"),
+    }
+}
 
 /// An end that stands for another beyond an address translation says for which.
 fn beyond(datum: Datum, end: Option<&String>) -> Datum {
@@ -79,8 +91,8 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let source_party = || party(s, row.source_container.as_ref(), row.source_name.as_ref());
     let destination_party = || party(s, row.destination_container.as_ref(), row.destination_name.as_ref());
     match column {
-        "from" => Datum::maybe(row.source_name.as_ref()).tone("strong"),
-        "to" => Datum::maybe(row.destination_name.as_ref()).tone("strong"),
+        "from" => called(row.source_name.as_ref()),
+        "to" => called(row.destination_name.as_ref()),
         "source" => beyond(Datum::text(&key.source), row.true_source.as_ref()),
         "destination" => {
             let end = Datum::maybe(Some(&key.destination).filter(|end| !end.is_empty()));
@@ -95,6 +107,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Datum::text(names.join("\n"))
         }
         "address" => Datum::text(format!("{}\n{}", split_end(&key.source).0, split_end(&key.destination).0)),
+        "elsewhere" => Datum::text(elsewhere(key, row).into_iter().flatten().collect::<Vec<_>>().join("\n")),
         "port" => Datum::any_of(ports(key)),
         "protocol" => Datum::text(key.protocol.to_string()),
         "link" => {
@@ -150,7 +163,7 @@ fn pids(row: &Flow) -> Datum {
 }
 
 fn time(at: u64) -> Datum {
-    Datum::text(unit::time_of_day(at))
+    Datum::text(unit::time_of_day(at.saturating_add_signed(zone_offset_nanos())))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use crate::store::filter::{Field, Query, Record, Value};
+use crate::store::finding::sign;
+use crate::store::mark::Mark;
 use crate::widget::table::order::{SortKey, sort_rows};
 use crate::widget::table::{Bar, Cell, Column};
 
@@ -71,6 +73,17 @@ impl Datum {
     /// A number that may be below 0.
     pub(super) fn number(n: i32) -> Self {
         Self { text: n.to_string(), number: Some(n.into()), ..Self::default() }
+    }
+
+    /// What is found of it: sign and number, in the order of their weight; found by its rules.
+    pub(super) fn mark(mark: Option<Mark>) -> Self {
+        mark.map_or_else(Self::default, |mark| {
+            let about = mark.about();
+            Self { number: Some(mark.weight()), ..Self::text(mark.text()) }
+                .tone(sign(mark.worst).1)
+                .title(about.clone())
+                .sought(about)
+        })
     }
 
     /// A number as it is written.

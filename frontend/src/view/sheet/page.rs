@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use glasshull_shared::snapshot::{Snapshot, Topic};
+use glasshull_shared::snapshot::Snapshot;
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::super::{Parsed, filter_box};
 use super::Sheet;
 use crate::store::filter::Query;
-use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Key, Line, TableModel};
@@ -175,9 +174,7 @@ impl<K: Key> Page<K> {
         if arranged.with(|a| a.1 > 0) {
             return "Nothing passes the filter. Esc in its box empties it.".into();
         }
-        store
-            .read(&[Topic::Source], |s| trouble_of(s, *sheet.topics.first()?))
-            .unwrap_or_else(|| sheet.empty.to_owned())
+        store.why_none(sheet.topics, sheet.empty)
     }
 }
 

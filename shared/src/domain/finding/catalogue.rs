@@ -217,6 +217,20 @@ rules! {
         check: "find /proc/[0-9]*/fd -lname '{kind}:*{inode}*' 2>/dev/null; findmnt -t nsfs -o TARGET,SOURCE | grep {inode}",
         mend: "Umount the file that pins it (ip netns delete NAME), or end who holds it open, when nobody needs it any more."
     }
+    /// Many questions for names that are none.
+    DnsNxdomainStorm "dns_nxdomain_storm" {
+        "asks for many names that do not exist", Attention, [Container, Netns],
+        meaning: "Within the last minute more than a hundred of its questions ended in NXDOMAIN, and most of all it asked: a name that was misspelt or is gone and is asked for again and again, a search list that never fits, or a program that makes names up to find its master. Each is a round trip for the program and work for every resolver on the way. Judged only while packets are captured.",
+        check: "{glasshull} snapshot --json --capture 5s | jq '.tables.dns_seen | sort_by(-.counts.nxdomain)[:10][] | {name, record, counts}'",
+        mend: "Correct the name in its configuration; write names that are complete with a dot at the end; for names that nobody can know, look at the program that asks."
+    }
+    /// Search lists multiply questions.
+    DnsNdotsAmplification "dns_ndots_amplification" {
+        "asks several times for each name because of its search list", Info, [Container, Netns],
+        meaning: "Names with fewer dots than `ndots` are tried with each domain of the search list first: those answer NXDOMAIN, then the name itself is asked for and found. With ndots:5, as in Kubernetes, one look-up of an outside name becomes four or more, each for A and AAAA. Judged only while packets are captured.",
+        check: "cat /proc/{pid}/root/etc/resolv.conf",
+        mend: "A dot at the end of the name (api.example.org.) asks once; or set ndots lower: --dns-opt ndots:1, dnsConfig.options in a pod."
+    }
 }
 
 #[cfg(test)]

@@ -100,7 +100,8 @@ pub struct Flow {
     pub source_container: Option<String>,
     /// As above, of the destination.
     pub destination_container: Option<String>,
-    /// What to call the source: `web.front` (container and network), `host`; `None` for addresses that nothing here has.
+    /// What to call the source: `web.front` (container and network), `host`; with a dot at its end (`example.org.`) the name for
+    /// which a DNS answer on the wire told the other end this address; `None` for addresses that nothing here has or was told.
     pub source_name: Option<String>,
     /// As above, of the destination.
     pub destination_name: Option<String>,

@@ -23,7 +23,7 @@ pub struct Waiter {
     pub waits: bool,
     /// Second of the first entry of the strip, since the epoch.
     pub since_secs: u64,
-    /// For each second how many of [`LOOKS_PER_SEC`] looks found it in D, or [`ABSENT`].
+    /// For each second, up to now or to its end, how many of [`LOOKS_PER_SEC`] looks found it in D, or [`ABSENT`].
     pub strip: Vec<u8>,
     /// Kernel functions it was seen waiting in, with the number of looks, most first. Source: `/proc/PID/wchan`; empty when hidden.
     pub channels: Vec<(String, u32)>,

@@ -87,6 +87,8 @@ pub(super) struct Decoded {
     /// Flags of TCP.
     pub(super) flags: u8,
     pub(super) fragment: Fragment,
+    /// Bytes that were copied from the head of TCP, UDP or what else is inside IP on.
+    pub(super) inner: u16,
 }
 
 /// Reads a packet of `length` bytes of which `data` was copied; `None` when it is too short or too odd to tell. `loopback` says
@@ -102,6 +104,7 @@ pub(super) fn decode(link_type: i32, data: &[u8], length: u32, loopback: bool) -
         opener: Opener::Unknown,
         flags: 0,
         fragment: Fragment::Whole,
+        inner: 0,
     };
     let (kind, payload) = match link_type {
         LINUX_SLL2 => {
@@ -216,6 +219,7 @@ fn cut(later: bool, more: bool, id: u32) -> Fragment {
 /// Ports, flags, requests. Of a later fragment these bytes are something else.
 fn transport(number: u8, data: &[u8], decoded: &mut Decoded) {
     let first = !matches!(decoded.fragment, Fragment::Later(_));
+    decoded.inner = u16::try_from(data.len()).unwrap_or(u16::MAX);
     decoded.protocol = match number {
         6 => Protocol::Tcp,
         17 => Protocol::Udp,

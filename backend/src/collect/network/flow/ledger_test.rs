@@ -27,6 +27,7 @@ fn packet(from: End, to: End, flags: u8) -> Decoded {
         opener,
         flags,
         fragment: Fragment::Whole,
+        inner: 0,
     }
 }
 

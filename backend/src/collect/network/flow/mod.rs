@@ -1,11 +1,12 @@
 //! Flows, from packets: one capture on all links of the agent's own namespace, and one on each link that shows there on no
-//! other end: `lo` and macvlans of containers. Fills `flow`, `flow_stat` and `capture`, without who the ends are; that is joined
-//! by `model::flow`.
+//! other end: `lo` and macvlans of containers. Fills `flow`, `flow_stat` and `capture`, and tells what was asked for names; who the
+//! ends are is joined by `model::flow` and `model::seen`.
 //!
 //! Captures are open while somebody looks at flows. They pin their namespace, so those of one are closed the moment its last
 //! process ends. Needs CAP_NET_RAW; in other namespaces also CAP_SYS_ADMIN, and CAP_SYS_PTRACE to find them.
 
 mod decode;
+mod dns;
 mod ledger;
 mod reader;
 mod row;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glasshull_shared::delta::Table;
+use glasshull_shared::domain::dns::DnsHeard;
 use glasshull_shared::domain::network::{
     Capture, Flow, FlowKey, FlowStat, Link, LinkKey, Netns, NetnsKey, OperState,
 };
@@ -32,6 +34,8 @@ use row::{busiest, rows};
 
 /// Bytes of each packet that are looked at: heads of the link, IPv6 with extensions, TCP.
 const SNAPLEN: u32 = 128;
+/// The same of packets about names: an Ethernet frame. The kernel tells them apart before it copies.
+const DNS_SNAPLEN: u32 = 1_600;
 /// Ring of the agent's own namespace: a tenth of a second at a million packets a second.
 const OWN_RING_BYTES: u32 = 16 << 20;
 /// Ring of `lo` in another namespace: four blocks; every container has one.
@@ -56,6 +60,10 @@ pub(crate) struct FlowReading {
     pub flow_stat: Table<FlowKey, FlowStat>,
     /// How well it goes.
     pub capture: Capture,
+    /// Who asks whom for which names, without who that is.
+    pub dns: Vec<DnsHeard>,
+    /// Questions for names that were not followed for lack of room.
+    pub dns_left_out: u64,
     /// CAP_NET_RAW is missing.
     pub refused: bool,
 }
@@ -137,6 +145,7 @@ impl FlowReader {
     }
 
     fn tell(&self, reading: &mut FlowReading, host: u64, all: Taken, error: Option<CaptureError>) {
+        (reading.dns, reading.dns_left_out) = (all.dns, all.dns_left_out);
         let inside = || {
             let (key, why) = self.failed.iter().next()?;
             let others = self.failed.len() - 1;
@@ -250,7 +259,16 @@ impl FlowReader {
 const LOOPBACK: &str = "loopback";
 
 fn options(device: Device, buffer_bytes: u32) -> Options {
-    Options { device, snaplen: SNAPLEN, buffer_bytes, patience: PATIENCE, immediate: false, filter: None }
+    let dns_snaplen = Some(DNS_SNAPLEN);
+    Options {
+        device,
+        snaplen: SNAPLEN,
+        dns_snaplen,
+        buffer_bytes,
+        patience: PATIENCE,
+        immediate: false,
+        filter: None,
+    }
 }
 
 /// Links to capture on in other namespaces. One that nobody is in is left alone: a capture would keep it alive.
@@ -289,6 +307,8 @@ fn add(all: &mut Taken, taken: Taken) {
     all.malformed += taken.malformed;
     all.left_out += taken.left_out;
     all.dropped += taken.dropped;
+    all.dns.extend(taken.dns);
+    all.dns_left_out += taken.dns_left_out;
     all.closed.extend(taken.closed);
     all.left.extend(taken.left);
 }

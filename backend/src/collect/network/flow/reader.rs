@@ -9,10 +9,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use glasshull_shared::domain::dns::DnsHeard;
 use glasshull_shared::domain::network::{LinkKey, Protocol};
 
 use super::super::presence::Presence;
 use super::decode::{Decoded, End, Family, decode};
+use super::dns::book::Book;
+use super::dns::concerns;
 use super::ledger::{Account, Ledger, Pair};
 use crate::sys::capture::{PacketCapture, Stop, wait};
 use crate::sys::clock;
@@ -63,6 +66,10 @@ pub(super) struct Taken {
     pub(super) malformed: u64,
     pub(super) left_out: u64,
     pub(super) dropped: u64,
+    /// Who asks for names.
+    pub(super) dns: Vec<DnsHeard>,
+    /// Questions for names that were not followed for lack of room.
+    pub(super) dns_left_out: u64,
     /// Captures that ended by themselves, and why.
     pub(super) closed: Vec<(LinkKey, String)>,
     /// Captures that were closed because nobody is in their namespace any more.
@@ -79,6 +86,7 @@ enum Request {
 struct State {
     taps: Vec<Tap>,
     ledger: Ledger,
+    book: Book,
     own: Own,
     /// Dropped by captures that are closed.
     dropped: u64,
@@ -103,7 +111,8 @@ impl Reader {
     pub(super) fn start(name: &str, taps: Vec<Tap>, flows: usize, own: Own) -> io::Result<Self> {
         let ledger = Ledger::new(flows);
         let (closed, present, left) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self::resume(name, State { taps, ledger, own, dropped: 0, closed, present, left })
+        let book = Book::default();
+        Self::resume(name, State { taps, ledger, book, own, dropped: 0, closed, present, left })
     }
 
     fn resume(name: &str, state: State) -> io::Result<Self> {
@@ -137,9 +146,11 @@ impl Reader {
         });
         state.taps.extend(added);
         let taps = &state.taps;
-        state.ledger.keep_links(|netns, ifindex| {
+        let is_kept = |netns, ifindex| {
             taps.iter().any(|t| t.on.netns == netns && (t.on.ifindex == ifindex || t.on.ifindex == 0))
-        });
+        };
+        state.ledger.keep_links(is_kept);
+        state.book.keep_links(is_kept);
         Self::resume(name, state)
     }
 
@@ -241,7 +252,7 @@ fn leave(state: &mut State) {
 /// Takes a batch from each capture; true when one may have more.
 fn read(state: &mut State) -> bool {
     let mut busy = false;
-    let State { taps, ledger, own, dropped: lost, closed, .. } = state;
+    let State { taps, ledger, book, own, dropped: lost, closed, .. } = state;
     taps.retain_mut(|tap| {
         let (on, loopback, link_type) = (tap.on, tap.loopback, tap.capture.link_type());
         let drained =
@@ -250,6 +261,10 @@ fn read(state: &mut State) -> bool {
                 Some(mut decoded) => {
                     if on.ifindex != 0 {
                         decoded.ifindex = on.ifindex;
+                    }
+                    if concerns(&decoded) {
+                        let here = LinkKey { netns: on.netns, ifindex: decoded.ifindex };
+                        book.enter(here, &decoded, packet.data, packet.at);
                     }
                     ledger.enter(on.netns, decoded, packet.at);
                 }
@@ -271,7 +286,9 @@ fn read(state: &mut State) -> bool {
 }
 
 fn take(state: &mut State) -> Taken {
-    state.ledger.sweep(clock::now_nanos());
+    let now = clock::now_nanos();
+    state.ledger.sweep(now);
+    state.book.sweep(now);
     let open: u64 = state.taps.iter_mut().map(dropped).sum();
     let ledger = &state.ledger;
     Taken {
@@ -280,6 +297,8 @@ fn take(state: &mut State) -> Taken {
         malformed: ledger.malformed,
         left_out: ledger.left_out,
         dropped: state.dropped + open,
+        dns: state.book.heard(),
+        dns_left_out: state.book.left_out,
         closed: std::mem::take(&mut state.closed),
         left: std::mem::take(&mut state.left),
     }
@@ -312,6 +331,7 @@ mod tests {
             opener: super::super::decode::Opener::Unknown,
             flags: 16,
             fragment: super::super::decode::Fragment::Whole,
+            inner: 0,
         };
         assert!(own.is(&packet(end(1, 7070), end(1, 40000))));
         assert!(own.is(&packet(end(1, 40000), end(1, 7070))));

@@ -10,7 +10,7 @@ use glasshull_shared::unit::printable_bytes as printable;
 
 use super::draft::{Draft, address, network, protocol, unless};
 use super::xt;
-use crate::sys::xtables::{INFO_BYTES, RawTable};
+use crate::sys::xtables::{INFO_BYTES, RawTable, entries_of};
 
 /// In the order of the kernel's hooks.
 const CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -28,7 +28,6 @@ const INVERTED_PROTOCOL: u8 = 64;
 
 /// Where an entry of a family has its fields.
 struct Layout {
-    v6: bool,
     /// Bytes of an address.
     width: usize,
     /// Names of links; their masks 32 bytes on.
@@ -41,59 +40,73 @@ struct Layout {
     head: usize,
 }
 
-const V4: Layout = Layout {
-    v6: false,
-    width: 4,
-    links: 16,
-    protocol: 80,
-    inverted: 83,
-    target: 88,
-    counters: 96,
-    head: 112,
-};
-const V6: Layout = Layout {
-    v6: true,
-    width: 16,
-    links: 64,
-    protocol: 128,
-    inverted: 132,
-    target: 140,
-    counters: 152,
-    head: 168,
-};
+const V4: Layout =
+    Layout { width: 4, links: 16, protocol: 80, inverted: 83, target: 88, counters: 96, head: 112 };
+const V6: Layout =
+    Layout { width: 16, links: 64, protocol: 128, inverted: 132, target: 140, counters: 152, head: 168 };
 
 /// A rule and where it stands.
 pub(super) type Row = (NatRuleKey, NatRule);
 
-/// The rules of a table that translate.
-pub(super) fn rules(table: &RawTable, netns: u64, v6: bool) -> Vec<Row> {
-    let layout = if v6 { V6 } else { V4 };
-    let (mut rules, mut chain, mut position) = (Vec::new(), String::new(), 0);
-    let mut at = 0;
-    while let Some(entry) = table.entries.get(at..).and_then(|rest| entry(rest, &layout)) {
-        if let Some(name) = built_in(&table.info, at) {
-            (chain, position) = (name.to_owned(), 0);
-        }
-        let (target, length) = (half(entry, layout.target).unwrap_or(0), entry.len());
-        let named = part(entry, target);
-        match named {
-            Some((b"ERROR", name)) => (chain, position) = (printable(until_nul(name)), 0),
-            Some((name, info)) => {
-                position += 1;
-                if let Some(rule) = rule(entry, (target, name, info), &layout) {
-                    let family = if v6 { "ip6" } else { "ip" }.to_owned();
-                    let (origin, table) = (NatOrigin::Legacy, "nat".to_owned());
-                    rules.push((
-                        NatRuleKey { netns, origin, family, table, chain: chain.clone(), position },
-                        rule,
-                    ));
-                }
+/// The rules of a table that translate, as far as they are looked at and kept.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// In the order of the table.
+    pub(super) rows: Vec<Row>,
+    /// Rules that translate and were not kept.
+    pub(super) left_out: usize,
+    /// Entries beyond those that were looked at.
+    pub(super) unread: usize,
+}
+
+impl Rules {
+    /// Looks at a table's first `entries_at_most` entries and keeps `rows_at_most` rules of them.
+    pub(super) fn of(
+        table: &RawTable,
+        (netns, v6): (u64, bool),
+        (entries_at_most, rows_at_most): (usize, usize),
+    ) -> Self {
+        let layout = if v6 { V6 } else { V4 };
+        let (mut rules, mut chain, mut position) = (Self::default(), String::new(), 0);
+        let (mut at, mut read) = (0, 0);
+        while let Some(entry) = table.entries.get(at..).and_then(|rest| entry(rest, &layout)) {
+            if read == entries_at_most {
+                let all = usize::try_from(entries_of(&table.info)).unwrap_or(usize::MAX);
+                rules.unread = all.saturating_sub(read).max(1);
+                break;
             }
-            None => position += 1,
+            read += 1;
+            if let Some(name) = built_in(&table.info, at) {
+                (chain, position) = (name.to_owned(), 0);
+            }
+            let (target, length) = (half(entry, layout.target).unwrap_or(0), entry.len());
+            let named = part(entry, target);
+            at += length;
+            let Some((name, info)) = named else {
+                position += 1;
+                continue;
+            };
+            if name == b"ERROR" {
+                (chain, position) = (printable(until_nul(info)), 0);
+                continue;
+            }
+            position += 1;
+            let mut draft = Draft::default();
+            xt::add_target(&mut draft, name, info, v6);
+            if !draft.translates {
+                continue;
+            }
+            if rules.rows.len() == rows_at_most {
+                rules.left_out += 1;
+                continue;
+            }
+            let family = if v6 { "ip6" } else { "ip" }.to_owned();
+            let (origin, table) = (NatOrigin::Legacy, "nat".to_owned());
+            let key = NatRuleKey { netns, origin, family, table, chain: chain.clone(), position };
+            rules.rows.extend(rule(entry, target, draft, &layout).map(|row| (key, row)));
         }
-        at += length;
+        rules
     }
-    rules
 }
 
 /// The first entry of these bytes, whole.
@@ -111,12 +124,8 @@ fn built_in(info: &[u8; INFO_BYTES], at: usize) -> Option<&'static str> {
     CHAINS.iter().enumerate().find(begins).map(|(_, name)| *name)
 }
 
-fn rule(entry: &[u8], (target, name, info): (usize, &[u8], &[u8]), layout: &Layout) -> Option<NatRule> {
-    let mut draft = Draft::default();
-    xt::add_target(&mut draft, name, info, layout.v6);
-    if !draft.translates {
-        return None;
-    }
+/// A rule with its conditions; `draft` has its target, which begins at `target`.
+fn rule(entry: &[u8], target: usize, mut draft: Draft, layout: &Layout) -> Option<NatRule> {
     let inverted = entry.get(layout.inverted).copied().unwrap_or(0);
     let from = |at: usize| address(entry.get(at..at + layout.width)?);
     let net = |at: usize, bit: u8| {

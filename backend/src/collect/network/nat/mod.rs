@@ -29,7 +29,7 @@ use super::has_gone;
 use crate::sys::netfilter::{GET_CONNECTIONS, GET_RULES, NetfilterSocket};
 use crate::sys::netns::{self, Target};
 use crate::sys::root::Root;
-use crate::sys::xtables;
+use crate::sys::xtables::{self, Asked};
 use conntrack::Translations;
 use nft::Rules;
 
@@ -81,6 +81,10 @@ struct Told {
     rules: Vec<(NatRuleKey, NatRule)>,
     /// More rules than are looked at.
     rules_cut: bool,
+    /// Rules that were looked at and not kept.
+    rules_left_out: usize,
+    /// Entries of legacy tables that were not asked for.
+    rules_unasked: u32,
     translations: Translations,
     unread: Option<Unread>,
     /// The kernel refused one of them.
@@ -126,11 +130,29 @@ impl NatReader {
     }
 }
 
+impl Told {
+    fn take_legacy(&mut self, netns: u64, v6: bool, asked: Asked) {
+        match asked {
+            Asked::Table(table) => {
+                let rules = legacy::Rules::of(&table, (netns, v6), (nft::READ_AT_MOST, RULES_AT_MOST));
+                self.rules.extend(rules.rows);
+                self.rules_left_out += rules.left_out;
+                self.rules_cut |= rules.unread > 0;
+            }
+            Asked::TooLarge { entries } => self.rules_unasked = self.rules_unasked.saturating_add(entries),
+        }
+    }
+}
+
 impl NatReading {
     fn take(&mut self, netns: u64, mut told: Told) {
         self.read.insert(netns);
-        if told.rules.len() > RULES_AT_MOST {
-            let beyond = told.rules.len() - RULES_AT_MOST;
+        if told.rules_unasked > 0 {
+            let entries = told.rules_unasked;
+            self.notices.push(format!("{entries} legacy rules of namespace {netns} are too many to be read"));
+        }
+        let beyond = told.rules.len().saturating_sub(RULES_AT_MOST) + told.rules_left_out;
+        if beyond > 0 {
             let least = if told.rules_cut { "at least " } else { "" };
             self.notices.push(format!("{least}{beyond} rules of namespace {netns} are left out"));
             told.rules.truncate(RULES_AT_MOST);
@@ -161,7 +183,7 @@ fn ask(netns: u64, want: Want) -> io::Result<Told> {
             // Its own view, not that of the process: this thread is elsewhere.
             let names = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
             if names.lines().any(|name| name == "nat") {
-                told.rules.extend(legacy::rules(&xtables::table("nat", v6)?, netns, v6));
+                told.take_legacy(netns, v6, xtables::table("nat", v6)?);
             }
         }
     }

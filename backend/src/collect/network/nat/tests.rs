@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::conntrack::{READ_AT_MOST, Translations, Unread};
-use super::legacy;
 use super::nft::Rules;
-use crate::sys::xtables::{INFO_BYTES, RawTable};
+use super::{NatReading, Told, legacy};
+use crate::sys::xtables::{Asked, INFO_BYTES, RawTable};
 
 /// Bytes written as hexadecimal digits.
 fn bytes(text: &str) -> Vec<u8> {
@@ -79,8 +79,72 @@ fn rules_of_nf_tables_are_those_that_were_written() {
 
 #[test]
 fn rules_of_legacy_iptables_are_those_that_were_written() {
-    assert_eq!(lines(&legacy::rules(&table(LEGACY), 1, false)), LEGACY_LINES);
-    assert_eq!(lines(&legacy::rules(&table(LEGACY6), 1, true)), LEGACY6_LINES);
+    let all = |text, v6| legacy::Rules::of(&table(text), (1, v6), (usize::MAX, usize::MAX));
+    assert_eq!(lines(&all(LEGACY, false).rows), LEGACY_LINES);
+    let six = all(LEGACY6, true);
+    assert_eq!(lines(&six.rows), LEGACY6_LINES);
+    assert_eq!((six.left_out, six.unread), (0, 0));
+}
+
+/// The entries of a legacy table of IPv4, each by itself.
+fn apart(entries: &[u8]) -> Vec<&[u8]> {
+    let mut rest = entries;
+    let mut apart = Vec::new();
+    while !rest.is_empty() {
+        let length = usize::from(u16::from_ne_bytes([rest[90], rest[91]]));
+        let (entry, others) = rest.split_at(length);
+        apart.push(entry);
+        rest = others;
+    }
+    apart
+}
+
+/// A table of 50,000 rules: one of the recorded ones that translate, again and again, behind the name of its chain.
+fn hoard(rules: usize) -> RawTable {
+    let recorded = table(LEGACY);
+    let is_of =
+        |name: &'static [u8]| move |entry: &&&[u8]| entry.windows(name.len()).any(|part| part == name);
+    let all = apart(&recorded.entries);
+    let chain = all.iter().find(is_of(b"ERROR")).unwrap();
+    let rule = all.iter().find(is_of(b"DNAT")).unwrap();
+    let entries = [*chain].into_iter().chain(std::iter::repeat_n(*rule, rules)).flatten().copied().collect();
+    let mut info = [0; INFO_BYTES];
+    info[INFO_BYTES - 8..INFO_BYTES - 4].copy_from_slice(&u32::try_from(rules + 1).unwrap().to_ne_bytes());
+    RawTable { info, entries }
+}
+
+#[test]
+fn of_a_hoard_of_legacy_rules_the_first_are_kept_and_the_rest_is_counted() {
+    let table = hoard(50_000);
+    let rules = legacy::Rules::of(&table, (1, false), (65_536, 4_096));
+    assert_eq!((rules.rows.len(), rules.left_out, rules.unread), (4_096, 45_904, 0));
+    assert_eq!(rules.rows[4_095].0.position, 4_096);
+    let rules = legacy::Rules::of(&table, (1, false), (10_001, 4_096));
+    assert_eq!((rules.rows.len(), rules.left_out, rules.unread), (4_096, 5_904, 40_000));
+    // An info that lies does not make the rest unsaid.
+    let rules = legacy::Rules::of(&RawTable { info: [0; INFO_BYTES], ..table }, (1, false), (10, 4_096));
+    assert_eq!((rules.rows.len(), rules.unread), (9, 1));
+}
+
+#[test]
+fn what_is_left_out_of_legacy_tables_is_said() {
+    let said = |asked: Vec<Asked>| {
+        let (mut told, mut reading) = (Told::default(), NatReading::default());
+        asked.into_iter().for_each(|asked| told.take_legacy(7, false, asked));
+        reading.take(7, told);
+        (reading.rules.len(), reading.notices)
+    };
+    assert_eq!(said(vec![Asked::Table(hoard(3))]), (3, Vec::new()));
+    let (kept, notices) = said(vec![Asked::Table(hoard(50_000))]);
+    assert_eq!((kept, notices), (4_096, vec!["45904 rules of namespace 7 are left out".to_owned()]));
+    let (kept, notices) = said(vec![Asked::Table(hoard(70_000))]);
+    assert_eq!(kept, 4_096);
+    assert_eq!(notices, ["at least 61439 rules of namespace 7 are left out"]);
+    let (kept, notices) = said(vec![Asked::TooLarge { entries: 200_000 }, Asked::Table(hoard(1))]);
+    assert_eq!(
+        (kept, notices),
+        (1, vec!["200000 legacy rules of namespace 7 are too many to be read".to_owned()])
+    );
 }
 
 #[test]
@@ -151,7 +215,8 @@ proptest! {
         }
         for (text, v6) in [(LEGACY, false), (LEGACY6, true)] {
             let table = table(text);
-            let _ = legacy::rules(&RawTable { entries: spoil(table.entries), info: table.info }, 1, v6);
+            let table = RawTable { entries: spoil(table.entries), info: table.info };
+            let _ = legacy::Rules::of(&table, (1, v6), (100, 2));
         }
     }
 
@@ -161,6 +226,7 @@ proptest! {
         let mut all = Translations::default();
         all.take(1, &bytes);
         all.take_line(1, &line);
-        let _ = legacy::rules(&RawTable { info: [0; INFO_BYTES], entries: bytes }, 1, false);
+        let table = RawTable { info: [0; INFO_BYTES], entries: bytes };
+        let _ = legacy::Rules::of(&table, (1, false), (100, 2));
     }
 }

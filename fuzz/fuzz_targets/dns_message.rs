@@ -1,0 +1,8 @@
+//! DNS messages as the capture reads them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = glasshull_fuzz::dns_message(bytes);
+});
