@@ -23,8 +23,8 @@ fn read(reader: &mut SocketReader, listen: bool) -> SocketReading {
     reader.read(places, &processes, listen).unwrap()
 }
 
-fn find<'a>(reading: &'a SocketReading, local: &str) -> Option<(&'a SocketKey, &'a Socket)> {
-    reading.socket.iter().map(|(key, row)| (key, &**row)).find(|(_, row)| row.local == local)
+fn find(reading: &SocketReading, is_it: impl Fn(&Socket) -> bool) -> Option<(&SocketKey, &Socket)> {
+    reading.socket.iter().map(|(key, row)| (key, &**row)).find(|(_, row)| is_it(row))
 }
 
 #[test]
@@ -40,10 +40,16 @@ fn our_own_sockets_are_told_with_their_owner() {
     served.read_exact(&mut [0; 1000]).unwrap();
     let mut reader = SocketReader::new(Root::host());
     let mut reading = read(&mut reader, false);
-    // What was sent counts when the other end has acknowledged it, which may take a moment on a busy host.
+    // Both ends together are one connection; one end alone may be that of others of this host, or of UDP.
     let from = client.local_addr().unwrap().to_string();
+    let ends = |row: &Socket, local: &str, remote: &str| {
+        row.protocol == SocketProtocol::Tcp && row.local == local && row.remote.as_deref() == Some(remote)
+    };
+    let is_client = |row: &Socket| ends(row, &from, &address.to_string());
+    let is_served = |row: &Socket| ends(row, &address.to_string(), &from);
+    // What was sent counts when the other end has acknowledged it, which may take a moment on a busy host.
     let acknowledged = |reading: &SocketReading| {
-        find(reading, &from).is_some_and(|(key, _)| reading.stat[key].sent_bytes > Some(0))
+        find(reading, is_client).is_some_and(|(key, _)| reading.stat[key].sent_bytes > Some(0))
     };
     for _ in 0..1000 {
         if acknowledged(&reading) {
@@ -53,19 +59,17 @@ fn our_own_sockets_are_told_with_their_owner() {
         reading = read(&mut reader, false);
     }
     // What it accepted has the same end.
-    let listens = |row: &&Arc<Socket>| row.local == address.to_string() && row.state == SocketState::Listen;
-    let listener = reading.socket.values().find(listens).unwrap();
+    let listens = |row: &Socket| row.local == address.to_string() && row.state == SocketState::Listen;
     let own = |row: &Socket| reader.holders()[&row.inode.unwrap()][0].pid == std::process::id();
-    assert!(own(listener));
-    let (key, connected) = find(&reading, &client.local_addr().unwrap().to_string()).unwrap();
-    assert_eq!(connected.remote, Some(address.to_string()));
+    assert!(own(find(&reading, listens).unwrap().1));
+    let (key, connected) = find(&reading, is_client).unwrap();
     assert_eq!((reading.stat[key].sent_bytes, own(connected)), (Some(1234), true));
-    let of_served = |row: &Socket| row.remote == Some(client.local_addr().unwrap().to_string());
-    let (key, _) = reading.socket.iter().find(|(_, row)| of_served(row)).unwrap();
-    let stat = &reading.stat[key];
+    let stat = &reading.stat[find(&reading, is_served).unwrap().0];
     assert_eq!((stat.received_bytes, stat.receive_queue_bytes), (Some(1234), Some(234)));
-    assert!(own(find(&reading, &udp.local_addr().unwrap().to_string()).unwrap().1));
-    assert!(own(find(&reading, &path.to_string_lossy()).unwrap().1));
+    let bound = udp.local_addr().unwrap().to_string();
+    let is_udp = |row: &Socket| row.protocol == SocketProtocol::Udp && row.local == bound;
+    assert!(own(find(&reading, is_udp).unwrap().1));
+    assert!(own(find(&reading, |row| row.local == path.to_string_lossy()).unwrap().1));
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 
