@@ -267,6 +267,8 @@ impl Live {
         }
         if collect::PROCESS_IO.needed(demand) {
             self.process.read_io(next, demand, troubles);
+        }
+        if demand.contains(Topic::ContainerIo) {
             next.container_io = model::io::by_container(&next.process, &next.process_stat, &next.process_io);
         }
         if collect::WAITER.needed(demand) {

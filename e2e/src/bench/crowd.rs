@@ -66,7 +66,7 @@ impl Screen {
             Self::Namespaces => &[Topic::Namespace, Topic::Isolation],
             Self::Disk => &[Topic::ProcessIo, Topic::Process, Topic::ProcessStat],
             Self::DiskContainers => &[Topic::ContainerIo, Topic::ContainerStat, Topic::ContainerDeviceIo],
-            Self::DiskWaits => &[Topic::Waiter, Topic::Process],
+            Self::DiskWaits => &[Topic::Waiter],
             Self::DiskMounts => &[Topic::MountUse, Topic::Mount],
             Self::DiskDevices => &[],
         };

@@ -14,7 +14,7 @@ use crate::sys::ioprio;
 use crate::sys::procfile::{self, read_once};
 use crate::sys::root::Root;
 
-/// Readings after which also a process that sleeps is read again.
+/// Readings after which also a process that sleeps is asked for its priority again.
 const RECHECK_READINGS: u64 = 30;
 /// Readings after which the descriptor of a process that slept meanwhile is closed.
 const KEPT_READINGS: u64 = 8;
@@ -57,7 +57,7 @@ impl IoReader {
     }
 
     /// Reads these processes. Who is not among `awake` has not run since `before` was read, and its row stands: it asked for
-    /// nothing. Its priority, which others may set, is read at its turn. `awake`: `None` reads all.
+    /// nothing. Its priority, which others may set, is asked for at its turn. `awake`: `None` reads all.
     pub(crate) fn read(
         &mut self,
         processes: impl Iterator<Item = ProcessKey>,
@@ -73,12 +73,19 @@ impl IoReader {
         for key in processes {
             let turn = (self.readings + u64::from(key.pid)).is_multiple_of(RECHECK_READINGS);
             let stood = awake.and_then(|awake| awake.get(&key.pid)).copied().flatten();
-            let slept = awake.is_some_and(|awake| !awake.contains_key(&key.pid)) && !turn;
+            let slept = awake.is_some_and(|awake| !awake.contains_key(&key.pid));
             match before.get(&key).filter(|_| slept) {
                 Some(row) => {
                     // Its io was hidden.
                     reading.hidden += usize::from(row.rchar_bytes.is_none());
-                    reading.rows.insert(key, Arc::clone(row));
+                    let mut row = Arc::clone(row);
+                    if turn {
+                        let priority = ioprio::of_process(key.pid).and_then(priority);
+                        if row.priority != priority {
+                            Arc::make_mut(&mut row).priority = priority;
+                        }
+                    }
+                    reading.rows.insert(key, row);
                 }
                 None => self.read_one(key, stood, &mut reading),
             }
@@ -269,13 +276,19 @@ mod tests {
         rows = again(&rows, Some(&nobody)).rows;
         assert_eq!(rows[&KEY].block_wait_nanos, Some(2_500_000_000), "the kernel counts from now on");
         write("7/io", "rchar: 14\n");
+        // As if somebody had set another one since.
+        let is = std::mem::replace(
+            &mut Arc::make_mut(rows.get_mut(&KEY).unwrap()).priority,
+            Some(IoPriority { class: IoClass::Idle, level: 7 }),
+        );
         let turns = (0..RECHECK_READINGS).filter(|_| {
             let now = again(&rows, Some(&nobody)).rows;
-            let read = !Arc::ptr_eq(&now[&KEY], &rows[&KEY]);
+            let asked = !Arc::ptr_eq(&now[&KEY], &rows[&KEY]);
             rows = now;
-            read
+            asked
         });
         assert_eq!(turns.count(), 1);
+        assert_eq!((rows[&KEY].priority, rows[&KEY].rchar_bytes), (is, Some(13)));
         assert!(
             again(&rows, Some(&nobody)).rows.len() == 1
                 && reader.read([].into_iter(), &rows, None).rows.is_empty()

@@ -6,6 +6,7 @@
 //! control groups that used no CPU time nobody ran ([`super::quiet`]), and who began is known without a list of `/proc`
 //! ([`super::birth`]). Who slept for two seconds is looked at every other time. A process counts by its main thread.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::quiet::{Group, Groups};
 use super::sleeper::{self, Sleeper};
 use super::{STAT_BYTES, is_gone};
 use crate::sys::clock::now_nanos;
-use crate::sys::procfile::{list_numbers, read_once};
+use crate::sys::procfile::{list_numbers, open_kept, read_once, reread};
 use crate::sys::root::Root;
 
 /// Time between two looks.
@@ -149,6 +150,8 @@ struct Kept {
     age: u8,
     /// Looks in a row that found it asleep.
     rested: u32,
+    /// `stat` of one that runs again and again.
+    stat: Option<OwnedFd>,
     sleeper: Sleeper,
     /// Where its CPU time is accounted for; `None` where that cannot tell that it slept.
     group: Option<Arc<Group>>,
@@ -166,6 +169,7 @@ impl Kept {
             due: true,
             age: SETTLED_LOOKS,
             rested: 0,
+            stat: None,
             sleeper: Sleeper::New,
             group: None,
             found: None,
@@ -174,6 +178,11 @@ impl Kept {
 
     fn key(&self) -> ProcessKey {
         ProcessKey { pid: self.pid, start_time: self.start_time }
+    }
+
+    /// Descriptors it keeps.
+    fn open(&self) -> usize {
+        usize::from(self.sleeper.is_watching()) + usize::from(self.stat.is_some())
     }
 }
 
@@ -294,7 +303,7 @@ impl Looker {
             }
             true
         });
-        self.open = all.iter().filter(|kept| kept.sleeper.is_watching()).count();
+        self.open = all.iter().map(Kept::open).sum();
         self.kept = all;
         Look { at: now_nanos(), waiting, there, failed: self.failed.take() }
     }
@@ -320,15 +329,18 @@ impl Looker {
             let rests = kept.rested > REST_LOOKS && !matches!(kept.state, b'D' | b'Z') && self.passes_over();
             if (rests || group_slept) && !turn || kept.sleeper.slept(&mut self.buffer) {
                 kept.rested = kept.rested.saturating_add(1);
+                if kept.rested > REST_LOOKS {
+                    kept.stat = None;
+                }
                 return Now::Same;
             }
         }
-        kept.rested = 0;
+        let again = std::mem::take(&mut kept.rested) <= REST_LOOKS && !kept.due;
         // Before its state is read: who runs in between is looked at again.
         if kept.sleeper.is_new() {
             kept.sleeper = self.watch(kept.pid);
         }
-        let (start_time, state) = match self.read(kept.pid) {
+        let (start_time, state) = match self.read(kept.pid, &mut kept.stat, again) {
             Ok(Some(read)) => read,
             Err(error) if !is_gone(error) => {
                 // Out of descriptors or memory: it is there, in the state it was in.
@@ -365,9 +377,18 @@ impl Looker {
         sleeper
     }
 
-    /// Start and state; `None` when that is no `stat` line.
-    fn read(&mut self, pid: u32) -> Result<Option<(u64, u8)>, Errno> {
-        read_once(&self.root.proc_path(format!("{pid}/stat")), &mut self.buffer, STAT_BYTES)?;
+    /// Start and state; `None` when that is no `stat` line. `keep`s the descriptor of one that will be read again soon.
+    fn read(&mut self, pid: u32, kept: &mut Option<OwnedFd>, keep: bool) -> Result<Option<(u64, u8)>, Errno> {
+        // Of one that ended nothing can be read; another may have its pid.
+        kept.take_if(|fd| reread(fd, &mut self.buffer, STAT_BYTES).is_err());
+        if kept.is_none() {
+            let fd = open_kept(&self.root.proc_path(format!("{pid}/stat")))?;
+            reread(&fd, &mut self.buffer, STAT_BYTES)?;
+            if keep && self.open + self.of_groups < self.keep_at_most {
+                self.open += 1;
+                *kept = Some(fd);
+            }
+        }
         Ok(parts(&self.buffer).map(|(_, state, start_time)| (start_time, state)))
     }
 

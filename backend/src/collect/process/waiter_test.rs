@@ -77,7 +77,8 @@ fn who_did_not_run_is_in_the_state_it_was_in_and_who_ran_is_looked_at() {
     write(made, 8, 'D', 99, 2);
     looker.look();
     assert_eq!(looker.look().waiting[0].key, ProcessKey { pid: 8, start_time: 99 });
-    assert_eq!((looker.kept.len(), looker.open), (2, 2));
+    // What 7 and 8 ran, and `stat` of 8, which was read twice.
+    assert_eq!((looker.kept.len(), looker.open), (2, 3));
 }
 
 #[test]
@@ -162,6 +163,38 @@ fn who_slept_for_long_is_looked_at_every_other_time_and_who_waits_each_time() {
     write(made, 7, 'S', 70, 3);
     looker.look();
     assert!(looker.kept.iter().all(|kept| kept.rested <= 2), "it ran: it is looked at each time again");
+}
+
+#[test]
+fn who_runs_again_and_again_keeps_its_descriptor_until_it_rests() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = dir.path();
+    let mut looker = Looker::new(Root::at(made), 100);
+    write(made, 7, 'S', 70, 1);
+    looker.look();
+    assert_eq!(looker.open, 1, "what it ran alone");
+    for ran in 2..5 {
+        write(made, 7, 'D', 70, ran);
+        assert_eq!((waiting(&looker.look()), looker.open), (vec![7], 2));
+    }
+    // Another of the same pid is read through a descriptor of its own.
+    std::fs::remove_dir_all(made.join("proc/7")).unwrap();
+    write(made, 7, 'S', 80, 9);
+    looker.kept[0].stat = Some(std::fs::File::open("/proc/self/mem").unwrap().into()); // unreadable at 0, as that of one that ended
+    looker.begin(7);
+    looker.look();
+    assert_eq!((looker.kept[0].start_time, looker.open), (80, 0));
+    write(made, 7, 'S', 80, 10);
+    for _ in 0..3 * REST_LOOKS {
+        looker.look();
+    }
+    assert_eq!(looker.open, 1);
+    let mut poor = Looker::new(Root::at(made), 1);
+    for ran in 11..15 {
+        write(made, 7, 'S', 80, ran);
+        poor.look();
+        assert!(poor.open <= 1);
+    }
 }
 
 #[test]

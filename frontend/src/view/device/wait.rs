@@ -14,7 +14,7 @@ use crate::store::lookup::{container, container_name};
 use crate::store::network::trouble_of;
 use crate::store::{Selection, Store, use_choice, use_store};
 
-const TOPICS: [Topic; 3] = [Topic::Waiter, Topic::Process, Topic::Container];
+const TOPICS: [Topic; 2] = [Topic::Waiter, Topic::Container];
 /// Strips drawn at most: those that waited last.
 const DRAWN: usize = 100;
 
