@@ -4,13 +4,14 @@ use glasshull_shared::domain::cgroup::OomKill;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "kills",
     title: "OOM kills",
     noun: "kills known since the host started",
@@ -20,7 +21,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("at", true),
-    tree: false,
+    parent: None,
     keys: |s| s.oom_kill.keys().map(|key| LineKey::Kill(*key)).collect(),
     datum,
 };
@@ -55,22 +56,19 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     match column {
         "at" => {
             let local = row.at.saturating_add_signed(zone_offset_nanos());
-            Datum::number(row.at as f64, unit::date_time(local))
+            Datum::measure(row.at as f64, unit::date_time(local))
         }
         "container" => match (&row.container, &row.cgroup) {
-            (Some(id), _) => Datum::text(unit::printable(&container_name(s, id))).class("strong"),
+            (Some(id), _) => Datum::text(unit::printable(&container_name(s, id))).tone("strong"),
             (None, Some(cgroup)) => Datum::text(format!("host: {cgroup}")),
             (None, None) => Datum::text("host"),
         },
         "victim" => row.comm.as_ref().map_or_else(|| Datum::unknown(NO_LOG), Datum::text),
-        // A pid is a name, not a quantity.
-        "pid" => {
-            row.pid.map_or_else(|| Datum::unknown(NO_LOG), |pid| Datum::number(pid.into(), pid.to_string()))
-        }
-        "uid" => row.uid.map_or_else(Datum::default, |uid| Datum::number(uid.into(), uid.to_string())),
-        "anon" => Datum::measured(row.anon_bytes, unit::bytes, NO_LOG),
+        "pid" => Datum::known(row.pid.map(u64::from), Datum::name, NO_LOG),
+        "uid" => Datum::having(row.uid.map(u64::from), Datum::name),
+        "anon" => Datum::known(row.anon_bytes, Datum::bytes, NO_LOG),
         "why" => why(row),
-        "count" => Datum::number(row.count.into(), unit::count(row.count.into())),
+        "count" => Datum::count(row.count.into()),
         "told" => Datum::text(row.sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ")),
         _ => Datum::default(),
     }
@@ -78,11 +76,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
 
 fn why(row: &OomKill) -> Datum {
     match (&row.limit_cgroup, row.global) {
-        (_, Some(true)) => Datum::text("host").class("trouble").title("the host itself had no memory left"),
+        (_, Some(true)) => Datum::text("host").tone("trouble").title("the host itself had no memory left"),
         (Some(limit), _) if row.cgroup.as_ref() == Some(limit) => {
-            Datum::text("its own").class("quiet").title(limit)
+            Datum::text("its own").tone("quiet").title(limit)
         }
-        (Some(limit), _) => Datum::text(limit).class("attention"),
+        (Some(limit), _) => Datum::text(limit).tone("attention"),
         (None, _) => Datum::unknown(NO_LOG),
     }
 }

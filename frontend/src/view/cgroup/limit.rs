@@ -5,14 +5,15 @@ use glasshull_shared::domain::container::{ContainerKey, ContainerStat};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::limit::{io_text, source_of};
 use crate::store::lookup::container_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::meter::tone_of_fill;
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "",
     title: "Limits",
     noun: "containers that are up",
@@ -22,7 +23,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("fill", true),
-    tree: false,
+    parent: None,
     keys,
     datum,
 };
@@ -116,7 +117,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let stat = s.container_stat.get(&key).map(|row| &**row);
     let more = s.limit_stat.get(&key).map(|row| &**row);
     match column {
-        "name" => Datum::text(unit::printable(&container_name(s, id))).class("strong"),
+        "name" => Datum::text(unit::printable(&container_name(s, id))).tone("strong"),
         "fill" | "room" | "from" => fullest(limit, stat, more, column),
         "limit" => Datum::text(match limit.memory_max_bytes {
             Bound::Unknown => "unknown",
@@ -125,7 +126,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         }),
         "io" => Datum::text(limit.io.iter().flatten().map(io_text).collect::<Vec<_>>().join("; ")),
         "cpuset" => Datum::maybe(limit.cpuset_cpus.clone()),
-        "weight" => Datum::measured(limit.cpu_weight.or(limit.cpu_shares), unit::count, NO_FILE),
+        "weight" => Datum::known(limit.cpu_weight.or(limit.cpu_shares), Datum::count, NO_FILE),
         "oom" => oom(limit, more),
         "anon" | "cache" | "kernel" | "swap" | "hits" => {
             more.map_or_else(Datum::default, |more| part(more, column))
@@ -139,7 +140,7 @@ fn fullest(limit: &Limit, stat: Option<&ContainerStat>, more: Option<&LimitStat>
     let rooms = rooms(limit, stat, more);
     let Some(room) = rooms.first() else {
         return match column {
-            "fill" => Datum::text("no limit").class("quiet"),
+            "fill" => Datum::text("no limit").tone("quiet"),
             "room" => Datum::text("none"),
             _ => Datum::default(),
         };
@@ -151,17 +152,17 @@ fn fullest(limit: &Limit, stat: Option<&ContainerStat>, more: Option<&LimitStat>
             let text = format!("{} {}", room.resource.name(), unit::percent(room.fill()));
             // A quota that is used up is what it is for; what it costs stands under "throttled".
             let tone = if room.resource == Resource::Cpu { "" } else { tone_of_fill(room.fill() as f32) };
-            Datum::number(room.fill() * 100.0, text)
-                .class(tone)
+            Datum::measure(room.fill() * 100.0, text)
+                .tone(tone)
                 .title(lines.collect::<Vec<_>>().join(", "))
-                .bar(room.fill() as f32)
+                .limit_bar(room.fill() as f32)
         }
         "room" => Datum::text(room.resource.name()),
         _ => source_of(limit, room.resource).map_or_else(Datum::default, |from| {
             if from == limit.cgroup {
-                Datum::text("its own").class("quiet").title(from)
+                Datum::text("its own").tone("quiet").title(from)
             } else {
-                Datum::text(from).class("attention").title(format!("inherited from {from}"))
+                Datum::text(from).tone("attention").title(format!("inherited from {from}"))
             }
         }),
     }
@@ -169,11 +170,11 @@ fn fullest(limit: &Limit, stat: Option<&ContainerStat>, more: Option<&LimitStat>
 
 fn part(more: &LimitStat, column: &str) -> Datum {
     match column {
-        "anon" => Datum::measured(more.anon_bytes, unit::bytes, NO_FILE),
-        "cache" => Datum::measured(more.file_bytes, unit::bytes, NO_FILE),
-        "kernel" => Datum::measured(more.kernel_bytes, unit::bytes, NO_FILE),
-        "swap" => Datum::measured(more.swap_bytes, unit::bytes, "swap is not accounted here"),
-        _ => Datum::measured(more.memory_limit_hits, unit::count, NO_FILE),
+        "anon" => Datum::known(more.anon_bytes, Datum::bytes, NO_FILE),
+        "cache" => Datum::known(more.file_bytes, Datum::bytes, NO_FILE),
+        "kernel" => Datum::known(more.kernel_bytes, Datum::bytes, NO_FILE),
+        "swap" => Datum::known(more.swap_bytes, Datum::bytes, "swap is not accounted here"),
+        _ => Datum::known(more.memory_limit_hits, Datum::count, NO_FILE),
     }
 }
 
@@ -186,9 +187,9 @@ fn used(limit: &Limit, stat: &ContainerStat, column: &str) -> Datum {
                 Some(cores) => {
                     let allowed = unit::percent_figure(cores);
                     let text = format!("{text} / {}", allowed.trim_end_matches(".0"));
-                    Datum::number(ratio * 100.0, text).bar((ratio / cores.max(1e-9)) as f32)
+                    Datum::measure(ratio * 100.0, text).limit_bar((ratio / cores.max(1e-9)) as f32)
                 }
-                None => Datum::number(ratio * 100.0, text).title("no quota"),
+                None => Datum::measure(ratio * 100.0, text).title("no quota"),
             }
         }
         "throttled" => match (stat.cpu_throttled_ratio.map(f64::from), limit.cpu_cores.value()) {
@@ -203,8 +204,8 @@ fn used(limit: &Limit, stat: &ContainerStat, column: &str) -> Datum {
                 } else {
                     "quiet"
                 };
-                Datum::number(ratio * 100.0, unit::percent_figure(ratio))
-                    .class(tone)
+                Datum::measure(ratio * 100.0, unit::percent_figure(ratio))
+                    .tone(tone)
                     .title(format!("held back {held} since it was started"))
             }
         },
@@ -213,9 +214,11 @@ fn used(limit: &Limit, stat: &ContainerStat, column: &str) -> Datum {
             match limit.memory_max_bytes.value() {
                 Some(max) => {
                     let fill = if max == 0 { 1.0 } else { used as f32 / max as f32 };
-                    Datum::number(used as f64, unit::bytes_of(used, max)).class(tone_of_fill(fill)).bar(fill)
+                    Datum::measure(used as f64, unit::bytes_of(used, max))
+                        .tone(tone_of_fill(fill))
+                        .limit_bar(fill)
                 }
-                None => Datum::number(used as f64, unit::bytes(used)).title("no limit"),
+                None => Datum::bytes(used).title("no limit"),
             }
         }
         "pids" => {
@@ -223,16 +226,16 @@ fn used(limit: &Limit, stat: &ContainerStat, column: &str) -> Datum {
             match limit.pids_max.value() {
                 Some(max) => {
                     let fill = if max == 0 { 1.0 } else { pids as f32 / max as f32 };
-                    Datum::number(pids.into(), format!("{pids} / {}", unit::count(max.into())))
-                        .class(tone_of_fill(fill))
-                        .bar(fill)
+                    Datum::measure(pids.into(), format!("{pids} / {}", unit::count(max.into())))
+                        .tone(tone_of_fill(fill))
+                        .limit_bar(fill)
                 }
-                None => Datum::number(pids.into(), unit::count(pids.into())).title("no limit"),
+                None => Datum::count(pids.into()).title("no limit"),
             }
         }
         "kills" => {
             let tone = if stat.oom_kills.is_some_and(|n| n > 0) { "trouble" } else { "quiet" };
-            Datum::measured(stat.oom_kills, unit::count, NO_FILE).class(tone)
+            Datum::known(stat.oom_kills, Datum::count, NO_FILE).tone(tone)
         }
         _ => Datum::default(),
     }
@@ -240,11 +243,11 @@ fn used(limit: &Limit, stat: &ContainerStat, column: &str) -> Datum {
 
 fn oom(limit: &Limit, more: Option<&LimitStat>) -> Datum {
     if more.is_some_and(|more| more.under_oom == Some(true)) {
-        return Datum::text("standing").class("trouble").title("its tasks wait for memory: under_oom");
+        return Datum::text("standing").tone("trouble").title("its tasks wait for memory: under_oom");
     }
     if limit.oom_kill_disable == Some(true) {
         return Datum::text("disabled")
-            .class("attention")
+            .tone("attention")
             .title("nobody is killed: tasks over the limit wait");
     }
     if limit.oom_group == Some(true) {

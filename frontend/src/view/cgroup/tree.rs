@@ -4,12 +4,13 @@ use glasshull_shared::domain::cgroup::{Cap, Cgroup, CgroupKey, Freezer};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "tree",
     title: "Control groups",
     noun: "control groups",
@@ -19,7 +20,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("name", false),
-    tree: true,
+    parent: Some(parent),
     keys: |s| s.cgroup.keys().map(|key| LineKey::Group(key.path.clone())).collect(),
     datum,
 };
@@ -51,6 +52,11 @@ const FIELDS: [Field; 9] = [
     Field { name: "descendants", kind: Is::Number, help: "groups below" },
 ];
 
+fn parent(s: &Snapshot, key: &LineKey) -> Option<LineKey> {
+    let LineKey::Group(path) = key else { return None };
+    s.cgroup.get(&CgroupKey { path: path.clone() })?.parent.clone().map(LineKey::Group)
+}
+
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Group(path) = key else { return Datum::default() };
     let Some(row) = s.cgroup.get(&CgroupKey { path: path.clone() }) else { return Datum::default() };
@@ -61,13 +67,13 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         }
         "path" => Datum::text(path),
         "container" => Datum::maybe(row.container.as_ref().map(|id| unit::printable(&container_name(s, id))))
-            .class("strong"),
+            .tone("strong"),
         "freezer" => freezer(row),
         "controllers" => Datum::text(row.controllers.join(" ")),
         "processes" => {
-            Datum::measured(row.processes.map(u64::from), unit::count, "not permitted, or only threads")
+            Datum::known(row.processes.map(u64::from), Datum::count, "not permitted, or only threads")
         }
-        "descendants" => Datum::number(row.descendants.into(), unit::count(row.descendants.into())),
+        "descendants" => Datum::count(row.descendants.into()),
         "cpu" => cores(row),
         "memory" => cap(row.own.memory_max_bytes, unit::bytes),
         "pids" => cap(
@@ -85,12 +91,12 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
 fn freezer(row: &Cgroup) -> Datum {
     match (row.freezer, row.self_frozen) {
         (None, _) => Datum::default().title("no freezer acts on it"),
-        (Some(Freezer::Thawed), _) => Datum::text(Freezer::Thawed.name()).class("quiet"),
+        (Some(Freezer::Thawed), _) => Datum::text(Freezer::Thawed.name()).tone("quiet"),
         (Some(state), Some(false)) => {
-            Datum::text(format!("‖ {}", state.name())).class("attention").title("by a group above it")
+            Datum::text(format!("‖ {}", state.name())).tone("attention").title("by a group above it")
         }
         (Some(state), Some(true) | None) => {
-            Datum::text(format!("‖ {}", state.name())).class("attention").title("by itself")
+            Datum::text(format!("‖ {}", state.name())).tone("attention").title("by itself")
         }
     }
 }
@@ -100,17 +106,17 @@ fn cores(row: &Cgroup) -> Datum {
         (Cap::Set(quota), Some(period)) if period > 0 => {
             let cores = quota as f64 / period as f64;
             let (quota, period) = (unit::latency(quota), unit::latency(period));
-            Datum::number(cores, format!("{cores:.2}")).title(format!("{quota} of each {period}"))
+            Datum::measure(cores, format!("{cores:.2}")).title(format!("{quota} of each {period}"))
         }
-        (Cap::Unlimited, _) => Datum::text("no limit").class("quiet"),
+        (Cap::Unlimited, _) => Datum::text("no limit").tone("quiet"),
         (Cap::Set(_) | Cap::Unknown, _) => Datum::default(),
     }
 }
 
 fn cap(cap: Cap<u64>, write: fn(u64) -> String) -> Datum {
     match cap {
-        Cap::Set(n) => Datum::number(n as f64, write(n)),
-        Cap::Unlimited => Datum::text("no limit").class("quiet"),
+        Cap::Set(n) => Datum::measure(n as f64, write(n)),
+        Cap::Unlimited => Datum::text("no limit").tone("quiet"),
         Cap::Unknown => Datum::default(),
     }
 }

@@ -22,6 +22,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
+    parent: None,
     keys: |s| s.confinement.keys().map(|key| LineKey::Container(key.id.clone())).collect(),
     datum,
 };
@@ -108,7 +109,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
                 _ if looser => "trouble",
                 _ => "attention",
             };
-            Datum::count(row.differences.len()).tone(tone).title(names.collect::<Vec<_>>().join(", "))
+            Datum::count(row.differences.len() as u64).tone(tone).title(names.collect::<Vec<_>>().join(", "))
         }
         "writable" => host_paths(s, id),
         "oom" => held.oom_score_adj.map_or_else(|| Datum::unknown(HIDDEN), Datum::number),
@@ -122,7 +123,7 @@ fn of_kernel(held: &Effective, column: &str) -> Datum {
         "caps" => capabilities(held),
         "held" => held.capabilities.map_or_else(
             || Datum::unknown(HIDDEN),
-            |caps| Datum::count(caps.bounding.len() as usize).title(caps.bounding.names().join(" ")),
+            |caps| Datum::count(caps.bounding.len().into()).title(caps.bounding.names().join(" ")),
         ),
         "seccomp" => {
             let free = held.seccomp == Some(Seccomp::Disabled);
@@ -186,7 +187,7 @@ fn host_paths(s: &Snapshot, id: &str) -> Datum {
         .filter_map(|row| row.from_host.as_ref());
     let (writable, read_only): (Vec<&FromHost>, Vec<&FromHost>) = paths.partition(|from| from.writable);
     let tone = if writable.is_empty() { "quiet" } else { "attention" };
-    let count = Datum::count(writable.len()).tone(tone);
+    let count = Datum::count(writable.len() as u64).tone(tone);
     let names =
         |list: &[&FromHost]| list.iter().map(|from| from.path.as_str()).collect::<Vec<_>>().join(", ");
     match read_only.len() {
@@ -214,6 +215,8 @@ fn shares(told: &Declared) -> Datum {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::store::filter::Query;
     use glasshull_shared::domain::confinement::{Capabilities, Confinement};
@@ -240,10 +243,10 @@ mod tests {
         let found = |text: &str| {
             let (query, problems) = Query::parse(text, &FIELDS);
             assert!(problems.is_empty(), "{text}");
-            let (keys, all) = SHEET.arrange(&s, Some(&query), ("container", false));
-            assert_eq!(all, 3);
-            keys.into_iter()
-                .map(|key| if let LineKey::Container(id) = key { id } else { String::new() })
+            let arranged = SHEET.arrange(&s, Some(&query), ("container", false), &HashSet::new());
+            assert_eq!(arranged.all, 3);
+            let keys = arranged.lines.iter().map(|line| line.key.clone());
+            keys.map(|key| if let LineKey::Container(id) = key { id } else { String::new() })
                 .collect::<Vec<_>>()
         };
         assert_eq!(found("caps:SYS_ADMIN"), ["bb"]);

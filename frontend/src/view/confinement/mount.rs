@@ -20,6 +20,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
+    parent: None,
     keys,
     datum,
 };

@@ -20,6 +20,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("busy", true),
+    parent: None,
     keys: |s| s.device.keys().cloned().map(LineKey::Device).collect(),
     datum,
 };
@@ -79,9 +80,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "name" => name(row, key),
         "kind" => Datum::text(row.kind.name()),
         "on" => Datum::text(row.parents.join(" ")),
-        "size" => {
-            row.size_bytes.map_or_else(Datum::default, |size| Datum::measure(size as f64, unit::bytes(size)))
-        }
+        "size" => Datum::having(row.size_bytes, Datum::bytes),
         "holds" => holds(row),
         "scheduler" => Datum::maybe(row.scheduler.clone()),
         _ => s.device_stat.get(key).map_or_else(Datum::default, |stat| figure(stat, column)),
@@ -133,5 +132,5 @@ fn figure(stat: &DeviceStat, column: &str) -> Datum {
 /// A figure that is quiet at zero, and unknown before there are two looks.
 pub(super) fn measure(value: Option<f32>, write: impl Fn(f64) -> String) -> Datum {
     let Some(value) = value.map(f64::from) else { return Datum::unknown("not known, or the first look") };
-    Datum::measure(value, write(value)).tone(if value == 0.0 { "quiet" } else { "" })
+    Datum::measure(value, write(value))
 }

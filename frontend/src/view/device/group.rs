@@ -22,6 +22,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("storage", true),
+    parent: None,
     keys: |s| s.container_io.keys().map(|key| LineKey::Container(key.id.clone())).collect(),
     datum,
 };
@@ -100,11 +101,11 @@ fn summed(io: &ContainerIo, column: &str) -> Datum {
         "rchar" => bytes(io.rchar_bytes_per_sec),
         "wchar" => bytes(io.wchar_bytes_per_sec),
         "waiting" => {
-            let datum = Datum::count(io.waiting as usize);
+            let datum = Datum::count(io.waiting.into());
             if io.waiting > 0 { datum.tone("attention") } else { datum }
         }
         "waits" => measure(io.block_wait_ratio, unit::percent_figure),
-        "processes" => Datum::count(io.processes as usize),
+        "processes" => Datum::count(io.processes.into()),
         _ => Datum::default(),
     }
 }
@@ -139,9 +140,7 @@ fn by_device(s: &Snapshot, id: &str) -> Datum {
 
 /// By its control group.
 fn counted(stat: &ContainerStat, column: &str) -> Datum {
-    let total = |n: Option<u64>| {
-        n.map_or_else(|| Datum::unknown(UNCOUNTED), |n| Datum::measure(n as f64, unit::bytes(n)))
-    };
+    let total = |n: Option<u64>| Datum::known(n, Datum::bytes, UNCOUNTED);
     match column {
         "pressure" => {
             let some = stat.psi_io.map(|psi| psi.some.avg10_ratio);

@@ -17,7 +17,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 use leptos::prelude::*;
 
-use super::sheet::{Page, Sheet, tables};
+use super::sheet::{Page, Sheet, pages, tables};
 use crate::store::{Selection, use_choice};
 use crate::widget::table::Table;
 
@@ -69,15 +69,7 @@ impl LineKey {
 
 /// The view.
 pub(super) fn render() -> AnyView {
-    let table = use_choice().param("table");
-    let chosen = move || table.with(|t| NAMES.iter().position(|n| Some(n.0) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| untrack(|| drawn(NAMES.get(at).map_or("", |name| name.0)));
-    view! {
-        <div class="view disk">
-            <For each=move || [chosen()] key=|at| *at children=draw />
-        </div>
-    }
-    .into_any()
+    pages("view disk", NAMES, drawn)
 }
 
 fn drawn(id: &'static str) -> AnyView {
@@ -117,7 +109,7 @@ fn totals(page: Page<LineKey>) -> impl IntoView {
     let waits = move || store.read(&[Topic::HostStat], host_waits);
     let hidden = move || {
         let topic = sheet.topics.first().copied()?;
-        store.read(&[Topic::Source], |s| lacks(s, topic)).filter(|_| arranged.with(|a| a.1 > 0))
+        store.read(&[Topic::Source], |s| lacks(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
     };
     view! {
         <p class="totals">

@@ -21,6 +21,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("used", true),
+    parent: None,
     keys,
     datum,
 };
@@ -104,9 +105,7 @@ fn whose(s: &Snapshot, row: &Mount) -> Datum {
 }
 
 fn figure(fill: &MountUse, column: &str) -> Datum {
-    let bytes = |n: Option<u64>| {
-        n.map_or_else(|| Datum::unknown("not told yet"), |n| Datum::measure(n as f64, unit::bytes(n)))
-    };
+    let bytes = |n: Option<u64>| Datum::known(n, Datum::bytes, "not told yet");
     let share = |ratio: Option<f32>, why: &str| {
         let Some(ratio) = ratio else { return Datum::unknown(why) };
         let tone = match ratio {

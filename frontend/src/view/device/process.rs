@@ -21,6 +21,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("storage", true),
+    parent: None,
     keys,
     datum,
 };
@@ -118,7 +119,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let bytes = |rate: Option<f32>| measure(rate, unit::bytes_per_sec);
     match column {
         "comm" => Datum::text(unit::printable(&row.comm)).tone("strong"),
-        "pid" => Datum::pid(key.pid),
+        "pid" => Datum::name(key.pid.into()),
         "container" => {
             let named = row.container.as_ref().map(|id| unit::printable(&container_name(s, id)));
             named.map_or_else(|| Datum::text("host").tone("quiet"), Datum::text)
@@ -138,11 +139,8 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "reclaim" => delay(|row| row.reclaim_wait_ratio),
         "thrashing" => delay(|row| row.thrashing_wait_ratio),
         "cpu_wait" => delay(|row| row.cpu_wait_ratio),
-        "cancelled" => io
-            .cancelled_write_bytes
-            .map_or_else(|| measure(None, |_| String::new()), |n| Datum::measure(n as f64, unit::bytes(n))),
-        "total" => total(io)
-            .map_or_else(|| Datum::unknown("not permitted"), |n| Datum::measure(n as f64, unit::bytes(n))),
+        "cancelled" => Datum::known(io.cancelled_write_bytes, Datum::bytes, "not permitted"),
+        "total" => Datum::known(total(io), Datum::bytes, "not permitted"),
         "priority" => Datum::maybe(io.priority.map(IoPriority::text)),
         "waits_in" => Datum::maybe(stat.and_then(|stat| stat.wait_channel.as_deref()).map(unit::printable)),
         _ => Datum::default(),

@@ -4,7 +4,7 @@ use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
 use super::LineKey;
-use super::seen::{EMPTY, counted, latency, rate, who};
+use super::seen::{EMPTY, counted, latency, who};
 use crate::store::filter::{Field, Kind as Is};
 use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::Column;
@@ -19,6 +19,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("wrong", true),
+    parent: None,
     keys: |s| s.dns_client.keys().cloned().map(LineKey::Client).collect(),
     datum,
 };
@@ -63,7 +64,6 @@ const FIELDS: [Field; 10] = [
 fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Client(key) = key else { return Datum::default() };
     let Some(row) = s.dns_client.get(key) else { return Datum::default() };
-    let count = |n: u64| Datum::count(usize::try_from(n).unwrap_or(usize::MAX));
     match column {
         "asker" => who(s, key.netns, row.container.as_deref(), row.forwarded).tone("strong"),
         "server" => {
@@ -78,10 +78,10 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
                 "quiet"
             })
         }),
-        "waiting" => count(row.outstanding.into()),
-        "names" => count(row.names.into()),
-        "beyond" => count(row.queries_left_out),
-        "rate" => rate(row.queries_per_sec),
+        "waiting" => Datum::count(row.outstanding.into()),
+        "names" => Datum::count(row.names.into()),
+        "beyond" => Datum::count(row.queries_left_out),
+        "rate" => Datum::rate(row.queries_per_sec, unit::per_sec),
         "latency" => latency(row.latency_secs),
         "mean" => latency(row.latency_mean_secs),
         "longest" => latency(row.latency_max_secs),

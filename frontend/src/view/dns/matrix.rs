@@ -14,7 +14,7 @@ use crate::view::sheet::Arranged;
 pub(super) fn panel(store: Store, arranged: Memo<Arranged<LineKey>>) -> AnyView {
     let drawn = Memo::new(move |_| {
         arranged.with(|arranged| {
-            let keys = arranged.0.iter().filter_map(|line| match &line.key {
+            let keys = arranged.lines.iter().filter_map(|line| match &line.key {
                 LineKey::Name(key) => Some(key),
                 LineKey::Resolver(_) | LineKey::Seen(_) | LineKey::Client(_) => None,
             });

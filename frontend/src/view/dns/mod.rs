@@ -13,11 +13,11 @@ use glasshull_shared::unit;
 use glasshull_shared::wire::{Answer, Origin, Question};
 use leptos::prelude::*;
 
-use super::sheet::{Page, Sheet};
+use super::sheet::{Page, Sheet, pages};
 use crate::store::dns::gravity;
 use crate::store::flow::capture;
 use crate::store::network::trouble_of;
-use crate::store::{Selection, Store, use_choice};
+use crate::store::{Selection, Store};
 use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Table, TableModel};
 
@@ -28,8 +28,6 @@ const NAMES: &[(&str, &str)] = &[
     ("seen", "On the wire"),
     ("askers", "Askers"),
 ];
-/// The first of those that are about captured packets: nothing is asked there, and nothing captured elsewhere.
-const CAPTURED: usize = 3;
 
 /// What a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,30 +53,24 @@ impl LineKey {
 
 /// The view.
 pub(super) fn render() -> AnyView {
-    let table = use_choice().param("table");
-    let chosen = move || table.with(|t| NAMES.iter().position(|n| Some(n.0) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| untrack(|| page(at));
-    view! {
-        <div class="view dns">
-            <For each=move || [chosen()] key=|at| *at children=draw />
-        </div>
-    }
-    .into_any()
+    pages("view dns", NAMES, page)
 }
 
 /// One table with what belongs to it.
-fn page(at: usize) -> AnyView {
-    let sheet: &'static Sheet<LineKey> = match at {
-        2 => &resolver::SHEET,
-        3 => &seen::SHEET,
-        4 => &client::SHEET,
-        _ => &name::SHEET,
+fn page(id: &'static str) -> AnyView {
+    // Nothing is asked where packets are captured, and nothing captured elsewhere.
+    let (sheet, captured): (&'static Sheet<LineKey>, bool) = match id {
+        "resolvers" => (&resolver::SHEET, false),
+        "seen" => (&seen::SHEET, true),
+        "askers" => (&client::SHEET, true),
+        _ => (&name::SHEET, false),
     };
     let page = Page::open(sheet);
     let Page { store, arranged, .. } = page;
     let empty = move || page.why_empty();
-    let body = if at == 0 {
-        let none = move || arranged.with(|a| a.0.is_empty());
+    let is_matrix = id.is_empty();
+    let body = if is_matrix {
+        let none = move || arranged.with(|a| a.lines.is_empty());
         view! {
             {matrix::panel(store, arranged)}
             {move || none().then(|| view! { <p class="table-empty">{empty}</p> })}
@@ -87,11 +79,10 @@ fn page(at: usize) -> AnyView {
     } else {
         view! { <Table model=model(page) empty=move || view! { <p>{empty}</p> } /> }.into_any()
     };
-    let id = NAMES.get(at).map_or("", |name| name.0);
     view! {
-        {page.toolbar(NAMES, id, at > 0, (at < CAPTURED).then(|| again(store)))}
+        {page.toolbar(NAMES, id, !is_matrix, (!captured).then(|| again(store)))}
         {body}
-        {if at < CAPTURED { totals(page).into_any() } else { heard(page).into_any() }}
+        {if captured { heard(page).into_any() } else { totals(page).into_any() }}
     }
     .into_any()
 }
@@ -157,7 +148,7 @@ fn totals(page: Page<LineKey>) -> impl IntoView {
     };
     let hidden = move || {
         let topic = sheet.topics.first().copied()?;
-        store.read(&[Topic::Source], |s| trouble_of(s, topic)).filter(|_| arranged.with(|a| a.1 > 0))
+        store.read(&[Topic::Source], |s| trouble_of(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
     };
     view! {
         <p class="totals">

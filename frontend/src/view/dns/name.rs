@@ -22,6 +22,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("mark", true),
+    parent: None,
     keys: |s| s.dns_name.keys().cloned().map(LineKey::Name).collect(),
     datum,
 };

@@ -21,6 +21,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
+    parent: None,
     keys: |s| s.resolver.keys().map(|key| LineKey::Resolver(key.container.clone())).collect(),
     datum,
 };
@@ -72,13 +73,13 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "search" => list(&row.search),
         "options" => list(&row.options),
         "order" => Datum::maybe(row.lookup_order.as_deref().map(unit::printable)),
-        "hosts" => Datum::count(row.hosts.iter().map(|line| line.names.len()).sum()),
+        "hosts" => Datum::count(row.hosts.iter().map(|line| line.names.len() as u64).sum()),
         "names" => {
             let names: std::collections::BTreeSet<&str> = of_container(&s.dns_name, id)
                 .filter(|(key, _)| key.record != DnsRecord::Ptr)
                 .map(|(key, _)| key.name.as_str())
                 .collect();
-            Datum::count(names.len())
+            Datum::count(names.len() as u64)
         }
         _ => Datum::default(),
     }

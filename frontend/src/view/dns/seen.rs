@@ -21,6 +21,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("wrong", true),
+    parent: None,
     keys: |s| s.dns_seen.keys().cloned().map(LineKey::Seen).collect(),
     datum,
 };
@@ -82,7 +83,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "server" => Datum::text(unit::printable(&key.server)),
         "asked" => Datum::text(unit::time_of_day(row.asked_at.saturating_add_signed(zone_offset_nanos()))),
         "forwarded" => Datum::text(if row.forwarded { "yes" } else { "no" }),
-        "rate" => rate(row.queries_per_sec),
+        "rate" => Datum::rate(row.queries_per_sec, unit::per_sec),
         "latency" => latency(row.latency_secs),
         "mean" => latency(row.latency_mean_secs),
         "longest" => latency(row.latency_max_secs),
@@ -102,7 +103,6 @@ pub(super) fn who(s: &Snapshot, netns: Option<u64>, container: Option<&str>, for
 
 /// Columns and fields that are counts.
 pub(super) fn counted(counts: &DnsCounts, column: &str) -> Datum {
-    let count = |n: u64| Datum::count(usize::try_from(n).unwrap_or(usize::MAX));
     match column {
         "wrong" => {
             let said = wrong(counts);
@@ -112,20 +112,14 @@ pub(super) fn counted(counts: &DnsCounts, column: &str) -> Datum {
         "queries" => {
             let repeats = counts.repeats;
             let more = (repeats > 0).then(|| format!("and {} sent again", unit::count(repeats)));
-            let datum = count(counts.queries);
+            let datum = Datum::count(counts.queries);
             more.map_or(datum.clone(), |more| datum.title(more))
         }
-        "nxdomain" => count(counts.nxdomain),
-        "failures" => count(counts.failures()),
-        "timeouts" => count(counts.timeouts),
+        "nxdomain" => Datum::count(counts.nxdomain),
+        "failures" => Datum::count(counts.failures()),
+        "timeouts" => Datum::count(counts.timeouts),
         _ => Datum::default(),
     }
-}
-
-pub(super) fn rate(per_sec: Option<f32>) -> Datum {
-    let said =
-        |n: f32| Datum::measure(n.into(), unit::per_sec(n.into())).tone(if n == 0.0 { "quiet" } else { "" });
-    per_sec.map_or_else(|| Datum::unknown("first sample: a rate needs two"), said)
 }
 
 /// The filter counts in milliseconds.
@@ -148,6 +142,8 @@ fn answer(key: &DnsSeenKey, row: &DnsSeen) -> Datum {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::store::filter::Query;
     use std::sync::Arc;
@@ -179,10 +175,10 @@ mod tests {
         let s = scene();
         let (query, problems) = Query::parse(filter, &FIELDS);
         assert_eq!(problems, [], "{filter}");
-        let (keys, _) = SHEET.arrange(&s, Some(&query), SHEET.order);
+        let arranged = SHEET.arrange(&s, Some(&query), SHEET.order, &HashSet::new());
         let name =
             |key: &LineKey| if let LineKey::Seen(key) = key { key.name.clone() } else { String::new() };
-        keys.iter().map(name).collect()
+        arranged.lines.iter().map(|line| name(&line.key)).collect()
     }
 
     #[test]

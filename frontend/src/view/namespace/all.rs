@@ -21,6 +21,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("kind", false),
+    parent: None,
     keys: |s| tree(s, |_| true).into_iter().map(|(key, _)| LineKey::Namespace(key)).collect(),
     datum,
 };
@@ -83,14 +84,14 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         }
         "pids" => {
             let orphan = row.pids == 0;
-            let datum = Datum::count(usize::try_from(row.pids).unwrap_or(usize::MAX));
+            let datum = Datum::count(row.pids.into());
             if orphan {
                 datum.tone("attention").title("no process is in it: see what holds it")
             } else {
                 datum
             }
         }
-        "pid" => row.pid.map_or_else(Datum::default, Datum::pid),
+        "pid" => Datum::having(row.pid.map(u64::from), Datum::name),
         "held" => {
             let lines: Vec<String> = row.held_by.iter().map(|one| holder_line(s, one)).collect();
             let text = held(row);

@@ -19,6 +19,7 @@ pub(super) static SHEET: Sheet<LineKey> = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("host", true),
+    parent: None,
     keys,
     datum,
 };
@@ -78,10 +79,10 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     }
     match column {
         "who" => Datum::text(subject_name(s, subject)).tone("strong"),
-        "init" => subject_pid(s, subject).map_or_else(Datum::default, Datum::pid),
+        "init" => Datum::having(subject_pid(s, subject).map(u64::from), Datum::name),
         "host" => {
             let cells = NamespaceKind::ALL.into_iter().filter_map(|kind| cell(s, subject, kind));
-            Datum::count(cells.filter(|word| word.text.ends_with("host")).count())
+            Datum::count(cells.filter(|word| word.text.ends_with("host")).count() as u64)
         }
         "root" => {
             let user = cell(s, subject, NamespaceKind::User).map(|word| word.key.inode);

@@ -8,11 +8,10 @@ use glasshull_shared::domain::namespace::{NamespaceKey, NamespaceKind};
 use glasshull_shared::snapshot::Snapshot;
 use leptos::prelude::*;
 
-use super::sheet::{Page, Sheet};
+use super::sheet::{Page, Sheet, pages};
+use crate::store::Selection;
 use crate::store::lookup::process_of_pid;
 use crate::store::namespace::{Subject, meaning};
-use crate::store::{Selection, use_choice};
-use crate::widget::table::Table;
 
 static SHEETS: [&Sheet<LineKey>; 2] = [&matrix::SHEET, &all::SHEET];
 const NAMES: &[(&str, &str)] = &[("", "Matrix"), ("all", "All namespaces")];
@@ -26,31 +25,14 @@ pub(super) enum LineKey {
 
 /// The view.
 pub(super) fn render() -> AnyView {
-    let choice = use_choice();
-    let table = choice.param("table");
-    let chosen = move || table.with(|t| SHEETS.iter().position(|s| Some(s.id) == t.as_deref()).unwrap_or(0));
-    let draw = |at: usize| untrack(|| page(SHEETS.get(at).copied().unwrap_or(&matrix::SHEET)));
-    view! {
-        <div class="view namespace">
-            <For each=move || [chosen()] key=|at| *at children=draw />
-        </div>
-    }
-    .into_any()
-}
-
-/// One table with what belongs to it.
-fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
-    let page = Page::open(sheet);
-    // Several lines may lead to the same thing.
-    let picked = RwSignal::new(None::<LineKey>);
-    let model = page.model(leads, page.chosen(leads, picked), picked);
-    view! {
-        {page.toolbar(NAMES, sheet.id, true, ())}
-        <Table model=model empty=move || view! { <p>{move || page.why_empty()}</p> } />
-        {page.totals()}
-        {sheet.id.is_empty().then(legend)}
-    }
-    .into_any()
+    pages("view namespace", NAMES, |id| {
+        let sheet = SHEETS.iter().find(|sheet| sheet.id == id).copied().unwrap_or(&matrix::SHEET);
+        view! {
+            {Page::open(sheet).usual(NAMES, leads, (), ())}
+            {sheet.id.is_empty().then(legend)}
+        }
+        .into_any()
+    })
 }
 
 fn leads(s: &Snapshot, key: &LineKey) -> Option<Selection> {

@@ -4,15 +4,16 @@ use glasshull_shared::domain::network::{address_of, port_of};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::network::netns_name;
 use crate::store::socket::process_text;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "closed",
     title: "Closed connections",
     noun: "TCP connections that ended lately",
@@ -22,6 +23,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("ended", true),
+    parent: None,
     keys: |s| s.closed_socket.keys().rev().map(|key| LineKey::Closed(*key)).collect(),
     datum,
 };
@@ -80,16 +82,16 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Some(text) => Datum::text(text),
             None => Datum::unknown("it was too short to be looked at, and nobody listens at this end"),
         },
-        "pid" => Datum::measured(row.pid.map(u64::from), |pid| Datum::count(pid).exact(pid)),
+        "pid" => Datum::having(row.pid.map(u64::from), Datum::name),
         "container" => Datum::maybe(row.container.as_ref().map(|id| container_name(s, id))),
-        "received" => Datum::measured(row.received_bytes, Datum::bytes),
-        "sent" => Datum::measured(row.sent_bytes, Datum::bytes),
+        "received" => Datum::having(row.received_bytes, Datum::bytes),
+        "sent" => Datum::having(row.sent_bytes, Datum::bytes),
         "rtt" => Datum::latency(row.rtt_nanos),
         "resent" => {
-            let datum = Datum::measured(row.retransmits.map(u64::from), Datum::count);
+            let datum = Datum::having(row.retransmits.map(u64::from), Datum::count);
             if row.retransmits.is_some_and(|n| n > 0) { datum.tone("attention") } else { datum }
         }
-        "netns" => Datum::count(row.netns).exact(row.netns),
+        "netns" => Datum::name(row.netns),
         _ => Datum::default(),
     }
 }

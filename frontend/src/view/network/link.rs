@@ -5,14 +5,15 @@ use glasshull_shared::domain::network::{Link, LinkKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::mark::mark_of;
 use crate::store::network::{end_name, link, netns_name, other_end};
 use crate::store::word;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "",
     title: "Links",
     noun: "links",
@@ -22,6 +23,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
+    parent: None,
     keys: |s| s.link.keys().map(|key| LineKey::Link(*key)).collect(),
     datum,
 };
@@ -83,9 +85,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "kind" => Datum::text(&row.kind),
         "state" => {
             let word = word::link_state(row);
-            Datum::text(word.line()).tone(word.tone).title(row.state.name())
+            Datum::text(word.line()).tone(word.tone).title(row.state.name()).sought(row.state.name())
         }
-        "address" => Datum::maybe(row.addresses.first()).title(row.addresses.join("\n")),
+        "address" => Datum::maybe(row.addresses.first())
+            .title(row.addresses.join("\n"))
+            .sought(row.addresses.join("\n")),
         "mac" => Datum::maybe(row.mac.as_ref()),
         "peer" => peer(s, row),
         "port_of" => {
@@ -96,7 +100,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "findings" => Datum::mark(mark_of(s, |found| found.subject == Subject::Link(*key))),
         "mtu" => Datum::count(row.mtu.into()),
         "driver" => Datum::maybe(row.driver.as_ref()),
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "alias" => Datum::maybe(row.alias.as_ref()),
         _ => count(s, *key, column),
     }

@@ -5,7 +5,8 @@ use glasshull_shared::unit;
 use leptos::prelude::*;
 
 use super::super::capture_line;
-use super::tables;
+use super::super::sheet::tables;
+use super::NAMES;
 use crate::store::flow::{Matrix, Passing, between, flows_link, matrix};
 use crate::store::network::trouble_of;
 use crate::store::{use_choice, use_store};
@@ -39,7 +40,7 @@ pub(super) fn page() -> AnyView {
         (n > 0).then(text)
     };
     view! {
-        <div class="toolbar">{tables(choice, ID)}</div>
+        <div class="toolbar">{tables(choice, NAMES, ID)}</div>
         {capture_line(store)}
         <div class="matrix-room">{draw}</div>
         <p class="totals"><span class="filtered">{left_out}</span></p>

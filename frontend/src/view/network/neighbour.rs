@@ -3,13 +3,14 @@
 use glasshull_shared::domain::network::{LinkKey, NeighbourState};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::network::{link, netns_name};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "neighbours",
     title: "Neighbours",
     noun: "neighbours",
@@ -19,6 +20,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
+    parent: None,
     keys: |s| s.neighbour.keys().map(|key| LineKey::Neighbour(key.clone())).collect(),
     datum,
 };
@@ -55,7 +57,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Neighbour(key) = key else { return Datum::default() };
     let Some(row) = s.neighbour.get(key) else { return Datum::default() };
     match column {
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "in" => Datum::text(netns_name(s, key.netns)).tone("strong"),
         "address" => Datum::text(&key.address),
         "mac" => match &row.mac {

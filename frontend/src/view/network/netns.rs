@@ -2,14 +2,15 @@
 
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::mark::{is_of_netns, mark_of};
 use crate::store::network::netns_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "namespaces",
     title: "Namespaces",
     noun: "network namespaces",
@@ -19,6 +20,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("name", false),
+    parent: None,
     keys: |s| s.netns.keys().map(|key| LineKey::Netns(*key)).collect(),
     datum,
 };
@@ -57,14 +59,14 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     match column {
         "name" => Datum::text(netns_name(s, key.netns)).tone("strong"),
         // Grouped by thousands it would not be what lsns prints.
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "containers" => {
             Datum::text(row.containers.iter().map(|id| container_name(s, id)).collect::<Vec<_>>().join(", "))
         }
         "processes" => Datum::count(row.processes.into()),
         "pid" => row.pid.map_or_else(
             || Datum::unknown("no process is in it: a bind mount keeps it alive"),
-            |pid| Datum::count(pid.into()).exact(pid.into()),
+            |pid| Datum::name(pid.into()),
         ),
         "links" => {
             let links = s.link.keys().filter(|link| link.netns == key.netns).count();

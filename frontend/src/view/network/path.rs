@@ -4,14 +4,15 @@ use glasshull_shared::domain::finding::Subject;
 use glasshull_shared::domain::network::{Link, LinkKey, NetnsKey};
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
+use super::LineKey;
 use super::link;
-use super::sheet::{Datum, LineKey, Sheet};
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::mark::mark_of;
 use crate::store::network::{link as row_of, netns_name, other_end};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "paths",
     title: "Paths",
     noun: "paths",
@@ -21,6 +22,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
+    parent: None,
     keys,
     datum,
 };

@@ -3,14 +3,15 @@
 use glasshull_shared::domain::network::HopKind;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::nat::way;
 use crate::store::network::netns_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "ports",
     title: "Published ports",
     noun: "published ports",
@@ -20,6 +21,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("container", false),
+    parent: None,
     keys: |s| s.published_port.keys().map(|key| LineKey::Port(key.clone())).collect(),
     datum,
 };
@@ -56,8 +58,8 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             Some(id) => Datum::text(container_name(s, id)).tone("strong"),
             None => Datum::unknown("no container has the address this rule leads to"),
         },
-        "state" if row.dead.is_some() => Datum::text("✕ dead").tone(tone).title("dead"),
-        "state" => Datum::text("● alive").tone("fine").title("alive"),
+        "state" if row.dead.is_some() => Datum::text("✕ dead").tone(tone).sought("dead"),
+        "state" => Datum::text("● alive").tone("fine").sought("alive"),
         "way" => Datum::text(way(row)).tone(tone),
         "dead" => {
             let remedy = row.hops.iter().find(|hop| hop.dead.is_some()).and_then(|hop| hop.remedy.as_deref());
@@ -70,7 +72,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             let rule = row.hops.iter().find(|hop| hop.kind == HopKind::Rule).and_then(|hop| hop.packets);
             rule.map_or_else(|| Datum::unknown("no rule with a counter"), Datum::count)
         }
-        "port" => Datum::count(key.host_port.into()).exact(key.host_port.into()),
+        "port" => Datum::name(key.host_port.into()),
         "in" => Datum::text(netns_name(s, key.netns)),
         _ => Datum::default(),
     }

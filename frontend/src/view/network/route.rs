@@ -3,12 +3,13 @@
 use glasshull_shared::domain::network::LinkKey;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::network::{link, netns_name};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "routes",
     title: "Routes",
     noun: "routes",
@@ -18,6 +19,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("in", false),
+    parent: None,
     keys: |s| s.route.keys().map(|key| LineKey::Route(key.clone())).collect(),
     datum,
 };
@@ -52,7 +54,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let LineKey::Route(key) = key else { return Datum::default() };
     let Some(row) = s.route.get(key) else { return Datum::default() };
     match column {
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "in" => Datum::text(netns_name(s, key.netns)).tone("strong"),
         "to" => Datum::text(&key.destination),
         "via" => Datum::maybe(key.gateway.as_ref()),

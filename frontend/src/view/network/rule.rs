@@ -3,13 +3,14 @@
 use glasshull_shared::domain::network::NatRule;
 use glasshull_shared::snapshot::{Snapshot, Topic};
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::network::netns_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "nat",
     title: "NAT rules",
     noun: "rules",
@@ -19,6 +20,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("place", false),
+    parent: None,
     keys: |s| s.nat_rule.keys().map(|key| LineKey::Rule(key.clone())).collect(),
     datum,
 };
@@ -54,7 +56,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let Some(row) = s.nat_rule.get(key) else { return Datum::default() };
     match column {
         "in" => Datum::text(netns_name(s, key.netns)).tone("strong"),
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "place" => Datum::text(format!("{} {} {} #{}", key.family, key.table, key.chain, key.position)),
         "origin" => Datum::text(key.origin.name()),
         _ => of_row(s, row, column),

@@ -4,14 +4,15 @@ use glasshull_shared::domain::network::{LinkKey, Socket, SocketKey, SocketState,
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::network::{link, netns_name};
 use crate::store::socket::{in_order, process_text, rank, tone};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "sockets",
     title: "Sockets",
     noun: "sockets",
@@ -21,6 +22,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("state", false),
+    parent: None,
     keys: |s| in_order(s).into_iter().map(LineKey::Socket).collect(),
     datum,
 };
@@ -99,16 +101,16 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "port" => Datum::any_of(ends(row).filter_map(port_of)),
         "address" => Datum::text(ends(row).filter_map(address_of).collect::<Vec<_>>().join(" ")),
         "process" => process(row),
-        "pid" => Datum::measured(row.pid.map(u64::from), |pid| Datum::count(pid).exact(pid)),
+        "pid" => Datum::having(row.pid.map(u64::from), Datum::name),
         "container" => Datum::maybe(row.container.as_ref().map(|id| container_name(s, id))),
         "bound" => {
             let on = row.ifindex.map(|ifindex| LinkKey { netns: key.netns, ifindex });
             let name = |on| link(s, on).map_or_else(|| format!("#{}", on.ifindex), |link| link.name.clone());
             Datum::maybe(on.map(name))
         }
-        "uid" => Datum::measured(row.uid.map(u64::from), |uid| Datum::count(uid).exact(uid)),
-        "inode" => Datum::measured(row.inode, |inode| Datum::count(inode).exact(inode)),
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "uid" => Datum::having(row.uid.map(u64::from), Datum::name),
+        "inode" => Datum::having(row.inode, Datum::name),
+        "netns" => Datum::name(key.netns),
         _ => fares(s, *key, row, column),
     }
 }
@@ -140,27 +142,27 @@ fn fares(s: &Snapshot, key: SocketKey, row: &Socket, column: &str) -> Datum {
     };
     match column {
         "recv" if row.state == SocketState::Listen => backlog(stat.backlog, stat.backlog_limit),
-        "recv" => Datum::measured(stat.receive_queue_bytes, Datum::bytes),
-        "send" => Datum::measured(stat.send_queue_bytes, Datum::bytes),
+        "recv" => Datum::having(stat.receive_queue_bytes, Datum::bytes),
+        "send" => Datum::having(stat.send_queue_bytes, Datum::bytes),
         "rtt" => {
             let var = stat.rtt_var_nanos.map(unit::latency).unwrap_or_default();
             Datum::latency(stat.rtt_nanos).title(format!("± {var}"))
         }
         "resent" => {
-            let datum = Datum::measured(stat.retransmits.map(u64::from), Datum::count);
+            let datum = Datum::having(stat.retransmits.map(u64::from), Datum::count);
             if stat.retransmits.is_some_and(|n| n > 0) { datum.tone("attention") } else { datum }
         }
         "rx" => rate(stat.received_bytes, stat.received_bytes_per_sec),
         "tx" => rate(stat.sent_bytes, stat.sent_bytes_per_sec),
-        "received" => Datum::measured(stat.received_bytes, Datum::bytes),
-        "sent" => Datum::measured(stat.sent_bytes, Datum::bytes),
-        "cwnd" => Datum::measured(stat.cwnd.map(u64::from), Datum::count),
-        "mss" => Datum::measured(stat.mss_bytes.map(u64::from), Datum::count),
-        "lost" => Datum::measured(stat.lost.map(u64::from), Datum::count),
+        "received" => Datum::having(stat.received_bytes, Datum::bytes),
+        "sent" => Datum::having(stat.sent_bytes, Datum::bytes),
+        "cwnd" => Datum::having(stat.cwnd.map(u64::from), Datum::count),
+        "mss" => Datum::having(stat.mss_bytes.map(u64::from), Datum::count),
+        "lost" => Datum::having(stat.lost.map(u64::from), Datum::count),
         "delivery" => {
-            Datum::measured(stat.delivery_bytes_per_sec, |n| Datum::rate(Some(n as f32), unit::bytes_per_sec))
+            Datum::having(stat.delivery_bytes_per_sec, |n| Datum::rate(Some(n as f32), unit::bytes_per_sec))
         }
-        "dropped" => Datum::measured(stat.dropped.map(u64::from), Datum::count),
+        "dropped" => Datum::having(stat.dropped.map(u64::from), Datum::count),
         _ => Datum::default(),
     }
 }
@@ -177,6 +179,8 @@ fn backlog(waiting: Option<u32>, most: Option<u32>) -> Datum {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::store::filter::Query;
     use std::sync::Arc;
@@ -198,10 +202,10 @@ mod tests {
         let (query, problems) = Query::parse(filter, &FIELDS);
         assert_eq!(problems, []);
         let s = snapshot();
-        let (keys, all) = SHEET.arrange(&s, Some(&query), ("local", false));
-        assert_eq!(all, 3);
-        let cookie = |key| if let LineKey::Socket(key) = key { key.cookie } else { 0 };
-        let mut found: Vec<u64> = keys.into_iter().map(cookie).collect();
+        let arranged = SHEET.arrange(&s, Some(&query), ("local", false), &HashSet::new());
+        assert_eq!(arranged.all, 3);
+        let cookie = |key: &LineKey| if let LineKey::Socket(key) = key { key.cookie } else { 0 };
+        let mut found: Vec<u64> = arranged.lines.iter().map(|line| cookie(&line.key)).collect();
         found.sort_unstable();
         found
     }

@@ -4,14 +4,15 @@ use glasshull_shared::domain::network::{Flow, FlowKey, FlowStat, FlowState, Link
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::flow::{between, elsewhere, party, ports, split_end};
 use crate::store::network::{end_name, link, netns_name};
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::measure::zone_offset_nanos;
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "talkers",
     title: "Talkers",
     noun: "flows",
@@ -21,6 +22,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("rate", true),
+    parent: None,
     keys: |s| s.flow.keys().map(|key| LineKey::Flow(key.clone())).collect(),
     datum,
 };
@@ -80,7 +82,7 @@ fn called(name: Option<&String>) -> Datum {
 /// An end that stands for another beyond an address translation says for which.
 fn beyond(datum: Datum, end: Option<&String>) -> Datum {
     match end {
-        Some(end) => datum.title(format!("translated: truly {end}")),
+        Some(end) => datum.title(format!("translated: truly {end}")).also_sought(end),
         None => datum,
     }
 }
@@ -115,10 +117,10 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             let name = link(s, on).map_or_else(|| format!("#{}", on.ifindex), |l| l.name.clone());
             let whole = end_name(s, on);
             let host = netns_name(s, key.netns) == "host";
-            Datum::text(if host { name } else { whole.clone() }).title(whole)
+            Datum::text(if host { name } else { whole.clone() }).title(whole.clone()).sought(whole)
         }
         "in" => Datum::text(netns_name(s, key.netns)),
-        "netns" => Datum::count(key.netns).exact(key.netns),
+        "netns" => Datum::name(key.netns),
         "pids" => pids(row),
         "opening" => Datum::text(if row.opening_seen { "seen" } else { "before" }),
         "first" => time(row.first_seen_at),
@@ -168,6 +170,8 @@ fn time(at: u64) -> Datum {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::store::filter::Query;
     use glasshull_shared::domain::network::Protocol;
@@ -200,10 +204,10 @@ mod tests {
         let s = scene();
         let (query, problems) = Query::parse(filter, &FIELDS);
         assert_eq!(problems, [], "{filter}");
-        let (keys, _) = SHEET.arrange(&s, Some(&query), SHEET.order);
+        let arranged = SHEET.arrange(&s, Some(&query), SHEET.order, &HashSet::new());
         let source =
             |key: &LineKey| if let LineKey::Flow(key) = key { key.source.clone() } else { String::new() };
-        keys.iter().map(source).collect()
+        arranged.lines.iter().map(|line| source(&line.key)).collect()
     }
 
     #[test]

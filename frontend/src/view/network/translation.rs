@@ -3,13 +3,14 @@
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
 
-use super::sheet::{Datum, LineKey, Sheet};
+use super::LineKey;
 use crate::store::filter::{Field, Kind as Is};
 use crate::store::lookup::container_name;
 use crate::store::network::netns_name;
+use crate::view::sheet::{Datum, Sheet};
 use crate::widget::table::{Column, Kind};
 
-pub(super) static SHEET: Sheet = Sheet {
+pub(super) static SHEET: Sheet<LineKey> = Sheet {
     id: "translations",
     title: "Translations",
     noun: "translated connections",
@@ -19,6 +20,7 @@ pub(super) static SHEET: Sheet = Sheet {
     columns: &COLUMNS,
     fields: &FIELDS,
     order: ("source", false),
+    parent: None,
     keys: |s| s.translation.keys().map(|key| LineKey::Translation(key.clone())).collect(),
     datum,
 };

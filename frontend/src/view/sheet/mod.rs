@@ -2,6 +2,11 @@
 //! filtered. Pure; `K` names a row.
 
 mod page;
+mod tree;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use glasshull_shared::snapshot::{Snapshot, Topic};
 use glasshull_shared::unit;
@@ -10,9 +15,9 @@ use crate::store::filter::{Field, Query, Record, Value};
 use crate::store::finding::sign;
 use crate::store::mark::Mark;
 use crate::widget::table::order::{SortKey, sort_rows};
-use crate::widget::table::{Bar, Cell, Column};
+use crate::widget::table::{Bar, Cell, Column, Line};
 
-pub(super) use page::{Arranged, Page, tables};
+pub(super) use page::{Page, pages, tables};
 
 /// One table.
 pub(super) struct Sheet<K> {
@@ -27,30 +32,51 @@ pub(super) struct Sheet<K> {
     pub(super) topics: &'static [Topic],
     pub(super) columns: &'static [Column],
     pub(super) fields: &'static [Field],
+    /// Column it is sorted by until a person chooses, and whether largest first.
     pub(super) order: (&'static str, bool),
+    /// Which row one stands under; `None` where rows stand under none.
+    pub(super) parent: Option<fn(&Snapshot, &K) -> Option<K>>,
     pub(super) keys: fn(&Snapshot) -> Vec<K>,
     /// What a column (or a field of the same name) says of a row.
     pub(super) datum: fn(&Snapshot, &K, &str) -> Datum,
 }
 
+/// Lines with what is said around them.
+#[derive(Debug, Clone)]
+pub(super) struct Arranged<K> {
+    pub(super) lines: Arc<Vec<Line<K>>>,
+    /// Rows that passed the filter.
+    pub(super) passed: usize,
+    /// Rows in all.
+    pub(super) all: usize,
+}
+
 /// What a cell says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Datum {
-    text: String,
+    pub(super) text: String,
     number: Option<f64>,
+    /// More numbers of which a filter may mean one.
+    others: Vec<f64>,
+    /// The number is a name: words are looked for in it.
+    name: bool,
     /// What a filter looks for instead of the text.
     sought: Option<String>,
+    /// Where it stands in the order, when that is neither text nor number.
+    rank: Option<f64>,
     tone: &'static str,
     title: Option<String>,
-    /// Filled part of a bar under the text, 0..1.
-    bar: Option<f32>,
+    /// A bar under the text.
+    bar: Option<Bar>,
 }
 
 impl Datum {
+    /// Text.
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// Text, or nothing where there is none by nature.
     pub(super) fn maybe(text: Option<impl Into<String>>) -> Self {
         text.map(Self::text).unwrap_or_default()
     }
@@ -60,14 +86,14 @@ impl Datum {
         Self { text: unit::UNKNOWN.into(), tone: "unknown", title: Some(why.into()), ..Self::default() }
     }
 
-    pub(super) fn count(n: usize) -> Self {
-        let tone = if n == 0 { "quiet" } else { "" };
-        Self { text: unit::count(n as u64), number: Some(n as f64), tone, ..Self::default() }
+    /// A number without unit.
+    pub(super) fn count(n: u64) -> Self {
+        Self::measure(n as f64, unit::count(n))
     }
 
-    /// A pid: no thousands.
-    pub(super) fn pid(pid: u32) -> Self {
-        Self { text: pid.to_string(), number: Some(pid.into()), ..Self::default() }
+    /// A number that is a name, not a quantity: a pid, an inode, a port.
+    pub(super) fn name(n: u64) -> Self {
+        Self { text: n.to_string(), number: Some(n as f64), name: true, ..Self::default() }
     }
 
     /// A number that may be below 0.
@@ -75,20 +101,61 @@ impl Datum {
         Self { text: n.to_string(), number: Some(n.into()), ..Self::default() }
     }
 
+    /// Bytes.
+    pub(super) fn bytes(n: u64) -> Self {
+        Self::measure(n as f64, unit::bytes(n))
+    }
+
+    /// So much per second.
+    pub(super) fn rate(rate: Option<f32>, write: fn(f64) -> String) -> Self {
+        rate.map_or_else(
+            || Self::unknown("first sample: a rate needs two"),
+            |n| Self::measure(n.into(), write(n.into())),
+        )
+    }
+
+    /// A short time; the filter counts in milliseconds.
+    pub(super) fn latency(nanos: Option<u64>) -> Self {
+        Self::having(nanos, |n| Self {
+            text: unit::latency(n),
+            number: Some(n as f64 / 1e6),
+            ..Self::default()
+        })
+    }
+
+    /// Several numbers, of which a filter means any; as digits.
+    pub(super) fn any_of(numbers: impl IntoIterator<Item = u16>) -> Self {
+        let others: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+        let text = others.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+        Self { text, number: others.first().copied(), others, ..Self::default() }
+    }
+
+    /// A quantity that not every row has.
+    pub(super) fn having(n: Option<u64>, write: fn(u64) -> Self) -> Self {
+        n.map_or_else(Self::default, write)
+    }
+
+    /// A quantity that every row has, and why it may be unknown.
+    pub(super) fn known(n: Option<u64>, write: fn(u64) -> Self, why: &str) -> Self {
+        n.map_or_else(|| Self::unknown(why), write)
+    }
+
     /// What is found of it: sign and number, in the order of their weight; found by its rules.
     pub(super) fn mark(mark: Option<Mark>) -> Self {
         mark.map_or_else(Self::default, |mark| {
             let about = mark.about();
-            Self { number: Some(mark.weight()), ..Self::text(mark.text()) }
+            Self::text(mark.text())
                 .tone(sign(mark.worst).1)
                 .title(about.clone())
                 .sought(about)
+                .ranked(mark.weight())
         })
     }
 
-    /// A number as it is written.
+    /// A number as it is written; nothing is quiet.
     pub(super) fn measure(number: f64, text: String) -> Self {
-        Self { text, number: Some(number), ..Self::default() }
+        let tone = if number == 0.0 { "quiet" } else { "" };
+        Self { text, number: Some(number), tone, ..Self::default() }
     }
 
     /// With the number written otherwise.
@@ -98,25 +165,50 @@ impl Datum {
     }
 
     /// Found by this text instead.
-    pub(super) fn sought(mut self, text: String) -> Self {
-        self.sought = Some(text);
+    pub(super) fn sought(mut self, text: impl Into<String>) -> Self {
+        self.sought = Some(text.into());
         self
     }
 
-    /// With a bar beneath; for [`Kind::Meter`](crate::widget::table::Kind::Meter).
+    /// Found by this too.
+    pub(super) fn also_sought(self, more: &str) -> Self {
+        let sought = format!("{} {more}", self.sought.as_ref().unwrap_or(&self.text));
+        self.sought(sought)
+    }
+
+    /// With a place in the order of its own.
+    pub(super) fn ranked(mut self, rank: impl Into<f64>) -> Self {
+        self.rank = Some(rank.into());
+        self
+    }
+
+    /// With a bar beneath, filled so far; for [`Kind::Meter`](crate::widget::table::Kind::Meter).
     pub(super) fn bar(mut self, ratio: f32) -> Self {
-        self.bar = Some(ratio);
+        self.bar = Some(Bar { ratio, mark: None });
         self
     }
 
+    /// With a bar beneath that ends at a limit.
+    pub(super) fn limit_bar(mut self, ratio: f32) -> Self {
+        self.bar = Some(Bar { ratio, mark: Some(1.0) });
+        self
+    }
+
+    /// With a tone.
     pub(super) fn tone(mut self, tone: &'static str) -> Self {
         self.tone = tone;
         self
     }
 
+    /// With a hover text.
     pub(super) fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
+    }
+
+    /// What words are looked for in. Figures change under a person's eyes: not in those.
+    fn words(self) -> Option<String> {
+        self.sought.or_else(|| (self.number.is_none() || self.name).then_some(self.text))
     }
 
     fn is_known(&self) -> bool {
@@ -124,7 +216,7 @@ impl Datum {
     }
 
     fn sort_key(self) -> SortKey {
-        match self.number {
+        match self.rank.or(self.number) {
             Some(n) => SortKey::number(Some(n)),
             None if self.is_known() => SortKey::text(Some(&self.text)),
             None => SortKey::Unknown,
@@ -132,8 +224,7 @@ impl Datum {
     }
 
     fn cell(self) -> Cell {
-        let bar = self.bar.map(|ratio| Bar { ratio, mark: None });
-        Cell { text: self.text, class: self.tone, title: self.title, bar }
+        Cell { text: self.text, class: self.tone, title: self.title, bar: self.bar }
     }
 }
 
@@ -148,11 +239,13 @@ struct Row<'a, K: 'static> {
 impl<K: 'static> Record for Row<'_, K> {
     fn value(&self, field: &str) -> Value<'_> {
         let datum = (self.sheet.datum)(self.snapshot, self.key, field);
+        let known = datum.is_known();
         match (datum.sought, datum.number) {
             (Some(text), _) => Value::Text(text.into()),
+            (None, Some(_)) if datum.others.len() > 1 => Value::Numbers(datum.others),
             (None, Some(n)) => Value::Number(n),
-            (None, None) if datum.text.is_empty() || datum.text == unit::UNKNOWN => Value::Unknown,
-            (None, None) => Value::Text(datum.text.into()),
+            (None, None) if known => Value::Text(datum.text.into()),
+            (None, None) => Value::Unknown,
         }
     }
 
@@ -161,26 +254,44 @@ impl<K: 'static> Record for Row<'_, K> {
     }
 }
 
-impl<K: 'static> Sheet<K> {
-    /// The keys that pass the filter, in order, and the number of all.
+impl<K: Clone + Eq + Hash + 'static> Sheet<K> {
+    /// The lines that pass the filter, in order. `closed`: rows whose own are not shown.
     pub(super) fn arrange(
         &'static self,
         snapshot: &Snapshot,
         query: Option<&Query>,
         (column, descending): (&str, bool),
-    ) -> (Vec<K>, usize) {
+        closed: &HashSet<K>,
+    ) -> Arranged<K> {
         let mut keys = (self.keys)(snapshot);
         let all = keys.len();
-        if let Some(query) = query {
-            keys.retain(|key| {
-                let data = self.columns.iter().map(|c| (self.datum)(snapshot, key, c.id));
-                let texts = data.map(|datum| datum.sought.unwrap_or(datum.text)).collect();
-                query.matches(&Row { snapshot, sheet: self, key, texts })
-            });
-        }
+        let passes = |key: &K| query.is_none_or(|query| self.passes(snapshot, key, query));
         let known = self.columns.iter().any(|c| c.id == column);
         let (column, descending) = if known { (column, descending) } else { self.order };
-        (sort_rows(keys, descending, |key| (self.datum)(snapshot, key, column).sort_key()), all)
+        let sort = |keys| sort_rows(keys, descending, |key| (self.datum)(snapshot, key, column).sort_key());
+        let Some(parent) = self.parent else {
+            keys.retain(passes);
+            let lines: Vec<_> = sort(keys).into_iter().map(Line::row).collect();
+            return Arranged { passed: lines.len(), lines: Arc::new(lines), all };
+        };
+        keys = sort(keys);
+        let at: HashMap<&K, usize> = keys.iter().enumerate().map(|(i, key)| (key, i)).collect();
+        let above = |key: &K| parent(snapshot, key).and_then(|key| at.get(&key).copied());
+        let rows: Vec<tree::Row> = keys
+            .iter()
+            .map(|key| tree::Row { above: above(key), passed: passes(key), closed: closed.contains(key) })
+            .collect();
+        let line = |(i, line): (usize, Line<()>)| {
+            let Line { depth, group, open, faint, .. } = line;
+            Some(Line { key: keys.get(i)?.clone(), depth, group, open, faint })
+        };
+        let lines = Arc::new(tree::grown(&rows).into_iter().filter_map(line).collect());
+        Arranged { lines, passed: rows.iter().filter(|row| row.passed).count(), all }
+    }
+
+    fn passes(&'static self, snapshot: &Snapshot, key: &K, query: &Query) -> bool {
+        let words = self.columns.iter().filter_map(|c| (self.datum)(snapshot, key, c.id).words());
+        query.matches(&Row { snapshot, sheet: self, key, texts: words.collect() })
     }
 
     /// The cells of one row.
