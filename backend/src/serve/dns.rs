@@ -57,22 +57,29 @@ pub(super) async fn names(
     let Some(snapshot) = known else {
         return (StatusCode::SERVICE_UNAVAILABLE, "names are not known yet; ask again\n").into_response();
     };
-    let id = match subject::find(&snapshot.container, &subject) {
-        Ok((key, _)) => key.id.clone(),
+    let (id, row) = match subject::find(&snapshot.container, &subject) {
+        Ok((key, row)) => (key.id.clone(), row),
         Err(why) => return (StatusCode::NOT_FOUND, format!("{}\n", printable(&why))).into_response(),
     };
-    if !snapshot.resolver.contains_key(&ResolverKey { container: id.clone() }) {
-        return (StatusCode::CONFLICT, "it does not run: nobody asks there\n").into_response();
-    }
-    // A script would write an empty file over a good one.
-    let pending = of_container(&snapshot.dns_name, &id).any(|(_, row)| row.status == DnsStatus::Pending);
-    let silent = snapshot.engine.values().any(|row| row.state != EngineState::Connected);
-    if pending || (of_container(&snapshot.dns_name, &id).next().is_none() && silent) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "names are not known yet; ask again\n").into_response();
+    if let Some(hindered) = hindered(&snapshot, &id, row) {
+        return hindered.into_response();
     }
     let kind = if wish.form == Form::Json { "application/json" } else { "text/plain; charset=utf-8" };
     let head = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
     (head, text(&snapshot, &id, &wish)).into_response()
+}
+
+/// Why there are no names to give: a script would write an empty or an old file over a good one.
+fn hindered(snapshot: &Snapshot, id: &str, row: &Container) -> Option<(StatusCode, &'static str)> {
+    // Right after its end its resolver may still be known.
+    if is_stopped(row) || !snapshot.resolver.contains_key(&ResolverKey { container: id.to_owned() }) {
+        return Some((StatusCode::CONFLICT, "it does not run: nobody asks there\n"));
+    }
+    let mut names = of_container(&snapshot.dns_name, id).peekable();
+    let silent = snapshot.engine.values().any(|row| row.state != EngineState::Connected);
+    let unknown = names.peek().is_none() && silent;
+    let pending = names.any(|(_, row)| row.status == DnsStatus::Pending);
+    (unknown || pending).then_some((StatusCode::SERVICE_UNAVAILABLE, "names are not known yet; ask again\n"))
 }
 
 /// The tables once every name of the container is answered, or what there is when patience ends; `None` without any.
@@ -195,9 +202,21 @@ mod tests {
         let key = DnsNameKey { container: "c".into(), name: "db".into(), record: DnsRecord::A };
         snapshot.dns_name.insert(key.clone(), Arc::default());
         assert!(!settled(&snapshot, &row), "asked, but not answered");
+        let status =
+            |row: &Container, snapshot: &Snapshot| hindered(snapshot, "c", row).map(|(status, _)| status);
+        assert_eq!(status(&row, &snapshot), Some(StatusCode::SERVICE_UNAVAILABLE));
         let answered = DnsName { status: DnsStatus::NxDomain, ..DnsName::default() };
         snapshot.dns_name.insert(key, Arc::new(answered));
         assert!(settled(&snapshot, &row));
+        assert_eq!(status(&row, &snapshot), None);
+        row.state = ContainerState::Exited;
+        assert_eq!(status(&row, &snapshot), Some(StatusCode::CONFLICT), "though its resolver is still known");
+        row.state = ContainerState::Running;
+        snapshot.dns_name.clear();
+        assert_eq!(status(&row, &snapshot), None, "it has no names");
+        let away = Engine { state: EngineState::Connecting, ..Engine::default() };
+        snapshot.engine.insert(EngineKey { endpoint: "e".into() }, Arc::new(away));
+        assert_eq!(status(&row, &snapshot), Some(StatusCode::SERVICE_UNAVAILABLE));
         row.known_from = vec![KnownFrom::Cgroup];
         assert!(!settled(&snapshot, &row) && is_settled(&snapshot, "c", &row, ENGINES_TELL * 2));
     }

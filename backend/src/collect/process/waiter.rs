@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glasshull_shared::domain::process::{LOOKS_PER_SEC, ProcessKey, STRIP_SECS};
+use glasshull_shared::domain::process::{LOOKS_PER_SEC, ProcessKey, ProcessState, STRIP_SECS};
 use glasshull_shared::unit::printable_bytes;
 use rustix::io::Errno;
 
 use super::birth::{Births, Born};
 use super::quiet::{Group, Groups};
 use super::sleeper::{self, Sleeper};
-use super::{STAT_BYTES, is_gone};
+use super::{STAT_BYTES, is_gone, stat};
 use crate::sys::clock::now_nanos;
 use crate::sys::procfile::{list_numbers, open_kept, read_once, reread};
 use crate::sys::root::Root;
@@ -143,7 +143,7 @@ impl Drop for Watch {
 struct Kept {
     pid: u32,
     start_time: u64,
-    state: u8,
+    state: ProcessState,
     /// Whether it is looked at in any case: it may be another process.
     due: bool,
     /// Looks since the first, up to [`SETTLED_LOOKS`].
@@ -165,7 +165,7 @@ impl Kept {
         Self {
             pid,
             start_time: 0,
-            state: b'R',
+            state: ProcessState::R,
             due: true,
             age: SETTLED_LOOKS,
             rested: 0,
@@ -291,7 +291,7 @@ impl Looker {
             if matches!(now, Now::Ended) {
                 return false;
             }
-            if kept.state == b'D' {
+            if kept.state == ProcessState::D {
                 // Who did not run is in the same wait.
                 if matches!(now, Now::Read) || kept.found.is_none() {
                     kept.found = self.found(kept.key()).map(Arc::new).or(kept.found.take());
@@ -317,7 +317,8 @@ impl Looker {
     fn state(&mut self, kept: &mut Kept) -> Now {
         let turn = (self.looks + u64::from(kept.pid)).is_multiple_of(STRAY_LOOKS);
         // Who has ended goes without running.
-        let group_slept = kept.state != b'Z' && kept.group.as_ref().is_some_and(|group| group.slept());
+        let group_slept =
+            kept.state != ProcessState::Z && kept.group.as_ref().is_some_and(|group| group.slept());
         if kept.age < SETTLED_LOOKS {
             kept.age += 1;
             if kept.age == SETTLED_LOOKS {
@@ -325,8 +326,10 @@ impl Looker {
             }
         }
         // The descriptor is of that very process: of one that ended it cannot be read.
-        if !kept.due && kept.state != b'R' {
-            let rests = kept.rested > REST_LOOKS && !matches!(kept.state, b'D' | b'Z') && self.passes_over();
+        if !kept.due && kept.state != ProcessState::R {
+            let rests = kept.rested > REST_LOOKS
+                && !matches!(kept.state, ProcessState::D | ProcessState::Z)
+                && self.passes_over();
             if (rests || group_slept) && !turn || kept.sleeper.slept(&mut self.buffer) {
                 kept.rested = kept.rested.saturating_add(1);
                 if kept.rested > REST_LOOKS {
@@ -378,7 +381,12 @@ impl Looker {
     }
 
     /// Start and state; `None` when that is no `stat` line. `keep`s the descriptor of one that will be read again soon.
-    fn read(&mut self, pid: u32, kept: &mut Option<OwnedFd>, keep: bool) -> Result<Option<(u64, u8)>, Errno> {
+    fn read(
+        &mut self,
+        pid: u32,
+        kept: &mut Option<OwnedFd>,
+        keep: bool,
+    ) -> Result<Option<(u64, ProcessState)>, Errno> {
         // Of one that ended nothing can be read; another may have its pid.
         kept.take_if(|fd| reread(fd, &mut self.buffer, STAT_BYTES).is_err());
         if kept.is_none() {
@@ -389,7 +397,7 @@ impl Looker {
                 *kept = Some(fd);
             }
         }
-        Ok(parts(&self.buffer).map(|(_, state, start_time)| (start_time, state)))
+        Ok(stat::parse(&self.buffer).map(|stat| (stat.start_time, stat.state)))
     }
 
     /// What a process waits in; `None` when it is another by now.
@@ -401,27 +409,13 @@ impl Looker {
                 .map(|()| buffer.clone())
         };
         let line = read("stat", STAT_BYTES)?;
-        let (comm, _, start_time) = parts(&line)?;
-        if start_time != key.start_time {
-            return None;
-        }
-        let comm = printable_bytes(comm);
+        let stat = stat::parse(&line).filter(|stat| stat.start_time == key.start_time)?;
+        let comm = printable_bytes(stat.comm);
         let mut text = |name: &str| Some(String::from_utf8_lossy(&read(name, STACK_BYTES)?).into_owned());
         let channel = text("wchan").filter(|name| !name.is_empty() && name != "0");
         let stack = text("stack").map(|text| frames(&text)).unwrap_or_default();
         Some(Found { key, comm, channel, stack })
     }
-}
-
-/// Name, state and start of a `stat` line.
-fn parts(line: &[u8]) -> Option<(&[u8], u8, u64)> {
-    let open = line.iter().position(|b| *b == b'(')?;
-    let close = line.iter().rposition(|b| *b == b')')?;
-    let comm = line.get(open + 1..close)?;
-    let mut fields = line.get(close + 2..)?.trim_ascii_end().split(|b| *b == b' ');
-    let state = *fields.next()?.first()?;
-    let start = std::str::from_utf8(fields.nth(22 - 4)?).ok()?.parse().ok()?;
-    Some((comm, state, start))
 }
 
 /// `[<0>] io_schedule+0x46/0x70` → `io_schedule`.
