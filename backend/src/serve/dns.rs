@@ -214,10 +214,10 @@ mod tests {
         row.state = ContainerState::Running;
         snapshot.dns_name.clear();
         assert_eq!(status(&row, &snapshot), None, "it has no names");
+        row.known_from = vec![KnownFrom::Cgroup];
+        assert!(!settled(&snapshot, &row) && is_settled(&snapshot, "c", &row, ENGINES_TELL * 2));
         let away = Engine { state: EngineState::Connecting, ..Engine::default() };
         snapshot.engine.insert(EngineKey { endpoint: "e".into() }, Arc::new(away));
         assert_eq!(status(&row, &snapshot), Some(StatusCode::SERVICE_UNAVAILABLE));
-        row.known_from = vec![KnownFrom::Cgroup];
-        assert!(!settled(&snapshot, &row) && is_settled(&snapshot, "c", &row, ENGINES_TELL * 2));
     }
 }

@@ -98,7 +98,7 @@ pub(crate) struct Packet<'a> {
     pub data: &'a [u8],
 }
 
-/// What the kernel counted for a capture since it was opened.
+/// What the kernel counted for a capture since its filter stands, without one since the opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
     /// Packets that passed the filter, dropped ones among them; those of `lo` twice.
@@ -154,10 +154,13 @@ impl PacketCapture {
         Ok(Self { handle, link_type, counts: Counts::default(), last: (0, 0) })
     }
 
-    /// Lets only what passes the filter in; without one says how much of which packet is copied.
+    /// Lets only what passes the filter in; without one says how much of which packet is copied. Once, before anything is counted.
     fn set(&mut self, options: &Options) -> Result<(), CaptureError> {
         if let Some(filter) = &options.filter {
-            return self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)));
+            self.handle.filter(filter, true).map_err(|error| CaptureError::Filter(text(&error)))?;
+            // Between the opening and here the kernel counted all packets.
+            self.last = self.stats()?;
+            return Ok(());
         }
         let Some(longer) = options.dns_snaplen else { return Ok(()) };
         // What was cooked begins with the network's own head, here as there.
@@ -210,16 +213,22 @@ impl PacketCapture {
         Ok(at_most)
     }
 
-    /// What the kernel counted since the opening.
+    /// What the kernel counted, as [`Counts`] says.
     ///
     /// # Errors
     /// When the link has gone.
     pub(crate) fn counts(&mut self) -> Result<Counts, CaptureError> {
-        let stat = self.handle.stats().map_err(|error| CaptureError::Failed(text(&error)))?;
-        self.counts.received += u64::from(stat.received.wrapping_sub(self.last.0));
-        self.counts.dropped += u64::from(stat.dropped.wrapping_sub(self.last.1));
-        self.last = (stat.received, stat.dropped);
+        let (received, dropped) = self.stats()?;
+        self.counts.received += u64::from(received.wrapping_sub(self.last.0));
+        self.counts.dropped += u64::from(dropped.wrapping_sub(self.last.1));
+        self.last = (received, dropped);
         Ok(self.counts)
+    }
+
+    /// Packets received and dropped since the opening.
+    fn stats(&mut self) -> Result<(u32, u32), CaptureError> {
+        let stat = self.handle.stats().map_err(|error| CaptureError::Failed(text(&error)))?;
+        Ok((stat.received, stat.dropped))
     }
 }
 

@@ -115,9 +115,6 @@ mod tests {
 
     use super::*;
 
-    /// Other tests must not be told to skip.
-    static OURS: AtomicUsize = AtomicUsize::new(0);
-
     /// A gate that calls hang at until it is opened.
     #[derive(Default)]
     struct Gate(Mutex<bool>, Condvar);
@@ -135,9 +132,14 @@ mod tests {
 
     #[test]
     fn what_hangs_is_told_and_stops_neither_the_rest_nor_later_calls() {
+        /// Other tests must not be told to skip.
+        static OURS: AtomicUsize = AtomicUsize::new(0);
+        // Where nobody comes back it may be short; who does must get its turn on a busy host.
+        const SHORT: Duration = Duration::from_millis(100);
+        const LONG: Duration = Duration::from_secs(5);
         let gate = Arc::new(Gate::default());
         let at_gate = Arc::clone(&gate);
-        let hang_at = move |hangs: fn(u32) -> bool| {
+        let hang_at = move |patience, hangs: fn(u32) -> bool| {
             let gate = Arc::clone(&at_gate);
             let work = move |item: &u32| {
                 if hangs(*item) {
@@ -145,35 +147,36 @@ mod tests {
                 }
                 item * 2
             };
-            each_within(Duration::from_millis(100), &OURS, (0..6).collect(), work)
+            each_within(patience, &OURS, (0..6).collect(), work)
         };
-        let one = hang_at(|item| item == 2);
+        let one = hang_at(LONG, |item| item == 2);
         assert_eq!(one[2], Outcome::Hung);
         let rest = [0, 1, 3, 4, 5].map(|at| one[at].clone());
         assert_eq!(rest, [0, 2, 6, 8, 10].map(Outcome::Done));
-        let all = hang_at(|_| true);
+        let all = hang_at(SHORT, |_| true);
         assert_eq!(all[..3], [Outcome::Hung, Outcome::Hung, Outcome::Hung]);
         assert_eq!(all[3..], [Outcome::Skipped, Outcome::Skipped, Outcome::Skipped]);
         assert_eq!(OURS.load(Ordering::Relaxed), 4);
         for _ in 0..2 {
-            hang_at(|_| true);
+            hang_at(SHORT, |_| true);
         }
-        hang_at(|_| true);
+        hang_at(SHORT, |_| true);
         assert_eq!(
             OURS.load(Ordering::Relaxed),
             THREADS_AT_MOST,
             "no more threads than that are left hanging"
         );
-        assert_eq!(hang_at(|_| false), vec![Outcome::Skipped; 6]);
+        assert_eq!(hang_at(LONG, |_| false), vec![Outcome::Skipped; 6]);
         gate.open();
         while OURS.load(Ordering::Relaxed) > 0 {
             thread::yield_now();
         }
-        assert_eq!(hang_at(|_| false)[5], Outcome::Done(10));
+        assert_eq!(hang_at(LONG, |_| false)[5], Outcome::Done(10));
     }
 
     #[test]
     fn a_call_that_panics_costs_its_own_outcome_alone() {
+        static OURS: AtomicUsize = AtomicUsize::new(0);
         let one = each_within(Duration::from_secs(5), &OURS, vec![1, 0, 4], |item| 8 / item);
         assert_eq!(one, [Outcome::Done(8), Outcome::Skipped, Outcome::Done(2)]);
     }

@@ -277,10 +277,9 @@ mod tests {
         assert_eq!(rows[&KEY].block_wait_nanos, Some(2_500_000_000), "the kernel counts from now on");
         write("7/io", "rchar: 14\n");
         // As if somebody had set another one since.
-        let is = std::mem::replace(
-            &mut Arc::make_mut(rows.get_mut(&KEY).unwrap()).priority,
-            Some(IoPriority { class: IoClass::Idle, level: 7 }),
-        );
+        let is = Arc::make_mut(rows.get_mut(&KEY).unwrap())
+            .priority
+            .replace(IoPriority { class: IoClass::Idle, level: 7 });
         let turns = (0..RECHECK_READINGS).filter(|_| {
             let now = again(&rows, Some(&nobody)).rows;
             let asked = !Arc::ptr_eq(&now[&KEY], &rows[&KEY]);

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use glasshull_shared::domain::process::MapKind;
 
@@ -191,7 +192,21 @@ fn our_own_memory_is_that_of_the_kernels_sum_and_a_deleted_file_is_said() {
     let inode = std::fs::metadata(&gone).unwrap().ino();
     std::fs::remove_file(&gone).unwrap();
     let key = super::super::holder(&Root::host(), child.id()).unwrap();
+    // Behind its word it runs on for a moment, and the kernel adds up a moment after we did.
+    let until = Instant::now() + Duration::from_secs(20);
+    let sleeps =
+        || super::super::whose(&Root::host(), key.pid).is_some_and(|(_, state)| state == ProcessState::S);
+    while !sleeps() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let mut look = read(&Root::host(), key).unwrap();
+    for _ in 0..20 {
+        let (all, rollup) = (look.maps.all, look.maps.rollup.unwrap());
+        if (all.rss_bytes, all.anonymous_bytes) == (rollup.rss_bytes, rollup.anonymous_bytes) {
+            break;
+        }
+        look = read(&Root::host(), key).unwrap();
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(line, "ready\n");

@@ -167,8 +167,9 @@ mod tests {
         let pid = std::process::id();
         let ask = Ask { netns: 1, pid, ports: vec![("tcp".into(), local.port())], candidates: vec![pid] };
         let found = Finder::new(Root::host()).find(&[ask]);
-        let row = &found[&1][0];
-        assert_eq!((row.address, row.pid), (local.ip(), Some(pid)));
+        // Another test may have the number at another address.
+        let row = found[&1].iter().find(|row| row.address == local.ip()).unwrap();
+        assert_eq!(row.pid, Some(pid));
     }
 
     #[test]
