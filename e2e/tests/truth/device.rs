@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, fraction, number, same};
 use crate::network::run;
-use crate::runner::Context;
+use crate::runner::{Context, attempts};
 
 /// Bytes of one write.
 const BLOCK: u64 = 64 << 10;
 /// Writes of one `dd`.
 const COUNT: u64 = 256;
-/// Blocks of the device: those a steady writer fills while it is watched.
+/// Blocks of the device: those a steady writer fills in one round while it is watched.
 const PACED: u64 = 2048;
+/// Readings that may be disturbed: iostat's seconds begin a moment before or after ours, and a busy machine stalls the writer.
+const ATTEMPTS: usize = 6;
 
 /// A loop device over a file of the lab's; taken away when it is dropped.
 struct Loop {
@@ -78,18 +80,23 @@ fn row<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Value> {
 pub(crate) fn as_iostat(context: &mut Context) -> Result<()> {
     let device = Loop::up(context)?;
     let line = format!(
-        "for i in $(seq {PACED}); do head -c {BLOCK} /dev/zero; sleep 0.01; done | dd of={} bs={BLOCK} iflag=fullblock oflag=direct",
+        "while :; do for i in $(seq {PACED}); do head -c {BLOCK} /dev/zero; sleep 0.01; done | dd of={} bs={BLOCK} iflag=fullblock oflag=direct; done",
         device.node
     );
     let _writer = Ended(Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).spawn()?);
+    attempts(ATTEMPTS, || compare_with_iostat(context, &device))
+}
+
+fn compare_with_iostat(context: &Context, device: &Loop) -> Result<()> {
     let iostat = Command::new("iostat")
         .args(["-d", "-x", "-y", "-o", "JSON", device.name(), "5", "1"])
         .env("S_TIME_FORMAT", "ISO")
         .stdout(Stdio::piped())
         .spawn()?;
-    let snapshot = take(context, "5s")?;
+    let snapshot = take(context, "5s");
     let told: Value = serde_json::from_slice(&iostat.wait_with_output()?.stdout)?;
     let theirs = &told["sysstat"]["hosts"][0]["statistics"][0]["disk"][0];
+    let snapshot = snapshot?;
     let ours = row(&snapshot, device.name())?;
     // Their unit, how ours becomes it, and how far apart for what is rounded or was seen in slightly other seconds.
     let figures = [

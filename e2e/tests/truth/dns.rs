@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use glasshull_e2e::lab::IMAGE;
 use glasshull_e2e::lab::process::wait_until;
+use glasshull_e2e::traffic::Ended;
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, same};
@@ -224,7 +225,12 @@ pub(crate) fn not_pinned(context: &mut Context) -> Result<()> {
     fs::write(&file, "nameserver 127.0.0.78\n")?;
     let listen = "$s = IO::Socket::INET->new(LocalAddr => '127.0.0.78:53', Proto => 'udp') or die; sleep 300";
     let silent = ["-t", &pid, "-n", "perl", "-MIO::Socket::INET", "-e", listen];
-    let mut listener = Command::new("nsenter").args(silent).spawn()?;
+    let mut listener = Ended(Command::new("nsenter").args(silent).spawn()?);
+    // Before it is bound, nobody listens there, and whoever asks is told so at once.
+    let bound = || {
+        run(&["nsenter", "-t", &pid, "-n", "ss", "-Hlun"]).is_ok_and(|text| text.contains("127.0.0.78:53 "))
+    };
+    ensure!(wait_until(Duration::from_secs(20), bound), "the silent resolver does not begin");
     let inode = fs::read_link(format!("/proc/{pid}/ns/net"))?;
     let endpoint = context.endpoint();
     let mut asking = Command::new(context.agent.program())
@@ -234,8 +240,8 @@ pub(crate) fn not_pinned(context: &mut Context) -> Result<()> {
         .spawn()?;
     std::thread::sleep(Duration::from_secs(2));
     ensure!(asking.try_wait()?.is_none(), "it did not wait for the silent resolver");
-    listener.kill()?;
-    listener.wait()?;
+    listener.0.kill()?;
+    listener.0.wait()?;
     context.lab.docker(&["kill", "names-b-db"])?;
     let gone = wait_until(Duration::from_secs(20), || matches!(asking.try_wait(), Ok(Some(_))));
     let _ = asking.kill();

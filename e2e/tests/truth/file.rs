@@ -391,9 +391,8 @@ pub(crate) fn dead_server(context: &mut Context) -> Result<()> {
 /// Who has ended, is not there, or is hidden is told in a line, with an exit code.
 pub(crate) fn refused(context: &mut Context) -> Result<()> {
     let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    // Its shell waits for it, so that it is gone when it ends.
-    let short =
-        Command::new("sh").args(["-c", "sleep 0.7 & echo $!; wait"]).stdout(Stdio::piped()).spawn()?;
+    // Its shell waits for it, so that it is gone when it ends: between the two looks.
+    let short = Command::new("sh").args(["-c", "sleep 4 & echo $!; wait"]).stdout(Stdio::piped()).spawn()?;
     let mut short = Ended(short);
     let mut line = String::new();
     BufReader::new(short.0.stdout.take().context("no stdout")?).read_line(&mut line)?;
@@ -404,7 +403,7 @@ pub(crate) fn refused(context: &mut Context) -> Result<()> {
     ];
     for (by, pid, what) in cases {
         let pid = pid.to_string();
-        let args = ["snapshot", "--json", "--tables", "open_file", "--files", &pid, "--interval", "1s"];
+        let args = ["snapshot", "--json", "--tables", "open_file", "--files", &pid, "--interval", "8s"];
         let answer = context.agent.call_by(by, &args)?;
         ensure!(!answer.success && answer.out.is_empty(), "told of {pid}: {}", answer.out);
         ensure!(answer.err.contains(what) && answer.err.lines().count() == 1, "{what}: {}", answer.err);

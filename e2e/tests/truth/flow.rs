@@ -12,7 +12,7 @@ use glasshull_e2e::traffic::{self, Ended, FAR, FAR6, NOBODY, Wire};
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, number, same};
-use crate::runner::Context;
+use crate::runner::{Context, attempts};
 
 const TRAFFIC: &str = env!("CARGO_BIN_EXE_glasshull-traffic");
 const PORT: &str = "7979";
@@ -53,7 +53,7 @@ fn send(from: &str, words: &[&str]) -> Result<()> {
 }
 
 /// Packet sockets of a namespace that take packets.
-fn captures(netns: &str) -> usize {
+pub(crate) fn captures(netns: &str) -> usize {
     let output = Wire::inside(netns, "cat").arg("/proc/net/packet").output();
     output.map_or(0, |o| traffic::captures(&String::from_utf8_lossy(&o.stdout)))
 }
@@ -79,7 +79,7 @@ fn inode(netns: &str) -> Result<u64> {
 }
 
 /// Captures for some seconds while `work` runs, which begins when the captures are open.
-fn captured(
+pub(crate) fn captured(
     context: &Context,
     seconds: &str,
     open: impl Fn() -> bool,
@@ -112,14 +112,7 @@ fn flow<'a>(flows: &[&'a Value], protocol: &str, to: &str) -> Result<&'a Value> 
 /// TCP, UDP, IPv6, ICMP and loopback: each packet is in a flow, at both ends of the wire, and in no more.
 pub(crate) fn known_transfer(context: &mut Context) -> Result<()> {
     let scene = Scene::make("t")?;
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
-        match transfer(context, &scene) {
-            Ok(()) => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-    }
-    last.map_or(Ok(()), Err)
+    attempts(ATTEMPTS, || transfer(context, &scene))
 }
 
 const BYTES: u64 = 3_000_000;

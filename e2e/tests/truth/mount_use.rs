@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
@@ -195,21 +195,24 @@ fn ready(command: &mut Command) -> Result<Ended> {
 /// What is written between two looks is the growth, and when it is full follows from what is left.
 pub(crate) fn growth(context: &mut Context) -> Result<()> {
     const WRITTEN: u64 = 8 << 20;
+    const SECS: u64 = 10;
     let tmpfs = Mounted::tmpfs(context)?;
-    let snapshot = std::thread::scope(|scope| {
+    let (snapshot, took) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(1500)); // in the middle of the interval
+            std::thread::sleep(Duration::from_secs(SECS / 2)); // in the middle of the interval
             tmpfs.write("more", WRITTEN)
         });
-        let snapshot = take(context, "3s");
+        let began = Instant::now();
+        let snapshot = take(context, &format!("{SECS}s"));
+        let took = began.elapsed();
         writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
-        snapshot
+        snapshot.map(|snapshot| (snapshot, took))
     })?;
     let row = row_at(&snapshot, &tmpfs.folder)?;
     let growth = fraction(row, "growth_bytes_per_sec")?;
-    // Looks are as far apart as the ticks that order them, but for the start of a thread.
-    let written = growth * 3.0;
-    ensure!((written / WRITTEN as f64 - 1.0).abs() < 0.1, "{written} bytes, not {WRITTEN}: {}", brief(row));
+    // Looks are as far apart as the ticks that order them, but for the start of a thread; and no farther than the call took.
+    let (least, most) = (WRITTEN as f64 / took.as_secs_f64() * 0.95, WRITTEN as f64 / SECS as f64 * 1.1);
+    ensure!((least..=most).contains(&growth), "{growth}, not {least} to {most} a second: {}", brief(row));
     let full = number(row, "available_bytes")? as f64 / growth;
     ensure!((fraction(row, "full_in_secs")? / full - 1.0).abs() < 0.001, "full in {full}: {}", brief(row));
     Ok(())

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, same};
 use crate::network::run;
-use crate::runner::Context;
+use crate::runner::{Context, attempts};
 
 const TABLES: [&str; 4] = ["--tables", "namespace,isolation,container,source", "--interval", "200ms"];
 const KINDS: [&str; 8] = ["mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time"];
@@ -55,14 +55,7 @@ const ATTEMPTS: usize = 6;
 
 /// Every namespace that lsns lists before and after us; of those whose processes stay, their number.
 pub(crate) fn as_lsns(context: &mut Context) -> Result<()> {
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
-        match compare_with_lsns(context) {
-            Ok(()) => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-    }
-    last.map_or(Ok(()), Err)
+    attempts(ATTEMPTS, || compare_with_lsns(context))
 }
 
 fn compare_with_lsns(context: &Context) -> Result<()> {

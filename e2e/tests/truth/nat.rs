@@ -11,6 +11,7 @@ use glasshull_e2e::lab::process::wait_until;
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, number, same};
+use crate::flow::{captured, captures};
 use crate::network::{inode, run};
 use crate::runner::Context;
 
@@ -288,16 +289,9 @@ pub(crate) fn true_ends(context: &mut Context) -> Result<()> {
         .stdin(Stdio::null())
         .spawn()?;
     let _somebody = glasshull_e2e::traffic::Ended(somebody);
-    let arguments = ["--tables", "flow,link,source", "--capture", "4s"];
-    let snapshot = std::thread::scope(|scope| {
-        let fetching = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(1500));
-            router.fetch(8080)
-        });
-        let snapshot = context.agent.snapshot_with(&context.endpoint(), &arguments)?;
-        fetching.join().map_err(|_| anyhow::anyhow!("fetching failed"))??;
-        Ok::<_, anyhow::Error>(snapshot)
-    })?;
+    // One on each link: lo, toc and tos.
+    let open = || captures(&router.names[0]) >= 3;
+    let snapshot = captured(context, "6s", open, || router.fetch(8080))?;
     let flows = rows(&snapshot, "flow", router.netns()?)?;
     let with = |field: &str, end: &str| {
         let mut found = flows.iter().filter(|row| row["protocol"] == "tcp" && row[field] == end);

@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use crate::agent::{brief, fraction, number, same};
 use crate::host::{Stat, child_named, children, docker_top, keyed, only_child, pid_inside, ps};
-use crate::runner::Context;
+use crate::runner::{Context, attempts};
 
-/// Containers whose processes stay the same while they are left alone.
+/// Containers whose processes stay the same while they are left alone; but that of pod-a forks for an instant at each request.
 const STEADY: [&str; 11] = [
     "db", "worker", "zombie", "stopped", "dstate", "paused", "limited", "hostnet", "hostile", "deleted",
     "pod-a",
 ];
+
+/// Readings that such a fork may disturb.
+const ATTEMPTS: usize = 6;
 
 /// Kernel counters of the resident set lag by some pages per CPU, and a process may grow between two looks.
 fn close(a: u64, b: u64) -> bool {
@@ -89,6 +92,10 @@ fn differences_to_ps(context: &Context) -> Result<BTreeMap<(u32, &'static str), 
 
 /// `pid_in_ns` of everything in the lab, and of this very process, is the last of `NSpid`.
 pub(crate) fn pids_inside(context: &mut Context) -> Result<()> {
+    attempts(ATTEMPTS, || compare_pids_inside(context))
+}
+
+fn compare_pids_inside(context: &Context) -> Result<()> {
     let snapshot = context.agent.snapshot(&context.endpoint())?;
     let mut inits = 0;
     for name in STEADY {
@@ -109,6 +116,10 @@ pub(crate) fn pids_inside(context: &mut Context) -> Result<()> {
 
 /// The pids of a container are those of `docker top`; the engine's own processes belong to no container of the lab.
 pub(crate) fn container_as_docker_top(context: &mut Context) -> Result<()> {
+    attempts(ATTEMPTS, || compare_with_docker_top(context))
+}
+
+fn compare_with_docker_top(context: &Context) -> Result<()> {
     let snapshot = context.agent.snapshot(&context.endpoint())?;
     let state = context.lab.state();
     for name in STEADY {
@@ -241,13 +252,13 @@ pub(crate) fn short_lived(context: &mut Context) -> Result<()> {
     context.lab.spawn(30)?;
     let inspected = context.lab.inspect("spawner")?;
     let id = inspected["Id"].as_str().context("no id")?.to_owned();
-    let more = ["--tables", "container,exited_process,source", "--interval", "2s"];
+    let more = ["--tables", "container,exited_process,source", "--interval", "4s"];
     let snapshot = context.agent.snapshot_with(&context.endpoint(), &more)?;
     let counted = number(snapshot.container(&id)?, "short_lived")?;
     let ended = snapshot.rows("exited_process")?.iter().filter(|r| r["container"] == id.as_str()).count();
     context.lab.despawn()?;
-    // 100 in two seconds; the first look at the container may come a moment after the first end.
-    ensure!(counted >= 80, "{counted} short-lived processes are counted of 100");
-    ensure!(ended >= 80, "{ended} ends have a row of 100");
+    // 200 in four seconds; the first look at the container may come a moment after the first end, and a busy machine forks fewer.
+    ensure!(counted >= 120, "{counted} short-lived processes are counted of 200");
+    ensure!(ended >= 120, "{ended} ends have a row of 200");
     Ok(())
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use glasshull_e2e::lab::process::wait_until;
 use serde_json::{Value, json};
 
 use crate::agent::same;
@@ -73,6 +75,14 @@ pub(crate) fn runc_list(context: &mut Context) -> Result<()> {
             runc(&["pause", id])?;
         }
     }
+    // Its program may not have ended yet, or not even begun.
+    let ended = || {
+        let told = made.0.last().context("none was made").and_then(|id| runc(&["state", id]));
+        told.is_ok_and(|text| {
+            serde_json::from_str::<Value>(&text).is_ok_and(|state| state["status"] == "stopped")
+        })
+    };
+    ensure!(wait_until(Duration::from_secs(20), ended), "true does not end");
     let truth: Value = serde_json::from_str(&runc(&["list", "--format", "json"])?)?;
     let snapshot = context.agent.snapshot(&context.endpoint())?;
     for id in &made.0 {

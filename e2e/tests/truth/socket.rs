@@ -196,23 +196,37 @@ pub(crate) fn without_rights(context: &mut Context) -> Result<()> {
     Ok(())
 }
 
+/// Inodes of the sockets that listen for ends of connections, of what `/proc/net/netlink` says.
+fn listeners(netlink: &str) -> BTreeSet<String> {
+    let fields = netlink.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    // Protocol 4 is sock_diag, the groups are a mask in hexadecimal: 1 and 3.
+    let listens = fields.filter(|fields| fields.get(1) == Some(&"4") && fields.get(3) == Some(&"00000005"));
+    listens.filter_map(|fields| Some((*fields.last()?).to_owned())).collect()
+}
+
 /// Connections of 5 ms: each is told from both ends, with the very bytes.
 pub(crate) fn short_connections(context: &mut Context) -> Result<()> {
     const CONNECTIONS: usize = 200;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
+    // Ours stays: whose it is may be looked up after the last connection.
+    let serving = listener.try_clone()?;
     let server = std::thread::spawn(move || {
         for n in 0..CONNECTIONS {
-            let (mut served, _) = listener.accept()?;
+            let (mut served, _) = serving.accept()?;
             let mut asked = Vec::new();
             served.read_to_end(&mut asked)?;
             served.write_all(&vec![b'y'; 2 * n])?;
         }
         Ok::<_, std::io::Error>(())
     });
+    let heard = || std::fs::read_to_string("/proc/self/net/netlink").map(|text| listeners(&text));
+    let before = heard()?;
     let client = std::thread::spawn(move || {
         // The agent listens from its first sample on.
-        std::thread::sleep(Duration::from_secs(2));
+        let listens = || heard().is_ok_and(|now| !now.is_subset(&before));
+        let listens = wait_until(Duration::from_secs(20), listens);
+        // Whether or not: the server waits for them.
         for n in 0..CONNECTIONS {
             let mut client = TcpStream::connect(address)?;
             client.write_all(&vec![b'x'; n + 1])?;
@@ -220,9 +234,9 @@ pub(crate) fn short_connections(context: &mut Context) -> Result<()> {
             client.shutdown(std::net::Shutdown::Write)?;
             client.read_to_end(&mut Vec::new())?;
         }
-        Ok::<_, std::io::Error>(())
+        if listens { Ok(()) } else { Err(std::io::Error::other("the agent does not listen")) }
     });
-    let more = ["--tables", "closed_socket", "--interval", "8s"];
+    let more = ["--tables", "closed_socket", "--interval", "15s"];
     let snapshot = context.agent.snapshot_with(&context.endpoint(), &more)?;
     for side in [server, client] {
         side.join().map_err(|_| anyhow::anyhow!("a side panicked"))??;
@@ -242,7 +256,7 @@ pub(crate) fn short_connections(context: &mut Context) -> Result<()> {
 
 /// What a client container fetched every second, told from both containers.
 pub(crate) fn closed_in_containers(context: &mut Context) -> Result<()> {
-    let more = ["--tables", "closed_socket,container", "--interval", "5s"];
+    let more = ["--tables", "closed_socket,container", "--interval", "12s"];
     let snapshot = context.agent.snapshot_with(&context.endpoint(), &more)?;
     let id = |name: &str| Ok::<_, anyhow::Error>(json!(context.lab.container(name)?.id));
     let (web, client) = (id("web")?, id("client-1")?);
@@ -255,7 +269,7 @@ pub(crate) fn closed_in_containers(context: &mut Context) -> Result<()> {
             row["container"] == client && row["remote"].as_str().is_some_and(|r| r.ends_with(":80"))
         })
         .collect();
-    ensure!(fetches.len() >= 3, "{} fetches of client-1 in 5 s", fetches.len());
+    ensure!(fetches.len() >= 3, "{} fetches of client-1 in 12 s", fetches.len());
     for fetch in fetches {
         let local = fetch["local"].as_str().context("local")?;
         ensure!(local.starts_with(address), "{local} is not of {address}");
@@ -309,16 +323,8 @@ pub(crate) fn not_pinned(context: &mut Context) -> Result<()> {
         run(&["nsenter", &lo, "ip", "link", "set", "lo", "up"])?;
         // Long enough for several ticks: by then the agent listens there.
         let listens = || {
-            let listeners =
-                std::process::Command::new("nsenter").args([&lo, "cat", "/proc/net/netlink"]).output();
-            let text = listeners.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            // Protocol 4 is sock_diag, the groups are a mask in hexadecimal: 1 and 3.
-            text.is_ok_and(|text| {
-                text.lines().any(|line| {
-                    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-                    fields.get(1) == Some(&"4") && fields.get(3) == Some(&"00000005")
-                })
-            })
+            let text = std::process::Command::new("nsenter").args([&lo, "cat", "/proc/net/netlink"]).output();
+            text.is_ok_and(|output| !listeners(&String::from_utf8_lossy(&output.stdout)).is_empty())
         };
         ensure!(wait_until(Duration::from_secs(20), listens), "the agent does not listen in the namespace");
         inside.0.kill()?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use glasshull_e2e::lab::process::wait_until;
+use glasshull_e2e::traffic;
 use glasshull_e2e::ws::Client;
 use glasshull_shared::domain::wire::{Ended, Limits, Order, PacketRow, Piece, Refusal, Side, Sight, Start};
 use glasshull_shared::snapshot::Topic;
@@ -71,6 +72,27 @@ impl Wire {
         let output = Command::new("ip").args(inside).args(more).arg(url).output()?;
         ensure!(output.status.success(), "wget: {}", String::from_utf8_lossy(&output.stderr));
         Ok(output.stdout)
+    }
+
+    /// Packet sockets on the near side that take packets.
+    fn captures(&self) -> usize {
+        let output =
+            Command::new("ip").args(["netns", "exec", &self.near, "cat", "/proc/net/packet"]).output();
+        output.map_or(0, |o| traffic::captures(&String::from_utf8_lossy(&o.stdout)))
+    }
+
+    /// The file that is saved of the look while a client gets the other one.
+    fn saved(&self, served: &Served, path: &str) -> Result<(String, Vec<u8>)> {
+        let closed = || self.captures() == 0;
+        ensure!(wait_until(HANGS_AFTER, closed), "a look before is still open");
+        std::thread::scope(|scope| {
+            let download = scope.spawn(|| served.get(path));
+            let open = wait_until(HANGS_AFTER, || self.captures() > 0);
+            let got = self.get("file.bin", &[]);
+            let saved = download.join().map_err(|_| anyhow::anyhow!("the download failed"))?;
+            ensure!(open, "the look was not opened");
+            got.and(saved)
+        })
     }
 
     fn netns(&self) -> Result<u64> {
@@ -186,7 +208,22 @@ impl Look {
         .await?
     }
 
-    /// Stops it; all lines, and why it ended.
+    /// Lines until both sides of a connection have closed it.
+    async fn closed(&mut self) -> Result<Vec<PacketRow>> {
+        let (mut rows, mut closed) = (Vec::new(), BTreeSet::new());
+        while closed.len() < 2 {
+            match self.next().await? {
+                Sight::Packets(more) => rows.extend(more),
+                Sight::Ended(why) => bail!("it ended before: {why:?}"),
+                _ => {}
+            }
+            let fin = |row: &&PacketRow| row.info.contains("Flags [F");
+            closed = rows.iter().filter(fin).map(|row| row.source.clone()).collect();
+        }
+        Ok(rows)
+    }
+
+    /// The lines that are left, and why it ended.
     async fn rest(&mut self) -> Result<(Vec<PacketRow>, Ended)> {
         let mut rows = Vec::new();
         let ended = self
@@ -218,10 +255,11 @@ pub(crate) fn stream(context: &mut Context) -> Result<()> {
             wire.get("file.bin", &["--header", "Cookie: open-sesame"])? == wire.file,
             "another file came"
         );
-        // What was asked for passes at once; what the kernel keeps back comes within its patience.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // All has passed when both sides have said that they end.
+        let mut rows = timeout(HANGS_AFTER, look.closed()).await.context("no end of both sides")??;
         look.order(&Order::Stop).await?;
-        let (rows, ended) = look.rest().await?;
+        let (more, ended) = look.rest().await?;
+        rows.extend(more);
         ensure!(ended == Ended::Stopped, "{ended:?}");
         let request = rows.iter().find(|row| row.protocol == "HTTP" && row.info.contains("GET /file.bin"));
         let conversation = request.and_then(|row| row.conversation).context("no request was listed")?;
@@ -250,13 +288,8 @@ pub(crate) fn stream(context: &mut Context) -> Result<()> {
 pub(crate) fn tshark(context: &mut Context) -> Result<()> {
     let wire = Wire::lay()?;
     let served = Served::start(context, &["--allow-payload"])?;
-    let path = format!("/wire.pcapng?netns={}&filter=tcp&seconds=3&payload=1", wire.netns()?);
-    let (head, body) = std::thread::scope(|scope| {
-        let download = scope.spawn(|| served.get(&path));
-        std::thread::sleep(Duration::from_millis(1500));
-        wire.get("file.bin", &[])?;
-        download.join().map_err(|_| anyhow::anyhow!("the download failed"))?
-    })?;
+    let path = format!("/wire.pcapng?netns={}&filter=tcp&seconds=8&payload=1", wire.netns()?);
+    let (head, body) = wire.saved(&served, &path)?;
     ensure!(head.contains(" 200 ") && head.contains("attachment; filename=\"glasshull-"), "{head}");
     let saved = wire.folder.path().join("seen.pcapng");
     fs::write(&saved, &body)?;
@@ -306,15 +339,10 @@ pub(crate) fn headers_only(context: &mut Context) -> Result<()> {
         let holds = |bytes: &[u8]| bytes.windows(MARK.len()).any(|w| w == MARK.as_bytes());
         ensure!(!holds(&look.frames), "payload left in a frame");
         ensure!(!String::from_utf8_lossy(&look.frames).contains("GET /"), "a request left in a frame");
-        let path = format!("/wire.pcapng?netns={}&seconds=2", wire.netns()?);
+        let path = format!("/wire.pcapng?netns={}&seconds=8", wire.netns()?);
         let (head, _) = served.get(&format!("{path}&payload=1"))?;
         ensure!(head.contains("403"), "{head}");
-        let (_, body) = std::thread::scope(|scope| {
-            let download = scope.spawn(|| served.get(&path));
-            std::thread::sleep(Duration::from_secs(1));
-            wire.get("file.bin", &[])?;
-            download.join().map_err(|_| anyhow::anyhow!("the download failed"))?
-        })?;
+        let (_, body) = wire.saved(&served, &path)?;
         ensure!(body.len() > 800 && !holds(&body), "{} bytes, payload in them: {}", body.len(), holds(&body));
         Ok(())
     })
@@ -353,17 +381,19 @@ pub(crate) fn own_stream(context: &mut Context) -> Result<()> {
     let other = TcpListener::bind("127.0.0.1:0")?;
     let (own, there) = (served.address, other.local_addr()?);
     let netns = fs::metadata("/proc/self/ns/net")?.ino();
-    let limits = Limits { secs: 5, ..Limits::USUAL };
+    let limits = Limits { secs: 20, ..Limits::USUAL };
     block_on(async {
         let start = Start { netns, ifindex: None, filter: "tcp".into(), limits, payload: false };
         let mut look = Look::start(&served, start).await?;
         look.begun().await?;
+        let _visit = TcpStream::connect(there)?;
         // Somebody watches processes meanwhile: the dashboard sends all the time.
         let mut client = Client::connect(served.address, &[Topic::Process, Topic::ProcessStat]).await?;
         for _ in 0..2 {
             client.next().await?;
         }
-        let _visit = TcpStream::connect(there)?;
+        let _again = TcpStream::connect(there)?;
+        look.order(&Order::Stop).await?;
         let (rows, _) = look.rest().await?;
         let names = |end: SocketAddr| {
             let end = end.to_string();
