@@ -176,6 +176,8 @@ test.describe('files of containers', { tag: '@engine' }, () => {
   });
 
   test('fit on a screen and on a phone, in both themes', async ({ page, lab, complaints }) => {
+    // Twenty rounds of two pages.
+    test.slow();
     complaints.expect(/ERR_ABORTED|404/);
     const { Id: id } = lab.inspect(NAME);
     for (const [what, place] of [['list', '/scene'], ['file', '/scene/plain.txt'], ['binary', '/bin/busybox'], ['none', '/scene/none'], ['image', 'image:/etc']] as const) {

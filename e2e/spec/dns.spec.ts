@@ -120,9 +120,19 @@ test('a person asks for names, and all again', { tag: '@lab' }, async ({ page, l
   await box.press('Enter');
   await expect(inspector.root).toContainText('no name that a host may have');
   const age = page.locator('.totals').getByText(/^asked .* ago$/);
-  await expect(age).toHaveText(/asked ([4-9]|[12]\d)(\.\d+)? s ago/);
-  await page.getByRole('button', { name: 'Ask again' }).click();
-  await expect(age).toHaveText(/asked (\d+ ms|[0-3](\.\d+)? s) ago/, { timeout: 3_000 });
+  const again = page.getByRole('button', { name: 'Ask again' });
+  // Containers may have been asked at different times: from here on at one, and by themselves only half a minute later.
+  await again.click();
+  await expect(age).toHaveText(/^asked [5-9] s ago$/);
+  const clicked = Date.now();
+  await again.click();
+  // The oldest answer is younger than the click, but for two seconds: who was asked in them is not asked again.
+  const older = async () => {
+    const [, count, unit] = /^asked (\d+) (\S+)/.exec((await age.textContent()) ?? '') ?? [];
+    const secs = unit === 's' ? Number(count) : unit === 'ms' ? 0 : NaN;
+    return secs - (Date.now() - clicked) / 1_000;
+  };
+  await expect.poll(older).toBeLessThanOrEqual(2);
 });
 
 test('what a container asks stands on the wire, and who asks', { tag: '@lab' }, async ({ page, lab }) => {

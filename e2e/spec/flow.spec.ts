@@ -8,7 +8,7 @@ import { Agent } from './support/agent';
 import { Grid } from './support/grid';
 import { Inspector } from './support/inspector';
 import { type IpLink, ip } from './support/ip';
-import { type Lab } from './support/lab';
+import { type Lab, readProc } from './support/lab';
 import { OUT } from './support/stage';
 import { type Page, expect, test } from './support/test';
 
@@ -92,8 +92,9 @@ test('packets are captured only while the tab is open', { tag: '@lab' }, async (
   const log = path.join(OUT, 'log', 'flow.log');
   fs.writeFileSync(log, '');
   const agent = await Agent.start(['serve', '--engine', lab.endpoint, '--bind', '127.0.0.1:0'], log);
+  // A thread may end between its name and its file.
   const capturing = () =>
-    fs.readdirSync(`/proc/${agent.pid}/task`).some((task) => fs.readFileSync(`/proc/${agent.pid}/task/${task}/comm`, 'utf8').startsWith('flow'));
+    fs.readdirSync(`/proc/${agent.pid}/task`).some((task) => readProc(agent.pid, `task/${task}/comm`).startsWith('flow'));
   try {
     await page.goto(`${agent.address}?view=network&sel=${eth0(lab, 'web')}`);
     const inspector = new Inspector(page);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Agent } from './support/agent';
 import { Grid } from './support/grid';
 import { OUT } from './support/stage';
-import { type Locator, type Page, expect, ready, test } from './support/test';
+import { type Locator, type Page, ahead, expect, ready, test } from './support/test';
 
 test('the search finds views, containers and processes, and leads there', async ({ page }) => {
   await page.goto('?view=scoreboard');
@@ -156,15 +156,19 @@ test('the timeline takes every view back to what was, and to now again', { tag: 
   const grid = new Grid(page, 'Containers');
   const image = lab.inspect('web').Config.Image;
   // Something must be kept of the time before.
-  await page.waitForTimeout(9_000);
+  await grid.filled();
+  await page.waitForTimeout(15_000);
+  const before = Date.now();
   lab.docker('run', '--detach', '--name', 'zzz-latecomer', '--network', 'none', '--stop-timeout', '0', image, 'sleep', '300');
   try {
     await expect.poll(async () => (await grid.find('Name', 'zzz-latecomer')) !== undefined).toBe(true);
-    await page.waitForTimeout(8_000);
     const chart = page.getByRole('group', { name: /last 15 minutes/ });
     const box = (await chart.boundingBox())!;
-    // A bar is four seconds.
-    await chart.click({ position: { x: box.width * (1 - 4 / 225), y: box.height / 2 } });
+    // A bar is four seconds, counted from the epoch, the newest of 225 on the right. Two back from the start, however long
+    // that took.
+    const bar = (millis: number) => Math.floor(millis / 4_000);
+    const back = bar(Date.now()) - (bar(before) - 2);
+    await chart.click({ position: { x: box.width * (1 - (back + 0.5) / 225), y: box.height / 2 } });
     const banner = page.locator('.banner.past');
     await expect(banner).toContainText(/As of \d\d:\d\d:\d\d.* ago/);
     await expect.poll(async () => (await grid.find('Name', 'zzz-latecomer')) === undefined).toBe(true);
@@ -203,6 +207,7 @@ test('an agent that dies is seen at once, and its return needs no reload', { tag
   const args = (port: number) => ['serve', '--engine', lab.endpoint, '--bind', `127.0.0.1:${port}`];
   let agent = await Agent.start(args(0), log);
   try {
+    const come = ahead(page);
     await page.goto(`${agent.address}?view=containers&f=${scene.containers('db')}`);
     const grid = new Grid(page, 'Containers');
     await expect.poll(() => grid.column('Name')).toEqual(['db']);
@@ -212,7 +217,7 @@ test('an agent that dies is seen at once, and its return needs no reload', { tag
     await expect(state).toHaveText(/live/);
     const before = await main.evaluate((element) => getComputedStyle(element).opacity + getComputedStyle(element).filter);
     // What comes later has come: it is fetched when nothing else is to do.
-    await page.waitForLoadState('networkidle');
+    await come();
 
     await agent.kill();
     await expect(state).toHaveText(/lost/);

@@ -1,7 +1,7 @@
 // The app in pieces: what a page fetches at once, what it fetches when a view is opened or ahead of it, and what it says
 // when a piece cannot be had.
 
-import { type Page, expect, ready, test } from './support/test';
+import { type Page, ahead, expect, ready, test } from './support/test';
 
 const LATER = '**/later/**';
 
@@ -18,12 +18,22 @@ function pieces(page: Page): string[] {
 /** Whether a piece was fetched. */
 const later = (seen: string[]) => seen.filter((piece) => piece.startsWith('later/'));
 
+/** Stops the page's clock before the app starts: by that, what it fetches ahead comes two seconds later. */
+async function stopped(page: Page): Promise<void> {
+  const now = Date.now();
+  // Installed alone, it goes on; and it is stopped at a moment to come only.
+  await page.clock.install({ time: now - 60_000 });
+  await page.clock.pauseAt(now);
+}
+
 test('a page fetches what it shows, and the rest when nothing else is to do', async ({ page }) => {
   const seen = pieces(page);
+  await stopped(page);
   await page.goto('');
   await ready(page);
   await expect(page.locator('.view.containers')).toBeVisible();
   expect(new Set(seen)).toEqual(new Set(['app.css', 'app.js', 'app.wasm', 'boot.js', 'loader.js']));
+  await page.clock.resume();
   await expect.poll(() => later(seen)).toContain('later/map.wasm');
   await expect.poll(() => later(seen)).toContain('later/view.wasm');
   // Then all is there: nothing is fetched again for any view.
@@ -38,8 +48,7 @@ test('a page fetches what it shows, and the rest when nothing else is to do', as
 
 test('a link to a view fetches its piece straight away, and no other', async ({ page }) => {
   const seen = pieces(page);
-  // The rest would come after two seconds of the page's clock.
-  await page.clock.install();
+  await stopped(page);
   await page.goto('?view=map');
   await expect(page.getByRole('main').locator('.view.map')).toBeVisible();
   expect(later(seen)).toContain('later/map.wasm');
@@ -93,11 +102,10 @@ test('a piece that is gone from the agent is no end of the page', async ({ page,
 
 test('views open after the agent has gone, once they were fetched ahead', async ({ page, context, complaints }) => {
   complaints.expect(/WebSocket connection to .* failed|ERR_INTERNET_DISCONNECTED/);
-  const seen = pieces(page);
+  const come = ahead(page);
   await page.goto('');
   await ready(page);
-  await expect.poll(() => later(seen)).toContain('later/map.wasm');
-  await page.waitForLoadState('networkidle');
+  await come();
   await context.setOffline(true);
   await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Map' }).click();
   await expect(page.getByRole('main').locator('.view.map')).toBeVisible();

@@ -17,6 +17,8 @@ const SIZES = [
 for (const theme of THEMES) {
   for (const size of SIZES) {
     test(`every view, ${theme}, ${size.width} wide`, async ({ page }, info) => {
+      // Many rounds, each of which waits for a reading.
+      test.slow();
       await page.setViewportSize(size);
       await page.goto(`?theme=${theme}`);
       const rail = page.getByRole('navigation', { name: 'Views' }).getByRole('link');
@@ -45,6 +47,8 @@ for (const theme of THEMES) {
 for (const theme of THEMES) {
   for (const size of SIZES.filter(({ width }) => width !== 1920)) {
     test(`every tab of the inspector, ${theme}, ${size.width} wide`, async ({ page }, info) => {
+      // Many rounds, each of which waits for a reading.
+      test.slow();
       await page.setViewportSize(size);
       await page.goto(`?theme=${theme}`);
       for (const name of ['worker', 'never-reaped']) {

@@ -116,6 +116,14 @@ export async function ready(page: Page): Promise<void> {
   await expect(page.getByRole('navigation', { name: 'Views' })).toBeVisible();
 }
 
+/** Listens from now on, before a page is opened, to what it fetches ahead; what is returned waits for the end of that. */
+export function ahead(page: Page): () => Promise<void> {
+  const come = new Set<string | undefined>();
+  // To its last byte: who takes the agent away after the question alone leaves a request without an answer.
+  page.on('requestfinished', (request) => come.add(/\/later\/(\w+)-/.exec(request.url())?.[1]));
+  return () => expect.poll(() => [...come]).toEqual(expect.arrayContaining(['map', 'view']));
+}
+
 /** Notes a figure of this run: on the terminal, and beside the test in reports. Nothing is demanded of it. */
 export function note(type: string, description: string): void {
   test.info().annotations.push({ type, description });
