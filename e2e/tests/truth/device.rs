@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use glasshull_e2e::lab::IMAGE;
-use glasshull_e2e::traffic::Ended;
+use glasshull_e2e::traffic::{Ended, EndedGroup};
 use serde_json::{Value, json};
 
 use crate::agent::{Snapshot, brief, fraction, number, same};
@@ -83,7 +83,7 @@ pub(crate) fn as_iostat(context: &mut Context) -> Result<()> {
         "while :; do for i in $(seq {PACED}); do head -c {BLOCK} /dev/zero; sleep 0.01; done | dd of={} bs={BLOCK} iflag=fullblock oflag=direct; done",
         device.node
     );
-    let _writer = Ended(Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).spawn()?);
+    let _writer = EndedGroup::start(Command::new("sh").args(["-c", &line]).stderr(Stdio::null()))?;
     attempts(ATTEMPTS, || compare_with_iostat(context, &device))
 }
 
