@@ -348,6 +348,8 @@ impl Looker {
             Err(error) if !is_gone(error) => {
                 // Out of descriptors or memory: it is there, in the state it was in.
                 self.failed = Some(format!("process {}: {error}", kept.pid));
+                // That it ran is not told a second time.
+                kept.due = true;
                 return Now::Same;
             }
             Ok(None) | Err(_) => return Now::Ended,

@@ -142,6 +142,26 @@ fn what_fails_takes_nobody_away_and_is_said() {
 }
 
 #[test]
+fn who_could_not_be_read_is_read_at_the_next_look_though_it_did_not_run_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = dir.path();
+    write(made, 7, 'S', 70, 1);
+    let mut looker = Looker::new(Root::at(made), 100);
+    looker.look();
+    looker.look();
+    write(made, 7, 'D', 70, 2);
+    looker.kept[0].stat = None;
+    let (stat, away) = (made.join("proc/7/stat"), made.join("away"));
+    std::fs::rename(&stat, &away).unwrap();
+    std::os::unix::fs::symlink("stat", &stat).unwrap(); // leads to itself: ELOOP
+    let look = looker.look();
+    assert!(waiting(&look).is_empty() && look.failed.is_some());
+    std::fs::remove_file(&stat).unwrap();
+    std::fs::rename(&away, &stat).unwrap();
+    assert_eq!(waiting(&looker.look()), [7]);
+}
+
+#[test]
 fn who_slept_for_long_is_looked_at_every_other_time_and_who_waits_each_time() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path();

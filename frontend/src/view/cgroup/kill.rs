@@ -64,7 +64,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
             (None, None) => Datum::text("host"),
         },
         "victim" => row.comm.as_ref().map_or_else(|| Datum::unknown(NO_LOG), Datum::text),
-        "pid" => Datum::known(row.pid.map(u64::from), Datum::name, NO_LOG),
+        "pid" => row.pid.map_or_else(|| Datum::unknown(NO_LOG), Datum::pid),
         "uid" => Datum::having(row.uid.map(u64::from), Datum::name),
         "anon" => Datum::known(row.anon_bytes, Datum::bytes, NO_LOG),
         "why" => why(row),

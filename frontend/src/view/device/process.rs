@@ -119,7 +119,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     let bytes = |rate: Option<f32>| measure(rate, unit::bytes_per_sec);
     match column {
         "comm" => Datum::text(unit::printable(&row.comm)).tone("strong"),
-        "pid" => Datum::name(key.pid.into()),
+        "pid" => Datum::pid(key.pid),
         "container" => {
             let named = row.container.as_ref().map(|id| unit::printable(&container_name(s, id)));
             named.map_or_else(|| Datum::text("host").tone("quiet"), Datum::text)

@@ -14,7 +14,7 @@ use super::network::{key, look_into};
 use crate::store::address::Address;
 use crate::store::flow::{End, Owners, Seen, ends, of_container, on_link, owners, top_first, wire_filter};
 use crate::store::lookup::container_name;
-use crate::store::network::{end_name, link, trouble_of};
+use crate::store::network::{end_name, link};
 use crate::store::{Choice, Selection, Store, use_choice, use_store};
 use crate::widget::measure::zone_offset_nanos;
 
@@ -190,8 +190,7 @@ fn addresses(from: &End, to: &End) -> String {
 }
 
 fn why_none(store: Store) -> String {
-    let why = store.read(&[Topic::Source], |s| trouble_of(s, Topic::Flow));
-    why.unwrap_or_else(|| "None of the packets seen is its own.".into())
+    store.why_none(&TOPICS, "None of the packets seen is its own.")
 }
 
 /// How many more there are, with the way to all.

@@ -91,7 +91,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
                 datum
             }
         }
-        "pid" => Datum::having(row.pid.map(u64::from), Datum::name),
+        "pid" => row.pid.map_or_else(Datum::default, Datum::pid),
         "held" => {
             let lines: Vec<String> = row.held_by.iter().map(|one| holder_line(s, one)).collect();
             let text = held(row);

@@ -79,7 +79,7 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
     }
     match column {
         "who" => Datum::text(subject_name(s, subject)).tone("strong"),
-        "init" => Datum::having(subject_pid(s, subject).map(u64::from), Datum::name),
+        "init" => subject_pid(s, subject).map_or_else(Datum::default, Datum::pid),
         "host" => {
             let cells = NamespaceKind::ALL.into_iter().filter_map(|kind| cell(s, subject, kind));
             Datum::count(cells.filter(|word| word.text.ends_with("host")).count() as u64)

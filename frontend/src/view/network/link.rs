@@ -142,3 +142,41 @@ fn peer(s: &Snapshot, row: &Link) -> Datum {
         None => Datum::default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use glasshull_shared::domain::network::{Netns, NetnsKey};
+
+    use super::*;
+    use crate::store::filter::Query;
+
+    fn found(filter: &str) -> Vec<u32> {
+        let mut s = Snapshot::default();
+        let host = Netns { host: true, ..Netns::default() };
+        s.netns.insert(NetnsKey { netns: 4_026_531_840 }, Arc::new(host));
+        for (ifindex, addresses) in [(1, vec!["127.0.0.1/8", "::1/128"]), (2, vec![])] {
+            let addresses = addresses.into_iter().map(str::to_owned).collect();
+            let row = Link { name: format!("if{ifindex}"), addresses, ..Link::default() };
+            s.link.insert(LinkKey { netns: 4_026_531_840, ifindex }, Arc::new(row));
+        }
+        let (query, problems) = Query::parse(filter, &FIELDS);
+        assert_eq!(problems, [], "{filter}");
+        let arranged = SHEET.arrange(&s, Some(&query), SHEET.order, &HashSet::new());
+        let ifindex = |key: &LineKey| if let LineKey::Link(key) = key { key.ifindex } else { 0 };
+        arranged.lines.iter().map(|line| ifindex(&line.key)).collect()
+    }
+
+    #[test]
+    fn a_link_is_found_by_each_of_its_addresses_and_without_any_by_that() {
+        assert_eq!((found("address:*"), found("-address:*")), (vec![1], vec![2]));
+        assert_eq!(found("address:::1"), [1]);
+    }
+
+    #[test]
+    fn words_are_not_looked_for_in_inodes() {
+        assert_eq!((found("402"), found("netns:4026531840")), (vec![], vec![1, 2]));
+    }
+}

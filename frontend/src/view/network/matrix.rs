@@ -8,7 +8,6 @@ use super::super::capture_line;
 use super::super::sheet::tables;
 use super::NAMES;
 use crate::store::flow::{Matrix, Passing, between, flows_link, matrix};
-use crate::store::network::trouble_of;
 use crate::store::{use_choice, use_store};
 
 /// In the URL: `table=matrix`.
@@ -24,10 +23,7 @@ pub(super) fn page() -> AnyView {
     let topics = &[Topic::Flow, Topic::FlowStat, Topic::Netns, Topic::Link, Topic::Container];
     store.want_here(topics);
     let drawn = Memo::new(move |_| store.read(topics, |s| matrix(s, PARTIES)));
-    let empty = move || {
-        let why = store.read(&[Topic::Source], |s| trouble_of(s, Topic::Flow));
-        why.unwrap_or_else(|| "No packet has passed since we look.".into())
-    };
+    let empty = move || store.why_none(topics, "No packet has passed since we look.");
     let draw = move || {
         drawn.with(|matrix| match matrix.parties.is_empty() {
             true => view! { <p class="empty">{empty()}</p> }.into_any(),

@@ -63,10 +63,11 @@ fn datum(s: &Snapshot, key: &LineKey, column: &str) -> Datum {
         "way" => Datum::text(way(row)).tone(tone),
         "dead" => {
             let remedy = row.hops.iter().find(|hop| hop.dead.is_some()).and_then(|hop| hop.remedy.as_deref());
-            let why = row.dead.as_deref().unwrap_or_default();
-            Datum::text(why)
-                .tone(tone)
-                .title(remedy.map_or_else(|| why.into(), |r| format!("{why}\nmends it: {r}")))
+            let why = Datum::maybe(row.dead.as_deref()).tone(tone);
+            match (&row.dead, remedy) {
+                (Some(said), Some(r)) => why.title(format!("{said}\nmends it: {r}")).also_sought(r),
+                _ => why,
+            }
         }
         "packets" => {
             let rule = row.hops.iter().find(|hop| hop.kind == HopKind::Rule).and_then(|hop| hop.packets);

@@ -58,8 +58,8 @@ pub(super) struct Datum {
     number: Option<f64>,
     /// More numbers of which a filter may mean one.
     others: Vec<f64>,
-    /// The number is a name: words are looked for in it.
-    name: bool,
+    /// Words are looked for in the number too.
+    word: bool,
     /// What a filter looks for instead of the text.
     sought: Option<String>,
     /// Where it stands in the order, when that is neither text nor number.
@@ -91,9 +91,14 @@ impl Datum {
         Self::measure(n as f64, unit::count(n))
     }
 
-    /// A number that is a name, not a quantity: a pid, an inode, a port.
+    /// A number that is a name, not a quantity: an inode, a port.
     pub(super) fn name(n: u64) -> Self {
-        Self { text: n.to_string(), number: Some(n as f64), name: true, ..Self::default() }
+        Self { text: n.to_string(), number: Some(n as f64), ..Self::default() }
+    }
+
+    /// A pid: found without saying that it is one.
+    pub(super) fn pid(pid: u32) -> Self {
+        Self { word: true, ..Self::name(pid.into()) }
     }
 
     /// A number that may be below 0.
@@ -206,9 +211,9 @@ impl Datum {
         self
     }
 
-    /// What words are looked for in. Figures change under a person's eyes: not in those.
+    /// What words are looked for in. Figures change under a person's eyes, and inodes have any digits in them: not in those.
     fn words(self) -> Option<String> {
-        self.sought.or_else(|| (self.number.is_none() || self.name).then_some(self.text))
+        self.sought.or_else(|| (self.number.is_none() || self.word).then_some(self.text))
     }
 
     fn is_known(&self) -> bool {
@@ -241,6 +246,8 @@ impl<K: 'static> Record for Row<'_, K> {
         let datum = (self.sheet.datum)(self.snapshot, self.key, field);
         let known = datum.is_known();
         match (datum.sought, datum.number) {
+            // Nothing to be sought is nothing known.
+            (Some(text), _) if text.trim().is_empty() => Value::Unknown,
             (Some(text), _) => Value::Text(text.into()),
             (None, Some(_)) if datum.others.len() > 1 => Value::Numbers(datum.others),
             (None, Some(n)) => Value::Number(n),
