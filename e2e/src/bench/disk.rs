@@ -126,16 +126,10 @@ async fn measure(
 }
 
 fn table(options: &Options, lab: &Lab, beside: &[Beside], lines: &[Line]) -> Result<(String, bool)> {
-    let m = machine(options, lab);
     let mut text = format!(
-        "{} on Linux {}, {} × {}. Lab: {} containers; {} processes on the host. Each line: {} s, all programs in the same \
+        "{}. Each line: {} s, all programs in the same \
          seconds. Writing: {WRITERS} containers write 4 MiB past the page cache, then rest 0.2 s. CPU is a share of one core.\n\n",
-        m.agent,
-        m.kernel,
-        m.cores,
-        m.processor,
-        m.containers,
-        m.host_processes,
+        machine(options, lab),
         options.phase.as_secs()
     );
     let names: Vec<String> = beside.iter().map(|of| format!("`{}`", of.name)).collect();

@@ -1,6 +1,6 @@
 //! What was measured, as one JSON object or as Markdown tables for `docs/bench.md`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::process::Command;
 
@@ -71,6 +71,14 @@ pub struct Machine {
     pub host_processes: usize,
 }
 
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, processor, cores, agent, containers, host_processes } = self;
+        write!(f, "{agent} on Linux {kernel}, {cores} × {processor}. Lab: {containers} containers; ")?;
+        write!(f, "{host_processes} processes on the host")
+    }
+}
+
 /// All that one run measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -139,18 +147,10 @@ impl Report {
     /// Never: writing into a string does not fail.
     pub fn to_markdown(&self) -> Result<String> {
         let mut text = String::new();
-        let m = &self.machine;
         writeln!(
             text,
-            "{} on Linux {}, {} × {}. Lab: {} containers; {} processes on the host; up in {:.0} s. Each phase: {} s.\n",
-            m.agent,
-            m.kernel,
-            m.cores,
-            m.processor,
-            m.containers,
-            m.host_processes,
-            self.lab_secs,
-            self.phase_secs
+            "{}; up in {:.0} s. Each phase: {} s.\n",
+            self.machine, self.lab_secs, self.phase_secs
         )?;
         self.write_targets(&mut text)?;
         self.write_phases(&mut text)?;
