@@ -12,6 +12,7 @@ use leptos::prelude::*;
 
 use super::sheet::{Page, Sheet, pages};
 use crate::store::Selection;
+use crate::store::network::trouble_of;
 
 static SHEETS: [&Sheet<LineKey>; 3] = [&limit::SHEET, &tree::SHEET, &kill::SHEET];
 const NAMES: &[(&str, &str)] = &[("", "Containers"), ("tree", "Tree"), ("kills", "OOM kills")];
@@ -28,7 +29,7 @@ pub(super) enum LineKey {
 pub(super) fn render() -> AnyView {
     pages("view limits", NAMES, |id| {
         let page = Page::open(SHEETS.iter().find(|sheet| sheet.id == id).copied().unwrap_or(&limit::SHEET));
-        page.usual(NAMES, leads, (), page.missed()).into_any()
+        page.usual(NAMES, leads, (), page.missed(trouble_of)).into_any()
     })
 }
 

@@ -105,17 +105,13 @@ fn page(sheet: &'static Sheet<LineKey>) -> AnyView {
 
 /// Counts, how much the host waits, and what cannot be seen here.
 fn totals(page: Page<LineKey>) -> impl IntoView {
-    let Page { store, sheet, arranged, .. } = page;
+    let store = page.store;
     let waits = move || store.read(&[Topic::HostStat], host_waits);
-    let hidden = move || {
-        let topic = sheet.topics.first().copied()?;
-        store.read(&[Topic::Source], |s| lacks(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
-    };
     view! {
         <p class="totals">
             {page.count()}
             <span class="disk-waits">{waits}</span>
-            <span class="missed">{hidden}</span>
+            {page.missed(lacks)}
         </p>
     }
 }

@@ -138,7 +138,7 @@ fn again(store: Store) -> impl IntoView {
 
 /// Counts, how old the oldest answer is, and what cannot be seen here.
 fn totals(page: Page<LineKey>) -> impl IntoView {
-    let Page { store, sheet, arranged, .. } = page;
+    let store = page.store;
     let odd = move || store.read(&[Topic::DnsName], odd);
     let age = move || {
         let now = store.tick().get().at;
@@ -146,16 +146,12 @@ fn totals(page: Page<LineKey>) -> impl IntoView {
             store.read(&[Topic::DnsName], |s| s.dns_name.values().filter_map(|row| row.asked_at).min());
         asked.map(|at| format!("asked {} ago", unit::duration(now.saturating_sub(at))))
     };
-    let hidden = move || {
-        let topic = sheet.topics.first().copied()?;
-        store.read(&[Topic::Source], |s| trouble_of(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
-    };
     view! {
         <p class="totals">
             {page.count()}
             <span>{odd}</span>
             <span class="dim">{age}</span>
-            <span class="missed">{hidden}</span>
+            {page.missed(trouble_of)}
         </p>
     }
 }

@@ -10,7 +10,6 @@ use leptos::prelude::*;
 use super::super::{Parsed, filter_box};
 use super::{Arranged, Sheet};
 use crate::store::filter::Query;
-use crate::store::network::trouble_of;
 use crate::store::{Choice, Selection, Sort, Store, use_choice, use_store};
 use crate::widget::segments::Segments;
 use crate::widget::table::{Column, ColumnChooser, Key, Line, Table, TableModel};
@@ -198,14 +197,14 @@ impl<K: Key> Page<K> {
         }
     }
 
-    /// What the source of its first table lacks, where something is shown all the same.
-    pub(in crate::view) fn missed(self) -> impl IntoView {
+    /// What the source of its first table lacks as `told` says it, where something is shown all the same.
+    pub(in crate::view) fn missed(self, told: fn(&Snapshot, Topic) -> Option<String>) -> impl IntoView {
         let Self { store, sheet, arranged, .. } = self;
-        let told = move || {
+        let hidden = move || {
             let topic = sheet.topics.first().copied()?;
-            store.read(&[Topic::Source], |s| trouble_of(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
+            store.read(&[Topic::Source], |s| told(s, topic)).filter(|_| arranged.with(|a| a.all > 0))
         };
-        view! { <span class="missed">{told}</span> }
+        view! { <span class="missed">{hidden}</span> }
     }
 
     /// Why there is no line.
